@@ -1,0 +1,23 @@
+//! Stand-alone data structures of Kinovar: they know bytes, never keys, commands or clocks.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`hash`] | the seeded 64-bit hash every table uses |
+//! | [`entry`] | one allocation holding a key, optional metadata and a small value |
+//! | [`elem`] | an eight-byte set element: inline short string or owned entry |
+//! | [`table`] | the hash table: cache-line buckets, SIMD probes, incremental growth, stateless cursor |
+//! | [`lock`] | the partition lock, free of atomic read-modify-writes with one thread |
+//! | [`listpack`] | compact serialised list |
+//! | [`intset`] | compact sorted set of integers |
+//! | [`quicklist`] | linked listpacks |
+//! | [`bptree`] | order-statistic B+ tree |
+
+pub mod bptree;
+pub mod elem;
+pub mod entry;
+pub mod hash;
+pub mod intset;
+pub mod listpack;
+pub mod lock;
+pub mod quicklist;
+pub mod table;

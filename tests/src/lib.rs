@@ -1,0 +1,1 @@
+//! Whole-system tests: what they share (processes, a plain RESP client).
