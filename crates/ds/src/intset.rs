@@ -46,9 +46,7 @@ const _: () = assert!(size_of::<Intset>() == 8 && size_of::<Option<Intset>>() ==
 impl Intset {
     /// An empty intset of the smallest width.
     pub fn new() -> Intset {
-        Intset {
-            block: Block::from_parts(&[&header(2, 0)]),
-        }
+        Intset { block: Block::from_parts(&[&header(2, 0)]) }
     }
 
     /// Copies and checks serialised bytes: width, length and order. O(n).
@@ -65,9 +63,7 @@ impl Intset {
         if !values.is_sorted_by(|left, right| left < right) {
             return Err(IntsetError::Order);
         }
-        Ok(Intset {
-            block: Block::from_parts(&[bytes]),
-        })
+        Ok(Intset { block: Block::from_parts(&[bytes]) })
     }
 
     fn head(&self) -> (usize, usize) {
@@ -179,17 +175,11 @@ impl Intset {
         let count = self.len() + 1;
         let mut bytes = Vec::with_capacity(HEADER + width * count);
         bytes.extend_from_slice(&header(width, count));
-        let (below, above) = if value < 0 {
-            (Some(value), None)
-        } else {
-            (None, Some(value))
-        };
+        let (below, above) = if value < 0 { (Some(value), None) } else { (None, Some(value)) };
         for value in below.into_iter().chain(self.iter()).chain(above) {
             bytes.extend_from_slice(&value.to_le_bytes()[..width]);
         }
-        *self = Intset {
-            block: Block::from_parts(&[&bytes]),
-        };
+        *self = Intset { block: Block::from_parts(&[&bytes]) };
     }
 
     /// Replaces `removed` integers at `index` by the bytes of `added`, after which there are `count`.
@@ -197,10 +187,7 @@ impl Intset {
         let (width, len) = (self.head().0, self.bytes_len());
         let head = header(width, count);
         // SAFETY: `len` is the block's length, and the header that implies the new one follows at once.
-        unsafe {
-            self.block
-                .splice(len, HEADER + index * width, removed * width, &[added])
-        };
+        unsafe { self.block.splice(len, HEADER + index * width, removed * width, &[added]) };
         // SAFETY: an intset has at least its header.
         unsafe { self.block.bytes_mut(HEADER) }.copy_from_slice(&head);
     }
@@ -222,9 +209,7 @@ impl Drop for Intset {
 
 impl Clone for Intset {
     fn clone(&self) -> Self {
-        Intset {
-            block: Block::from_parts(&[self.as_bytes()]),
-        }
+        Intset { block: Block::from_parts(&[self.as_bytes()]) }
     }
 }
 
@@ -251,9 +236,7 @@ fn header(width: usize, count: usize) -> [u8; HEADER] {
 }
 
 fn parse_header(head: &[u8; HEADER]) -> (usize, usize) {
-    let word = |at: usize| {
-        u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]) as usize
-    };
+    let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]) as usize;
     (word(0), word(4))
 }
 
@@ -298,10 +281,7 @@ mod tests {
         // SADD of these to Redis 8.2.3, then DUMP: the intset inside.
         let cases: [(&[i64], &[u8]); 3] = [
             (&[1, 2, -3], b"\x02\0\0\0\x03\0\0\0\xfd\xff\x01\0\x02\0"),
-            (
-                &[1, 70_000, -5],
-                b"\x04\0\0\0\x03\0\0\0\xfb\xff\xff\xff\x01\0\0\0\x70\x11\x01\0",
-            ),
+            (&[1, 70_000, -5], b"\x04\0\0\0\x03\0\0\0\xfb\xff\xff\xff\x01\0\0\0\x70\x11\x01\0"),
             (
                 &[1, 1 << 33, -7, 40_000],
                 b"\x08\0\0\0\x04\0\0\0\xf9\xff\xff\xff\xff\xff\xff\xff\x01\0\0\0\0\0\0\0\
@@ -324,10 +304,7 @@ mod tests {
         assert_eq!(error(b"\0\0\0\0\0\0\0\0"), IntsetError::Width);
         assert_eq!(error(b"\x02\0\0\0\x02\0\0\0\x01\0"), IntsetError::Length);
         assert_eq!(error(b"\x02\0\0\0\x01\0\0\0\x01\0\0"), IntsetError::Length);
-        assert_eq!(
-            error(b"\x02\0\0\0\x02\0\0\0\x01\0\x01\0"),
-            IntsetError::Order
-        );
+        assert_eq!(error(b"\x02\0\0\0\x02\0\0\0\x01\0\x01\0"), IntsetError::Order);
     }
 
     #[test]
@@ -335,22 +312,13 @@ mod tests {
         let mut set = Intset::new();
         assert_eq!(set.random(5), None);
         (0..4).for_each(|value| assert!(set.add(value)));
-        let reached: Vec<_> = (0..4)
-            .map(|quarter| set.random((quarter << 62) + 1))
-            .collect();
+        let reached: Vec<_> = (0..4).map(|quarter| set.random((quarter << 62) + 1)).collect();
         assert_eq!(reached, [Some(0), Some(1), Some(2), Some(3)]);
         assert_eq!(set.random(u64::MAX), Some(3));
     }
 
     fn value() -> impl Strategy<Value = i64> {
-        let edges = [
-            i16::MIN as i64,
-            i16::MAX as i64,
-            i32::MIN as i64,
-            i32::MAX as i64,
-            i64::MIN,
-            i64::MAX,
-        ];
+        let edges = [i16::MIN as i64, i16::MAX as i64, i32::MIN as i64, i32::MAX as i64, i64::MIN, i64::MAX];
         prop_oneof![
             8 => -40i64..40,
             1 => any::<i64>(),

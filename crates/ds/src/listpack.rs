@@ -16,7 +16,7 @@ mod codec;
 
 use block::Block;
 use codec::{Encoded, backlen_size, decode, entry_end, previous};
-pub use codec::{Item, parse_integer};
+pub use codec::{Item, Needle, parse_integer};
 
 const HEADER: usize = 6;
 const END: u8 = 0xff;
@@ -61,17 +61,13 @@ const _: () = assert!(size_of::<Listpack>() == 8 && size_of::<Option<Listpack>>(
 impl Listpack {
     /// An empty listpack.
     pub fn new() -> Listpack {
-        Listpack {
-            block: Block::from_parts(&[&[7, 0, 0, 0, 0, 0, END]]),
-        }
+        Listpack { block: Block::from_parts(&[&[7, 0, 0, 0, 0, 0, END]]) }
     }
 
     /// Copies and checks serialised bytes: every length, back length and the count. O(n).
     pub fn from_bytes(bytes: &[u8]) -> Result<Listpack, ListpackError> {
         validate(bytes)?;
-        Ok(Listpack {
-            block: Block::from_parts(&[bytes]),
-        })
+        Ok(Listpack { block: Block::from_parts(&[bytes]) })
     }
 
     /// Builds a listpack of `items` in order, without a reallocation per element.
@@ -161,9 +157,7 @@ impl Listpack {
     pub fn seek(&self, index: i64) -> Option<usize> {
         let count = self.len();
         let index = if index < 0 {
-            usize::try_from(index.unsigned_abs())
-                .ok()
-                .and_then(|back| count.checked_sub(back))?
+            usize::try_from(index.unsigned_abs()).ok().and_then(|back| count.checked_sub(back))?
         } else {
             usize::try_from(index).ok().filter(|&index| index < count)?
         };
@@ -192,20 +186,17 @@ impl Listpack {
 
     /// Elements from the head.
     pub fn iter(&self) -> Iter<'_> {
-        Iter {
-            bytes: self.as_bytes(),
-            front: HEADER,
-            back: self.end(),
-        }
+        Iter { bytes: self.as_bytes(), front: HEADER, back: self.end() }
     }
 
     /// Elements from the one at `pos` on.
     pub fn iter_from(&self, pos: usize) -> Iter<'_> {
-        Iter {
-            bytes: self.as_bytes(),
-            front: pos,
-            back: self.end(),
-        }
+        Iter { bytes: self.as_bytes(), front: pos, back: self.end() }
+    }
+
+    /// Elements before `pos`, which may be [`end`](Self::end).
+    pub fn iter_to(&self, pos: usize) -> Iter<'_> {
+        Iter { bytes: self.as_bytes(), front: HEADER, back: pos }
     }
 
     /// Position of the first element equal to `needle`, looking at every `skip + 1`-th from the head: 1 finds a field
@@ -279,6 +270,12 @@ impl Listpack {
         self.insert_before(at, value)
     }
 
+    /// Inserts so that the new element has this index, at most the length. O(n).
+    pub fn insert_at(&mut self, index: usize, value: &[u8]) -> usize {
+        let pos = self.seek(index as i64).unwrap_or(self.end());
+        self.insert_before(pos, value)
+    }
+
     /// Replaces the element at `pos`, which stays its position. O(n) when the sizes differ.
     pub fn replace(&mut self, pos: usize, value: &[u8]) {
         let removed = entry_end(self.as_bytes(), pos) - pos;
@@ -317,6 +314,19 @@ impl Listpack {
         before - self.len()
     }
 
+    /// Deletes the elements at all of `positions`, which ascend. O(n), however many they are.
+    pub fn delete_all(&mut self, positions: &[usize]) {
+        let (bytes, end) = (self.as_bytes(), self.end());
+        let mut kept = Vec::with_capacity(end - HEADER);
+        let mut from = HEADER;
+        for &pos in positions {
+            kept.extend_from_slice(&bytes[from..pos]);
+            from = entry_end(bytes, pos);
+        }
+        kept.extend_from_slice(&bytes[from..end]);
+        self.splice(HEADER, end - HEADER, &[&kept], -(positions.len() as isize));
+    }
+
     /// Removes all elements.
     pub fn clear(&mut self) {
         *self = Listpack::new();
@@ -335,23 +345,13 @@ impl Listpack {
     /// Appends the elements of `other`: one copy of its bytes.
     pub fn append_listpack(&mut self, other: &Listpack) {
         let (end, count) = (self.end(), other.len());
-        self.splice(
-            end,
-            0,
-            &[&other.as_bytes()[HEADER..other.end()]],
-            count as isize,
-        );
+        self.splice(end, 0, &[&other.as_bytes()[HEADER..other.end()]], count as isize);
     }
 
     /// Prepends the elements of `other`: one copy of its bytes.
     pub fn prepend_listpack(&mut self, other: &Listpack) {
         let count = other.len();
-        self.splice(
-            HEADER,
-            0,
-            &[&other.as_bytes()[HEADER..other.end()]],
-            count as isize,
-        );
+        self.splice(HEADER, 0, &[&other.as_bytes()[HEADER..other.end()]], count as isize);
     }
 
     fn put(&mut self, at: usize, removed: usize, entry: &Encoded<'_>, delta: isize) {
@@ -362,12 +362,8 @@ impl Listpack {
     fn splice(&mut self, at: usize, removed: usize, parts: &[&[u8]], delta: isize) {
         let len = self.bytes_len();
         let added: usize = parts.iter().map(|part| part.len()).sum();
-        assert!(
-            HEADER <= at && at < len && removed < len - at,
-            "position outside of the listpack"
-        );
-        let total = u32::try_from(len - removed + added)
-            .expect("callers ask fits() before they grow a listpack");
+        assert!(HEADER <= at && at < len && removed < len - at, "position outside of the listpack");
+        let total = u32::try_from(len - removed + added).expect("callers ask fits() before they grow a listpack");
         // Taken before the bytes change: a count beyond the field is found by walking.
         let count = self.count_after(delta);
         // SAFETY: `len` is the block's length, and the new one goes into the header next.
@@ -409,9 +405,7 @@ impl Drop for Listpack {
 
 impl Clone for Listpack {
     fn clone(&self) -> Self {
-        Listpack {
-            block: Block::from_parts(&[self.as_bytes()]),
-        }
+        Listpack { block: Block::from_parts(&[self.as_bytes()]) }
     }
 }
 

@@ -40,9 +40,7 @@ impl Block {
         let layout = layout(len);
         // SAFETY: the layout's size is at least 16.
         let raw = unsafe { alloc(layout) };
-        let Some(start) = NonNull::new(raw) else {
-            handle_alloc_error(layout)
-        };
+        let Some(start) = NonNull::new(raw) else { handle_alloc_error(layout) };
         // SAFETY: the allocation holds `len` bytes and the parts, being borrowed, lie outside of it.
         unsafe { write_parts(start.as_ptr(), parts) };
         Block(start)
@@ -73,17 +71,8 @@ impl Block {
     ///
     /// # Safety
     /// `len` is the block's length. The caller records the returned length as the block's length.
-    pub(crate) unsafe fn splice(
-        &mut self,
-        len: usize,
-        at: usize,
-        removed: usize,
-        parts: &[&[u8]],
-    ) -> usize {
-        assert!(
-            at <= len && removed <= len - at,
-            "splice outside of the block"
-        );
+    pub(crate) unsafe fn splice(&mut self, len: usize, at: usize, removed: usize, parts: &[&[u8]]) -> usize {
+        assert!(at <= len && removed <= len - at, "splice outside of the block");
         let added: usize = parts.iter().map(|part| part.len()).sum();
         let new_len = len - removed + added;
         let tail = len - at - removed;
@@ -119,9 +108,7 @@ impl Block {
         }
         // SAFETY: the block was allocated with `old`, as the capacity is a function of the length; `new` is not empty.
         let raw = unsafe { realloc(self.0.as_ptr(), old, new.size()) };
-        let Some(start) = NonNull::new(raw) else {
-            handle_alloc_error(new)
-        };
+        let Some(start) = NonNull::new(raw) else { handle_alloc_error(new) };
         self.0 = start;
     }
 
@@ -160,10 +147,7 @@ mod tests {
     fn classes_are_those_of_the_allocator() {
         let mut classes: Vec<usize> = (0..=1024).map(size_class).collect();
         classes.dedup();
-        let expected = [
-            16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768,
-            896, 1024,
-        ];
+        let expected = [16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024];
         assert_eq!(classes, expected);
         assert_eq!(size_class(8193), 10240);
     }

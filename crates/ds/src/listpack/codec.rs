@@ -71,6 +71,29 @@ impl<'a> Item<'a> {
     }
 }
 
+/// Bytes to compare many elements with: parsed as an integer once, not once an element.
+#[derive(Clone, Copy, Debug)]
+pub struct Needle<'a> {
+    bytes: &'a [u8],
+    integer: Option<i64>,
+}
+
+impl<'a> Needle<'a> {
+    /// Prepares `bytes` for comparing.
+    pub fn new(bytes: &'a [u8]) -> Needle<'a> {
+        Needle { bytes, integer: parse_integer(bytes) }
+    }
+
+    /// Whether a client would see `item` as exactly these bytes.
+    #[inline]
+    pub fn matches(&self, item: &Item<'_>) -> bool {
+        match *item {
+            Item::Str(bytes) => bytes == self.bytes,
+            Item::Int(value) => self.integer == Some(value),
+        }
+    }
+}
+
 fn decimal(value: i64, buffer: &mut [u8; DECIMAL_MAX]) -> &[u8] {
     let mut rest = value.unsigned_abs();
     let mut at = DECIMAL_MAX;
@@ -111,11 +134,7 @@ pub fn parse_integer(text: &[u8]) -> Option<i64> {
         }
         value = value * 10 + u64::from(digit);
     }
-    if negative {
-        0i64.checked_sub_unsigned(value)
-    } else {
-        i64::try_from(value).ok()
-    }
+    if negative { 0i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() }
 }
 
 /// An entry about to be written: head, the caller's bytes, and the back length.
@@ -164,8 +183,7 @@ impl<'a> Encoded<'a> {
 
     fn from_text(value: &'a [u8]) -> Encoded<'a> {
         let mut head = [0; 9];
-        let len = u32::try_from(value.len())
-            .expect("callers ask fits() before they store a long element");
+        let len = u32::try_from(value.len()).expect("callers ask fits() before they store a long element");
         let head_len = match len {
             0..64 => {
                 head[0] = 0x80 | len as u8;
@@ -195,21 +213,11 @@ impl<'a> Encoded<'a> {
             let more = if back + 1 < tail_len { 0x80 } else { 0 };
             *slot = (size >> (7 * back)) as u8 & 0x7f | more;
         }
-        Encoded {
-            head,
-            head_len,
-            payload,
-            tail,
-            tail_len: tail_len as u8,
-        }
+        Encoded { head, head_len, payload, tail, tail_len: tail_len as u8 }
     }
 
     pub(super) fn parts(&self) -> [&[u8]; 3] {
-        [
-            &self.head[..self.head_len as usize],
-            self.payload,
-            &self.tail[..self.tail_len as usize],
-        ]
+        [&self.head[..self.head_len as usize], self.payload, &self.tail[..self.tail_len as usize]]
     }
 
     pub(super) fn write_to(&self, out: &mut Vec<u8>) {
@@ -254,9 +262,7 @@ fn sizes(at: &[u8]) -> (usize, usize) {
 fn integer(at: &[u8]) -> i64 {
     match at[0] {
         byte @ 0..=0x7f => byte as i64,
-        byte @ 0xc0..=0xdf => {
-            i64::from(i16::from_be_bytes([byte << 3 | at[1] >> 5, at[1] << 3]) >> 3)
-        }
+        byte @ 0xc0..=0xdf => i64::from(i16::from_be_bytes([byte << 3 | at[1] >> 5, at[1] << 3]) >> 3),
         0xf1 => i64::from(i16::from_le_bytes([at[1], at[2]])),
         0xf2 => i64::from(i32::from_le_bytes([0, at[1], at[2], at[3]]) >> 8),
         0xf3 => i64::from(i32::from_le_bytes([at[1], at[2], at[3], at[4]])),
@@ -274,11 +280,7 @@ fn is_text(first: u8) -> bool {
 pub(super) fn decode(bytes: &[u8], pos: usize) -> (Item<'_>, usize) {
     let at = &bytes[pos..];
     let (head, payload) = sizes(at);
-    let item = if is_text(at[0]) {
-        Item::Str(&at[head..head + payload])
-    } else {
-        Item::Int(integer(at))
-    };
+    let item = if is_text(at[0]) { Item::Str(&at[head..head + payload]) } else { Item::Int(integer(at)) };
     (item, head + payload)
 }
 
@@ -293,8 +295,7 @@ pub(super) fn entry_end(bytes: &[u8], pos: usize) -> usize {
 /// Offset of the entry that ends right before `pos`.
 #[inline]
 pub(super) fn previous(bytes: &[u8], pos: usize) -> usize {
-    let (size, width) =
-        read_backlen(&bytes[HEADER..pos]).expect("positions come from a valid listpack");
+    let (size, width) = read_backlen(&bytes[HEADER..pos]).expect("positions come from a valid listpack");
     pos - width - size
 }
 

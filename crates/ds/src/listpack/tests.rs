@@ -2,14 +2,8 @@ use super::*;
 use proptest::prelude::*;
 
 fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text
-        .bytes()
-        .filter(|byte| !byte.is_ascii_whitespace())
-        .collect();
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
+    let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
 fn contents(list: &Listpack) -> Vec<Vec<u8>> {
@@ -24,11 +18,7 @@ fn check(list: &Listpack, expected: &[Vec<u8>]) {
     backwards.reverse();
     assert_eq!(backwards, expected);
     assert_eq!(list.len(), expected.len());
-    assert!(
-        list.iter()
-            .zip(expected)
-            .all(|(item, bytes)| item.len() == bytes.len() && item.eq_bytes(bytes))
-    );
+    assert!(list.iter().zip(expected).all(|(item, bytes)| item.len() == bytes.len() && item.eq_bytes(bytes)));
 }
 
 #[test]
@@ -90,15 +80,9 @@ fn bytes_are_those_of_the_reference() {
 #[test]
 fn back_lengths_widen_where_the_reference_widens_them() {
     // HSET h f <n times x> in Redis 8.2.3 ends in these bytes (end mark included).
-    for (len, tail) in [
-        (122, "7cff"),
-        (126, "0180ff"),
-        (16_377, "7ffeff"),
-        (16_378, "00ffffff"),
-        (16_379, "018080ff"),
-    ]
-    .into_iter()
-    .chain(LONG_TAILS)
+    for (len, tail) in [(122, "7cff"), (126, "0180ff"), (16_377, "7ffeff"), (16_378, "00ffffff"), (16_379, "018080ff")]
+        .into_iter()
+        .chain(LONG_TAILS)
     {
         let mut list = Listpack::new();
         list.push_back(&vec![b'x'; len]);
@@ -110,11 +94,7 @@ fn back_lengths_widen_where_the_reference_widens_them() {
     }
 }
 
-const LONG_TAILS: [(usize, &str); 3] = [
-    (2_097_145, "7ffffeff"),
-    (2_097_146, "00ffffffff"),
-    (2_097_147, "01808080ff"),
-];
+const LONG_TAILS: [(usize, &str); 3] = [(2_097_145, "7ffffeff"), (2_097_146, "00ffffffff"), (2_097_147, "01808080ff")];
 
 #[test]
 fn counts_beyond_the_field_are_walked() {
@@ -146,32 +126,21 @@ fn find_skips_values() {
 
 #[test]
 fn corrupt_bytes_are_refused() {
-    let good = Listpack::from_items([&b"abc"[..], b"1000", b"70000"])
-        .as_bytes()
-        .to_vec();
+    let good = Listpack::from_items([&b"abc"[..], b"1000", b"70000"]).as_bytes().to_vec();
     let error = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut bytes = good.clone();
         change(&mut bytes);
         Listpack::from_bytes(&bytes).unwrap_err()
     };
     assert_eq!(Listpack::from_bytes(&[]), Err(ListpackError::Length));
-    assert_eq!(
-        Listpack::from_bytes(&[6, 0, 0, 0, 0, 0]),
-        Err(ListpackError::Length)
-    );
+    assert_eq!(Listpack::from_bytes(&[6, 0, 0, 0, 0, 0]), Err(ListpackError::Length));
     assert_eq!(error(&|bytes| bytes.push(END)), ListpackError::Length);
-    assert_eq!(
-        error(&|bytes| *bytes.last_mut().unwrap() = 0),
-        ListpackError::End
-    );
+    assert_eq!(error(&|bytes| *bytes.last_mut().unwrap() = 0), ListpackError::End);
     assert_eq!(error(&|bytes| bytes[4] = 2), ListpackError::Count);
     assert_eq!(error(&|bytes| bytes[6] = 0xbf), ListpackError::Entry(6));
     assert_eq!(error(&|bytes| bytes[6] = 0xf5), ListpackError::Entry(6));
     assert_eq!(error(&|bytes| bytes[10] = 3), ListpackError::Entry(6));
-    assert_eq!(
-        error(&|bytes| bytes[6..11].copy_from_slice(&[0xf0, 255, 255, 255, 255])),
-        ListpackError::Entry(6)
-    );
+    assert_eq!(error(&|bytes| bytes[6..11].copy_from_slice(&[0xf0, 255, 255, 255, 255])), ListpackError::Entry(6));
 }
 
 #[test]
@@ -237,11 +206,7 @@ fn apply(list: &mut Listpack, model: &mut Vec<Vec<u8>>, op: Op) {
         Op::Insert(at, after, value) => {
             let Some(at) = wrap(at) else { return };
             let pos = list.seek(at as i64).unwrap();
-            let new = if after {
-                list.insert_after(pos, &value)
-            } else {
-                list.insert_before(pos, &value)
-            };
+            let new = if after { list.insert_after(pos, &value) } else { list.insert_before(pos, &value) };
             assert!(list.get(new).eq_bytes(&value));
             model.insert(at + usize::from(after), value);
         }
@@ -259,16 +224,11 @@ fn apply(list: &mut Listpack, model: &mut Vec<Vec<u8>>, op: Op) {
             let Some(at) = wrap(at) else { return };
             let next = list.delete(list.seek(at as i64).unwrap());
             model.remove(at);
-            assert_eq!(
-                next.map(|pos| list.get(pos).to_vec()),
-                model.get(at).cloned()
-            );
+            assert_eq!(next.map(|pos| list.get(pos).to_vec()), model.get(at).cloned());
         }
         Op::DeleteRange(at, count) => {
             let start = if at < 0 { model.len() as i64 + at } else { at };
-            let start = usize::try_from(start)
-                .unwrap_or(usize::MAX)
-                .min(model.len());
+            let start = usize::try_from(start).unwrap_or(usize::MAX).min(model.len());
             let end = (start + count).min(model.len());
             model.drain(start..end);
             assert_eq!(list.delete_range(at, count), end - start);
@@ -306,6 +266,11 @@ proptest! {
             let expected = (0..model.len()).step_by(skip + 1).find(|&at| model[at] == *needle);
             prop_assert_eq!(list.find(needle, skip), expected.and_then(|at| list.seek(at as i64)));
         }
+        let doomed: Vec<usize> = (0..model.len()).step_by(skip + 1).map(|at| list.seek(at as i64).unwrap()).collect();
+        let mut rest = list.clone();
+        rest.delete_all(&doomed);
+        let kept = model.iter().enumerate().filter(|(at, _)| at % (skip + 1) != 0);
+        check(&rest, &kept.map(|(_, item)| item.clone()).collect::<Vec<_>>());
         // The bytes depend on the contents only, not on how they came about.
         prop_assert_eq!(Listpack::from_items(model.iter().map(Vec::as_slice)), list);
     }
