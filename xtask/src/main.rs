@@ -1,2 +1,72 @@
-//! stub
-fn main() {}
+//! Developer commands: `cargo xtask help` lists them.
+//!
+//! Everything that a contributor or CI runs is here, so that both run the same. Tests live in the `tests` crate; this
+//! one finds the programs they need, builds the server and measures it.
+#![deny(unsafe_code)]
+
+mod args;
+mod bench;
+mod build;
+mod checks;
+mod compat;
+mod diff;
+mod oracle;
+mod suites;
+mod sys;
+mod tidy;
+mod tools;
+
+use anyhow::{Result, bail};
+use args::Args;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  check                 formatting, lints, architecture rules, unit tests
+  test [SUITE…]         all of check, then the system suites:
+                        scripts random concurrency clients workshop garbage
+       [--subject PATH] [--count N] [--seconds N] [--no-check]
+  diff [--group G] [--count N] [--seed S] [--script FILE|NAME] [--subject PATH]
+                        one differential run: random groups and scripts
+  oracle                fetch the reference server and print its path
+  tidy                  architecture rules only
+  compat [--check]      write COMPAT.md from the server's command table, or fail if it is stale
+  bench [--rows A,B] [--quick] [--rounds N] [--json FILE] [--engine E] [--subject PATH]
+        [cpu] [threads] [memory] [pauses]
+                        side by side with the reference; all four tables when none is named
+  garbage [--connections N] [--seconds N]
+                        the hostile input run alone; 10000 for 60 seconds is the full one
+
+Environment: KINOVAR_ORACLE (a redis-server 8.2.3), KINOVAR_SUBJECT (a server to test instead of building one), CI
+(set: a missing tool fails instead of skipping).";
+
+fn main() {
+    if let Err(error) = run() {
+        eprintln!("error: {error:#}");
+        std::process::exit(1);
+    }
+}
+
+fn run() -> Result<()> {
+    let mut words = std::env::args().skip(1);
+    let command = words.next().unwrap_or_else(|| "help".into());
+    let args = Args::parse(words);
+    match command.as_str() {
+        "check" => checks::run(),
+        "test" => suites::run(&args),
+        "diff" => diff::run(&args),
+        "garbage" => suites::garbage_alone(&args),
+        "oracle" => {
+            println!("{}", oracle::require()?.path.display());
+            Ok(())
+        }
+        "tidy" => tidy::run(),
+        "compat" => compat::run(&args),
+        "bench" => bench::run(&args),
+        "help" | "--help" | "-h" => {
+            println!("{HELP}");
+            Ok(())
+        }
+        other => bail!("unknown command {other:?}\n\n{HELP}"),
+    }
+}

@@ -1,0 +1,110 @@
+//! The two servers of a differential run and one connection to each, driven in step.
+
+use anyhow::{Context, Result};
+
+use crate::conn::Conn;
+use crate::quote::{join, words};
+use crate::resp::Reply;
+use crate::server::{Program, Server};
+
+/// Which programs stand on the two sides.
+#[derive(Clone, Debug)]
+pub struct Sides {
+    /// The server under test.
+    pub subject: Program,
+    /// The reference.
+    pub oracle: Program,
+}
+
+/// Both servers, running.
+pub struct Pair {
+    /// The server under test.
+    pub subject: Server,
+    /// The reference.
+    pub oracle: Server,
+}
+
+impl Sides {
+    /// Starts both with the same extra arguments.
+    pub fn start(&self, extra: &[&str]) -> Result<Pair> {
+        Ok(Pair {
+            subject: self.subject.start(extra)?,
+            oracle: self.oracle.start(extra)?,
+        })
+    }
+}
+
+impl Pair {
+    /// A connection to each.
+    pub fn conn(&self) -> Result<PairConn> {
+        Ok(PairConn {
+            subject: self.subject.conn()?,
+            oracle: self.oracle.conn()?,
+        })
+    }
+
+    /// True while both processes run.
+    pub fn alive(&mut self) -> bool {
+        self.subject.alive() && self.oracle.alive()
+    }
+}
+
+/// One connection to each side.
+pub struct PairConn {
+    /// To the server under test.
+    pub subject: Conn,
+    /// To the reference.
+    pub oracle: Conn,
+}
+
+/// The replies of both sides to one command.
+#[derive(Clone, Debug)]
+pub struct Replies {
+    /// Of the server under test.
+    pub subject: Reply,
+    /// Of the reference.
+    pub oracle: Reply,
+}
+
+impl PairConn {
+    /// The same command to both. The subject is asked first, so that a hang is blamed on the right side.
+    pub fn call(&mut self, args: &[Vec<u8>]) -> Result<Replies> {
+        self.subject.send(args)?;
+        self.oracle.send(args)?;
+        self.read()
+            .with_context(|| format!("reply to {}", join(args)))
+    }
+
+    /// The next reply of both.
+    pub fn read(&mut self) -> Result<Replies> {
+        let subject = self.subject.read().context("subject")?;
+        let oracle = self.oracle.read().context("oracle")?;
+        Ok(Replies { subject, oracle })
+    }
+
+    /// A command that must succeed on both.
+    pub fn must(&mut self, line: &str) -> Result<()> {
+        self.subject.must(line).context("subject")?;
+        self.oracle.must(line).context("oracle")?;
+        Ok(())
+    }
+
+    /// A batch to both, replies pairwise.
+    pub fn pipeline(&mut self, commands: &[Vec<Vec<u8>>]) -> Result<Vec<Replies>> {
+        let subject = self.subject.pipeline(commands).context("subject")?;
+        let oracle = self.oracle.pipeline(commands).context("oracle")?;
+        Ok(subject
+            .into_iter()
+            .zip(oracle)
+            .map(|(subject, oracle)| Replies { subject, oracle })
+            .collect())
+    }
+
+    /// Switches both to RESP `version`.
+    pub fn hello(&mut self, version: u8) -> Result<()> {
+        self.subject
+            .call(&words(&format!("HELLO {version}")))
+            .context("subject")?;
+        self.oracle.hello(version).context("oracle")
+    }
+}

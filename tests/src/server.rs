@@ -1,0 +1,192 @@
+//! Server processes for the suites: start on a free port in a folder of their own, wait until they answer, stop.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::conn::Conn;
+
+/// How long a server may take to answer its first PING.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A program that is a Redis server and how to call it.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The executable.
+    pub path: PathBuf,
+    /// The name in reports.
+    pub name: String,
+    /// Arguments before the redis-server style ones.
+    pub prefix: Vec<String>,
+}
+
+impl Program {
+    /// `kinovar` wants the `server` subcommand first, everything else is called like redis-server.
+    pub fn new(name: &str, path: &Path) -> Program {
+        let is_kinovar = path
+            .file_name()
+            .is_some_and(|f| f.to_string_lossy().starts_with("kinovar"));
+        let prefix = if is_kinovar {
+            vec!["server".to_string()]
+        } else {
+            Vec::new()
+        };
+        Program {
+            path: path.to_path_buf(),
+            name: name.to_string(),
+            prefix,
+        }
+    }
+
+    /// Starts it with `extra` redis-server arguments and waits until it answers.
+    pub fn start(&self, extra: &[&str]) -> Result<Server> {
+        Server::start(self, extra, &[])
+    }
+
+    /// [`Program::start`] below a wrapper such as `taskset -c 0`.
+    pub fn start_under(&self, wrapper: &[&str], extra: &[&str]) -> Result<Server> {
+        Server::start(self, extra, wrapper)
+    }
+}
+
+/// A running server; dropping it kills the process and removes its folder.
+pub struct Server {
+    child: Child,
+    port: u16,
+    dir: PathBuf,
+    name: String,
+}
+
+impl Server {
+    fn start(program: &Program, extra: &[&str], wrapper: &[&str]) -> Result<Server> {
+        let port = free_port()?;
+        let dir = fresh_dir(port)?;
+        let log = File::create(dir.join("stdout.log"))?;
+        let mut words: Vec<String> = wrapper.iter().map(|w| w.to_string()).collect();
+        words.push(program.path.to_string_lossy().into_owned());
+        words.extend(program.prefix.iter().cloned());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).args([
+            "--port",
+            &port.to_string(),
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]);
+        command
+            .args(["--enable-debug-command", "yes", "--dir"])
+            .arg(&dir)
+            .args(extra);
+        command
+            .stdin(Stdio::null())
+            .stderr(log.try_clone()?)
+            .stdout(log);
+        let child = command
+            .spawn()
+            .with_context(|| format!("start {}", words.join(" ")))?;
+        let mut server = Server {
+            child,
+            port,
+            dir,
+            name: program.name.clone(),
+        };
+        server.wait_ready()?;
+        Ok(server)
+    }
+
+    /// The TCP port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The name of the program it runs, for reports.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A new connection.
+    pub fn conn(&self) -> Result<Conn> {
+        Conn::open(self.port)
+    }
+
+    /// False once the process has ended.
+    pub fn alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Resident memory in bytes.
+    pub fn rss_bytes(&self) -> Result<u64> {
+        let statm =
+            fs::read_to_string(format!("/proc/{}/statm", self.pid())).context("read statm")?;
+        let pages: u64 = statm
+            .split(' ')
+            .nth(1)
+            .context("statm has two columns")?
+            .parse()?;
+        Ok(pages * 4096)
+    }
+
+    /// What the process has printed so far.
+    pub fn output(&self) -> String {
+        fs::read_to_string(self.dir.join("stdout.log")).unwrap_or_default()
+    }
+
+    fn wait_ready(&mut self) -> Result<()> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        loop {
+            if self.answers() {
+                return Ok(());
+            }
+            if !self.alive() {
+                bail!("{} ended at start:\n{}", self.name, self.output());
+            }
+            if Instant::now() > deadline {
+                bail!(
+                    "{} did not answer within {START_TIMEOUT:?}:\n{}",
+                    self.name,
+                    self.output()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Any reply to PING will do: a password may be required.
+    fn answers(&self) -> bool {
+        self.conn().is_ok_and(|mut conn| conn.line("PING").is_ok())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")
+        .context("find a free port")?
+        .local_addr()?
+        .port())
+}
+
+fn fresh_dir(port: u16) -> Result<PathBuf> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    let dir = std::env::temp_dir().join(format!("kinovar-test-{}-{port}-{n}", std::process::id()));
+    fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
+    Ok(dir)
+}

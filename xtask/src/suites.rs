@@ -1,0 +1,128 @@
+//! `cargo xtask test`: the checks, then every system suite against a server built for tests.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use kinovar_tests::pair::Sides;
+use kinovar_tests::report::Report;
+use kinovar_tests::{clients, concurrency, garbage, random, script, tests_dir, workshop};
+
+use crate::args::Args;
+use crate::{build, checks, diff, sys, tools};
+
+/// The suites in the order they run: the cheapest proof first.
+const SUITES: &[&str] = &[
+    "scripts",
+    "workshop",
+    "random",
+    "concurrency",
+    "clients",
+    "garbage",
+];
+/// How long the random multi-key commands run: enough for a lock order mistake to show, short enough for CI.
+const STRESS_SECONDS: u64 = 15;
+
+/// Runs all suites, or those named; ends with the line `N passed, N failed`.
+pub fn run(args: &Args) -> Result<()> {
+    let mut report = Report::default();
+    if !args.switch("no-check") && args.words.is_empty() {
+        report.step("check", checks::run());
+    }
+    match diff::sides(args, "test-release") {
+        Ok(sides) => run_suites(args, &sides, &mut report),
+        Err(error) => missing(&mut report, "the system suites", &error),
+    }
+    diff::finish(report)
+}
+
+fn run_suites(args: &Args, sides: &Sides, report: &mut Report) {
+    for suite in SUITES {
+        if !args.words.is_empty() && !args.words.iter().any(|w| w == suite) {
+            continue;
+        }
+        println!("== {suite}");
+        let start = Instant::now();
+        let before = report.failures.len();
+        match suite_report(suite, args, sides) {
+            Ok(one) => report.merge(one),
+            Err(error) => report.failures.push(format!("{suite}: {error:#}")),
+        }
+        let failed = report.failures.len() - before;
+        println!(
+            "== {suite}: {failed} failed, {:.1} s",
+            start.elapsed().as_secs_f64()
+        );
+    }
+}
+
+fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
+    match suite {
+        "scripts" => script::run_folder(&tests_dir().join("diff"), None, sides),
+        "workshop" => workshop::run(sides),
+        "random" => all_groups(args, sides),
+        "concurrency" => concurrency::run(
+            &sides.subject,
+            Duration::from_secs(args.number("seconds", STRESS_SECONDS)?),
+        ),
+        "clients" => all_clients(sides),
+        _ => {
+            let limit = sys::raise_file_limit()?;
+            let plan = garbage::Plan {
+                connections: 400,
+                duration: Duration::from_secs(8),
+                file_limit: limit,
+            };
+            garbage::run(&sides.subject, &plan)
+        }
+    }
+}
+
+fn all_groups(args: &Args, sides: &Sides) -> Result<Report> {
+    let mut report = Report::default();
+    for group in random::GROUPS {
+        report.merge(diff::random_group(group, args, sides)?);
+    }
+    Ok(report)
+}
+
+fn all_clients(sides: &Sides) -> Result<Report> {
+    let mut report = Report::default();
+    match tools::redis_py() {
+        Ok(python) => report.merge(clients::redis_py(&sides.subject, &python)?),
+        Err(error) => missing(&mut report, "redis-py", &error),
+    }
+    match tools::redis_tool("redis-benchmark") {
+        Ok(tool) => report.merge(clients::redis_benchmark(&sides.subject, &tool)?),
+        Err(error) => missing(&mut report, "redis-benchmark", &error),
+    }
+    match tools::redis_tool("redis-cli") {
+        Ok(tool) => report.merge(clients::redis_cli(sides, &tool)?),
+        Err(error) => missing(&mut report, "redis-cli", &error),
+    }
+    Ok(report)
+}
+
+/// A tool could not be had: a failure in CI, a loud line elsewhere.
+fn missing(report: &mut Report, what: &str, error: &anyhow::Error) {
+    if build::in_ci() {
+        report.failures.push(format!("{what}: {error:#}"));
+    } else {
+        println!("\n!!! SKIPPED {what}: {error:#}\n");
+    }
+}
+
+/// `cargo xtask garbage`: the hostile input run alone, by default in full.
+pub fn garbage_alone(args: &Args) -> Result<()> {
+    let limit = sys::raise_file_limit()?;
+    let connections = args.number("connections", 10_000)? as usize;
+    let duration = Duration::from_secs(args.number("seconds", 60)?);
+    let subject = build::subject(args, "release")?;
+    diff::finish(garbage::run(
+        &subject,
+        &garbage::Plan {
+            connections,
+            duration,
+            file_limit: limit,
+        },
+    )?)
+}
