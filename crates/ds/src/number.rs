@@ -1,0 +1,224 @@
+//! Integers and doubles as text.
+//!
+//! Redis accepts only *canonical* integers: no sign `+`, no leading zeros, no spaces, nothing outside `i64`. Doubles are
+//! printed with the fewest digits that read back as the same value; integral values in the `i64` range print as integers.
+
+/// Longest text of an `i64`.
+pub const I64_TEXT_MAX: usize = 20;
+
+/// Parses a canonical decimal `i64`; `None` for anything else.
+pub fn parse_i64(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, text),
+    };
+    match digits {
+        [] => return None,
+        [b'0'] => return if negative { None } else { Some(0) },
+        [b'0', ..] => return None,
+        _ => {}
+    }
+    if digits.len() > 19 {
+        return None;
+    }
+    let mut value: u64 = 0;
+    for &digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        // Nineteen digits cannot overflow a u64.
+        value = value * 10 + u64::from(digit);
+    }
+    if negative {
+        // i64::MIN has no positive twin, hence the wrapping negation.
+        (value <= 1 << 63).then(|| (value as i64).wrapping_neg())
+    } else {
+        i64::try_from(value).ok()
+    }
+}
+
+/// Parses a canonical decimal `u64`; `None` for anything else.
+pub fn parse_u64(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || text.len() > 20 || (text[0] == b'0' && text.len() > 1) {
+        return None;
+    }
+    text.iter().try_fold(0u64, |value, &digit| {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value.checked_mul(10)?.checked_add(u64::from(digit))
+    })
+}
+
+/// Writes `value` in decimal at the end of `buf` and returns the text.
+pub fn format_i64(value: i64, buf: &mut [u8; I64_TEXT_MAX]) -> &[u8] {
+    let mut at = I64_TEXT_MAX;
+    let mut rest = value.unsigned_abs();
+    loop {
+        at -= 1;
+        buf[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        at -= 1;
+        buf[at] = b'-';
+    }
+    &buf[at..]
+}
+
+/// Appends `value` in decimal.
+#[inline]
+pub fn push_i64(out: &mut Vec<u8>, value: i64) {
+    if (0..10).contains(&value) {
+        out.push(b'0' + value as u8);
+        return;
+    }
+    let mut buf = [0u8; I64_TEXT_MAX];
+    out.extend_from_slice(format_i64(value, &mut buf));
+}
+
+/// Parses a double the way Redis reads scores and increments: decimal or exponent form, `inf`, `+inf`, `-inf`,
+/// `infinity` in any case, hexadecimal floats not included. `None` for `nan`, for surrounding space and for anything else.
+pub fn parse_f64(text: &[u8]) -> Option<f64> {
+    let first = *text.first()?;
+    if first.is_ascii_whitespace() {
+        return None;
+    }
+    let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    if value.is_nan() {
+        return None;
+    }
+    // A finite literal too large for a double is a range error, not infinity.
+    if value.is_infinite() && !text.iter().any(|byte| byte.eq_ignore_ascii_case(&b'i')) {
+        return None;
+    }
+    Some(value)
+}
+
+/// Appends a double with the fewest digits that read back the same: `3`, `0.1`, `1e-7`, `1.5e+300`, `inf`, `-inf`, `nan`.
+pub fn push_f64(out: &mut Vec<u8>, value: f64) {
+    if value.is_nan() {
+        out.extend_from_slice(b"nan");
+        return;
+    }
+    if value.is_infinite() {
+        out.extend_from_slice(if value > 0.0 { b"inf" } else { b"-inf" });
+        return;
+    }
+    if value == 0.0 {
+        out.extend_from_slice(if value.is_sign_negative() { b"-0" } else { b"0" });
+        return;
+    }
+    // Half of the i64 range, so that the cast is exact and reversible.
+    const EXACT: f64 = (i64::MAX / 2) as f64;
+    if value.abs() < EXACT && value == (value as i64) as f64 {
+        push_i64(out, value as i64);
+        return;
+    }
+    push_shortest(out, value);
+}
+
+/// The digits of a finite, non-zero double in fixed or exponent form, whichever Redis's printer picks.
+fn push_shortest(out: &mut Vec<u8>, value: f64) {
+    if value < 0.0 {
+        out.push(b'-');
+    }
+    let scientific = format!("{:e}", value.abs());
+    let (mantissa, exponent) = scientific.split_once('e').expect("LowerExp always prints an exponent");
+    let exponent: i32 = exponent.parse().expect("LowerExp prints a decimal exponent");
+    let digits: Vec<u8> = mantissa.bytes().filter(|&byte| byte != b'.').collect();
+    let count = digits.len() as i32;
+    // value = 0.d1d2d3… * 10^(exponent+1) = d1d2d3… * 10^trailing
+    let trailing = exponent - (count - 1);
+    if trailing >= 0 && exponent.abs() < count + 7 {
+        out.extend_from_slice(&digits);
+        out.extend(std::iter::repeat_n(b'0', trailing as usize));
+    } else if trailing < 0 && (trailing > -7 || exponent.abs() < 4) {
+        let point = count + trailing;
+        if point <= 0 {
+            out.extend_from_slice(b"0.");
+            out.extend(std::iter::repeat_n(b'0', (-point) as usize));
+            out.extend_from_slice(&digits);
+        } else {
+            out.extend_from_slice(&digits[..point as usize]);
+            out.push(b'.');
+            out.extend_from_slice(&digits[point as usize..]);
+        }
+    } else {
+        out.push(digits[0]);
+        if count > 1 {
+            out.push(b'.');
+            out.extend_from_slice(&digits[1..]);
+        }
+        out.push(b'e');
+        out.push(if exponent < 0 { b'-' } else { b'+' });
+        push_i64(out, i64::from(exponent.abs()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(value: f64) -> String {
+        let mut out = Vec::new();
+        push_f64(&mut out, value);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn integers_are_canonical() {
+        for (input, expected) in [
+            ("0", Some(0)),
+            ("-0", None),
+            ("01", None),
+            ("+1", None),
+            (" 1", None),
+            ("", None),
+            ("-", None),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("9223372036854775808", None),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("-9223372036854775809", None),
+            ("12a", None),
+        ] {
+            assert_eq!(parse_i64(input.as_bytes()), expected, "{input}");
+        }
+        assert_eq!(parse_u64(b"18446744073709551615"), Some(u64::MAX));
+        assert_eq!(parse_u64(b"18446744073709551616"), None);
+    }
+
+    #[test]
+    fn integers_round_trip() {
+        for value in [0, 7, -7, 10, 99, i64::MAX, i64::MIN, 1_000_000] {
+            let mut buf = [0; I64_TEXT_MAX];
+            assert_eq!(format_i64(value, &mut buf), value.to_string().as_bytes());
+        }
+    }
+
+    #[test]
+    fn doubles_print_like_the_reference() {
+        for (value, expected) in [
+            (3.0, "3"),
+            (1e8, "100000000"),
+            (1e20, "1e+20"),
+            (123456789012345678.0, "123456789012345680"),
+            (12345678901234567890.0, "12345678901234567000"),
+            (0.00001, "0.00001"),
+            (1e-7, "1e-7"),
+            (1.5e300, "1.5e+300"),
+            (0.1, "0.1"),
+            (-0.25, "-0.25"),
+            (3.141592653589793, "3.141592653589793"),
+            (f64::INFINITY, "inf"),
+            (f64::NEG_INFINITY, "-inf"),
+        ] {
+            assert_eq!(text(value), expected);
+        }
+    }
+}
