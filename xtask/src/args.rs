@@ -25,8 +25,7 @@ impl Args {
                     args.options.insert(name.into(), String::new());
                 }
                 Some(name) => {
-                    args.options
-                        .insert(name.into(), words.next().unwrap_or_default());
+                    args.options.insert(name.into(), words.next().unwrap_or_default());
                 }
                 None => args.words.push(word),
             }
@@ -48,9 +47,7 @@ impl Args {
     pub fn number(&self, name: &str, default: u64) -> Result<u64> {
         match self.option(name) {
             None => Ok(default),
-            Some(text) => text
-                .parse()
-                .with_context(|| format!("--{name} {text}: not a number")),
+            Some(text) => text.parse().with_context(|| format!("--{name} {text}: not a number")),
         }
     }
 }

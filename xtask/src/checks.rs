@@ -8,17 +8,7 @@ use crate::tidy;
 /// Formatting, lints, architecture rules, unit tests: stops at the first that fails.
 pub fn run() -> Result<()> {
     command("cargo", &["fmt", "--all", "--check"])?;
-    command(
-        "cargo",
-        &[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ],
-    )?;
+    command("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     tidy::run()?;
     command("cargo", &["test", "--workspace"])
 }

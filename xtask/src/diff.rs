@@ -18,10 +18,7 @@ pub const COUNT: u64 = 100_000;
 
 /// Both programs, built and fetched.
 pub fn sides(args: &Args, profile: &str) -> Result<Sides> {
-    Ok(Sides {
-        subject: build::subject(args, profile)?,
-        oracle: oracle::require()?,
-    })
+    Ok(Sides { subject: build::subject(args, profile)?, oracle: oracle::require()? })
 }
 
 /// Runs what the options name: one script, one random group, or everything.
@@ -42,21 +39,15 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 fn one_script(file: &str, sides: &Sides) -> Result<Report> {
-    let path = if Path::new(file).exists() {
-        PathBuf::from(file)
-    } else {
-        tests_dir().join(format!("diff/{file}.txt"))
-    };
+    let path =
+        if Path::new(file).exists() { PathBuf::from(file) } else { tests_dir().join(format!("diff/{file}.txt")) };
     script::run(&Script::load(&path)?, sides, &Known::load()?)
 }
 
 /// One random group with the seed and count of the options.
 pub fn random_group(group: &str, args: &Args, sides: &Sides) -> Result<Report> {
-    let plan = Plan {
-        group: group.into(),
-        count: args.number("count", COUNT)? as usize,
-        seed: args.number("seed", 1)?,
-    };
+    let plan =
+        Plan { group: group.into(), count: args.number("count", COUNT)? as usize, seed: args.number("seed", 1)? };
     random::run(&plan, sides)
 }
 
@@ -66,15 +57,8 @@ pub fn finish(report: Report) -> Result<()> {
         println!("\nFAILED {failure}");
     }
     if report.known > 0 {
-        println!(
-            "{} differences are listed in tests/diff/known.txt",
-            report.known
-        );
+        println!("{} differences are listed in tests/diff/known.txt", report.known);
     }
     println!("{} passed, {} failed", report.passed, report.failures.len());
-    if report.failures.is_empty() {
-        Ok(())
-    } else {
-        bail!("{} failures", report.failures.len())
-    }
+    if report.failures.is_empty() { Ok(()) } else { bail!("{} failures", report.failures.len()) }
 }

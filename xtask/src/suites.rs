@@ -11,14 +11,7 @@ use crate::args::Args;
 use crate::{build, checks, diff, sys, tools};
 
 /// The suites in the order they run: the cheapest proof first.
-const SUITES: &[&str] = &[
-    "scripts",
-    "workshop",
-    "random",
-    "concurrency",
-    "clients",
-    "garbage",
-];
+const SUITES: &[&str] = &["scripts", "workshop", "random", "concurrency", "clients", "garbage"];
 /// How long the random multi-key commands run: enough for a lock order mistake to show, short enough for CI.
 const STRESS_SECONDS: u64 = 15;
 
@@ -48,10 +41,7 @@ fn run_suites(args: &Args, sides: &Sides, report: &mut Report) {
             Err(error) => report.failures.push(format!("{suite}: {error:#}")),
         }
         let failed = report.failures.len() - before;
-        println!(
-            "== {suite}: {failed} failed, {:.1} s",
-            start.elapsed().as_secs_f64()
-        );
+        println!("== {suite}: {failed} failed, {:.1} s", start.elapsed().as_secs_f64());
     }
 }
 
@@ -60,18 +50,11 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "scripts" => script::run_folder(&tests_dir().join("diff"), None, sides),
         "workshop" => workshop::run(sides),
         "random" => all_groups(args, sides),
-        "concurrency" => concurrency::run(
-            &sides.subject,
-            Duration::from_secs(args.number("seconds", STRESS_SECONDS)?),
-        ),
+        "concurrency" => concurrency::run(&sides.subject, Duration::from_secs(args.number("seconds", STRESS_SECONDS)?)),
         "clients" => all_clients(sides),
         _ => {
             let limit = sys::raise_file_limit()?;
-            let plan = garbage::Plan {
-                connections: 400,
-                duration: Duration::from_secs(8),
-                file_limit: limit,
-            };
+            let plan = garbage::Plan { connections: 400, duration: Duration::from_secs(8), file_limit: limit };
             garbage::run(&sides.subject, &plan)
         }
     }
@@ -117,12 +100,5 @@ pub fn garbage_alone(args: &Args) -> Result<()> {
     let connections = args.number("connections", 10_000)? as usize;
     let duration = Duration::from_secs(args.number("seconds", 60)?);
     let subject = build::subject(args, "release")?;
-    diff::finish(garbage::run(
-        &subject,
-        &garbage::Plan {
-            connections,
-            duration,
-            file_limit: limit,
-        },
-    )?)
+    diff::finish(garbage::run(&subject, &garbage::Plan { connections, duration, file_limit: limit })?)
 }

@@ -8,10 +8,7 @@ use anyhow::{Context, Result};
 
 /// Raises the limit on open files to what is permitted and returns it.
 pub fn raise_file_limit() -> Result<u64> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the pointer is to a live rlimit of this frame.
     if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } != 0 {
         return Err(Error::last_os_error()).context("getrlimit");
@@ -32,11 +29,7 @@ pub fn pin(tid: i32, cpu: usize) -> Result<()> {
     unsafe { libc::CPU_SET(cpu, &mut set) };
     // SAFETY: the pointer and the size describe the set above.
     let rc = unsafe { libc::sched_setaffinity(tid, size_of::<libc::cpu_set_t>(), &set) };
-    if rc == 0 {
-        Ok(())
-    } else {
-        Err(Error::last_os_error()).with_context(|| format!("pin to cpu {cpu}"))
-    }
+    if rc == 0 { Ok(()) } else { Err(Error::last_os_error()).with_context(|| format!("pin to cpu {cpu}")) }
 }
 
 /// Lets the calling thread run on all CPUs again.
@@ -49,11 +42,7 @@ pub fn unpin(cpus: usize) -> Result<()> {
     }
     // SAFETY: as in `pin`.
     let rc = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set) };
-    if rc == 0 {
-        Ok(())
-    } else {
-        Err(Error::last_os_error()).context("unpin")
-    }
+    if rc == 0 { Ok(()) } else { Err(Error::last_os_error()).context("unpin") }
 }
 
 /// An epoll instance that watches descriptors for input.
@@ -72,26 +61,15 @@ impl Poll {
         }
         // SAFETY: the descriptor was just made and has no other owner.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Poll {
-            fd,
-            events: vec![libc::epoll_event { events: 0, u64: 0 }; 256],
-        })
+        Ok(Poll { fd, events: vec![libc::epoll_event { events: 0, u64: 0 }; 256] })
     }
 
     /// Watches `fd` for input; ready events carry `token`.
     pub fn add(&self, fd: RawFd, token: u64) -> Result<()> {
-        let mut event = libc::epoll_event {
-            events: libc::EPOLLIN as u32,
-            u64: token,
-        };
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: token };
         // SAFETY: the event lives for the call; the kernel copies it.
-        let rc =
-            unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) };
-        if rc == 0 {
-            Ok(())
-        } else {
-            Err(Error::last_os_error()).context("epoll_ctl")
-        }
+        let rc = unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) };
+        if rc == 0 { Ok(()) } else { Err(Error::last_os_error()).context("epoll_ctl") }
     }
 
     /// Waits up to `timeout_ms` and returns the tokens that are ready.
@@ -99,14 +77,7 @@ impl Poll {
         ready.clear();
         let room = self.events.len() as i32;
         // SAFETY: the buffer holds `room` events and outlives the call.
-        let count = unsafe {
-            libc::epoll_wait(
-                self.fd.as_raw_fd(),
-                self.events.as_mut_ptr(),
-                room,
-                timeout_ms,
-            )
-        };
+        let count = unsafe { libc::epoll_wait(self.fd.as_raw_fd(), self.events.as_mut_ptr(), room, timeout_ms) };
         if count < 0 {
             let error = Error::last_os_error();
             return if error.kind() == std::io::ErrorKind::Interrupted {

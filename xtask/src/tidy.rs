@@ -16,10 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("keyspace", &["ds"]),
     ("command", &["keyspace", "resp"]),
     ("commands", &["command"]),
-    (
-        "server",
-        &["commands", "command", "keyspace", "ds", "io", "resp"],
-    ),
+    ("server", &["commands", "command", "keyspace", "ds", "io", "resp"]),
 ];
 
 /// Crates that may contain unsafe code; in all others it is forbidden.
@@ -52,20 +49,14 @@ pub fn run() -> Result<()> {
 }
 
 fn crate_dirs() -> Result<Vec<PathBuf>> {
-    let mut dirs: Vec<PathBuf> = fs::read_dir(root().join("crates"))?
-        .map(|e| Ok(e?.path()))
-        .collect::<Result<_>>()?;
+    let mut dirs: Vec<PathBuf> = fs::read_dir(root().join("crates"))?.map(|e| Ok(e?.path())).collect::<Result<_>>()?;
     dirs.retain(|d| d.join("Cargo.toml").exists());
     dirs.sort();
     Ok(dirs)
 }
 
 fn check_arrows(dir: &Path, wrong: &mut Vec<String>) -> Result<()> {
-    let name = dir
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let manifest = fs::read_to_string(dir.join("Cargo.toml"))?;
     let allowed = allowed_siblings(&name);
     for sibling in siblings(&manifest) {
@@ -79,12 +70,7 @@ fn check_arrows(dir: &Path, wrong: &mut Vec<String>) -> Result<()> {
 /// The arrows of a crate and everything they lead to.
 fn allowed_siblings(name: &str) -> Vec<&'static str> {
     let mut allowed: Vec<&str> = Vec::new();
-    let direct = |name: &str| {
-        ARROWS
-            .iter()
-            .find(|(from, _)| *from == name)
-            .map_or(&[][..], |(_, to)| *to)
-    };
+    let direct = |name: &str| ARROWS.iter().find(|(from, _)| *from == name).map_or(&[][..], |(_, to)| *to);
     let mut open: Vec<&str> = direct(name).to_vec();
     while let Some(next) = open.pop() {
         if !allowed.contains(&next) {
@@ -105,12 +91,7 @@ fn siblings(manifest: &str) -> Vec<String> {
         }
         let counts = section.contains("dependencies") && !section.contains("dev-dependencies");
         if let Some(rest) = line.strip_prefix("kinovar-").filter(|_| counts) {
-            found.push(
-                rest.split(['.', ' ', '='])
-                    .next()
-                    .unwrap_or(rest)
-                    .to_string(),
-            );
+            found.push(rest.split(['.', ' ', '=']).next().unwrap_or(rest).to_string());
         }
     }
     found
@@ -120,21 +101,10 @@ fn siblings(manifest: &str) -> Vec<String> {
 fn tracked_files() -> Result<Vec<PathBuf>> {
     let list = crate::build::output(
         Path::new("git"),
-        &[
-            "-C",
-            &root().to_string_lossy(),
-            "ls-files",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ],
+        &["-C", &root().to_string_lossy(), "ls-files", "--cached", "--others", "--exclude-standard"],
     )
     .context("list the files of the checkout")?;
-    Ok(list
-        .lines()
-        .map(PathBuf::from)
-        .filter(|p| root().join(p).is_file())
-        .collect())
+    Ok(list.lines().map(PathBuf::from).filter(|p| root().join(p).is_file()).collect())
 }
 
 fn check_file(file: &Path, wrong: &mut Vec<String>) -> Result<()> {
@@ -144,14 +114,10 @@ fn check_file(file: &Path, wrong: &mut Vec<String>) -> Result<()> {
     let shown = file.display();
     let is_rust = file.extension().is_some_and(|e| e == "rs");
     if is_rust && text.lines().count() > LINES_MAX {
-        wrong.push(format!(
-            "{shown} has more than {LINES_MAX} lines: look for a second subject"
-        ));
+        wrong.push(format!("{shown} has more than {LINES_MAX} lines: look for a second subject"));
     }
     if is_rust && !text.lines().take(3).any(|l| l.starts_with("//!")) {
-        wrong.push(format!(
-            "{shown} does not say what it is for (no //! at its top)"
-        ));
+        wrong.push(format!("{shown} does not say what it is for (no //! at its top)"));
     }
     if file != Path::new("xtask/src/tidy.rs") {
         for (i, line) in text.lines().enumerate() {
@@ -167,20 +133,14 @@ fn check_file(file: &Path, wrong: &mut Vec<String>) -> Result<()> {
 fn names_machine_path(line: &str, path: &str) -> bool {
     line.match_indices(path).any(|(at, _)| {
         let before = line[..at].chars().next_back();
-        before.is_none_or(|c| {
-            !c.is_alphanumeric() && !matches!(c, '/' | '.' | '-' | '_' | '}' | ')' | '*' | '~')
-        })
+        before.is_none_or(|c| !c.is_alphanumeric() && !matches!(c, '/' | '.' | '-' | '_' | '}' | ')' | '*' | '~'))
     })
 }
 
 fn check_unsafe_policy(wrong: &mut Vec<String>) -> Result<()> {
     let crates = crate_dirs()?.into_iter().map(|d| (d, true));
     for (dir, is_crate) in crates.chain(TOOLS.iter().map(|t| (root().join(t), false))) {
-        let name = dir
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if (is_crate && UNSAFE_CRATES.contains(&name.as_str())) || name == "xtask" {
             continue;
         }
@@ -193,19 +153,10 @@ fn check_unsafe_policy(wrong: &mut Vec<String>) -> Result<()> {
             }
         }
     }
-    for file in tracked_files()?
-        .iter()
-        .filter(|f| f.starts_with("xtask") && f.extension().is_some_and(|e| e == "rs"))
-    {
+    for file in tracked_files()?.iter().filter(|f| f.starts_with("xtask") && f.extension().is_some_and(|e| e == "rs")) {
         let text = fs::read_to_string(root().join(file))?;
-        if text.contains("unsafe {")
-            && file != Path::new(UNSAFE_TOOL_FILE)
-            && file != Path::new("xtask/src/tidy.rs")
-        {
-            wrong.push(format!(
-                "{}: unsafe code belongs in {UNSAFE_TOOL_FILE}",
-                file.display()
-            ));
+        if text.contains("unsafe {") && file != Path::new(UNSAFE_TOOL_FILE) && file != Path::new("xtask/src/tidy.rs") {
+            wrong.push(format!("{}: unsafe code belongs in {UNSAFE_TOOL_FILE}", file.display()));
         }
     }
     Ok(())
@@ -217,7 +168,8 @@ mod tests {
 
     #[test]
     fn siblings_are_read_from_a_manifest() {
-        let manifest = "[dependencies]\nkinovar-ds.workspace = true\nlibc = \"1\"\n[dev-dependencies]\nkinovar-resp = {}\n";
+        let manifest =
+            "[dependencies]\nkinovar-ds.workspace = true\nlibc = \"1\"\n[dev-dependencies]\nkinovar-resp = {}\n";
         assert_eq!(siblings(manifest), ["ds"]);
     }
 
@@ -231,9 +183,6 @@ mod tests {
     #[test]
     fn addresses_are_not_machine_paths() {
         assert!(names_machine_path("open(\"/home/me/x\")", "/home/"));
-        assert!(!names_machine_path(
-            "see https://example.org/home/x",
-            "/home/"
-        ));
+        assert!(!names_machine_path("see https://example.org/home/x", "/home/"));
     }
 }

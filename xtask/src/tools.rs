@@ -11,9 +11,7 @@ use crate::build::{output, target};
 /// A program of this name on PATH.
 pub fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|dir| dir.join(name))
-        .find(|file| file.is_file())
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
 /// The system's Python 3.
@@ -27,39 +25,26 @@ pub fn redis_tool(name: &str) -> Result<PathBuf> {
     if let Some(found) = on_path(name).or_else(|| unpacked.exists().then_some(unpacked.clone())) {
         return Ok(found);
     }
-    install_redis_tools()
-        .with_context(|| format!("{name} is missing and redis-tools could not be installed"))?;
-    on_path(name)
-        .or_else(|| unpacked.exists().then_some(unpacked))
-        .with_context(|| format!("no {name} in redis-tools"))
+    install_redis_tools().with_context(|| format!("{name} is missing and redis-tools could not be installed"))?;
+    on_path(name).or_else(|| unpacked.exists().then_some(unpacked)).with_context(|| format!("no {name} in redis-tools"))
 }
 
 fn install_redis_tools() -> Result<()> {
     let apt = on_path("apt-get").context("no apt-get here")?;
-    if is_root()
-        && output(
-            &apt,
-            &["install", "-y", "--no-install-recommends", "redis-tools"],
-        )
-        .is_ok()
-    {
+    if is_root() && output(&apt, &["install", "-y", "--no-install-recommends", "redis-tools"]).is_ok() {
         return Ok(());
     }
     let dir = target().join("redis-tools");
     fs::create_dir_all(&dir)?;
     let download = format!("cd '{}' && apt-get download redis-tools", dir.display());
     output(Path::new("/bin/sh"), &["-c", &download])?;
-    let unpack = format!(
-        "cd '{}' && for deb in *.deb; do dpkg -x \"$deb\" .; done",
-        dir.display()
-    );
+    let unpack = format!("cd '{}' && for deb in *.deb; do dpkg -x \"$deb\" .; done", dir.display());
     output(Path::new("/bin/sh"), &["-c", &unpack])?;
     Ok(())
 }
 
 fn is_root() -> bool {
-    fs::read_to_string("/proc/self/status")
-        .is_ok_and(|s| s.lines().any(|l| l.starts_with("Uid:\t0\t")))
+    fs::read_to_string("/proc/self/status").is_ok_and(|s| s.lines().any(|l| l.starts_with("Uid:\t0\t")))
 }
 
 /// A Python that can `import redis`: a virtual environment below `target/venv`.
@@ -67,23 +52,11 @@ pub fn redis_py() -> Result<PathBuf> {
     let venv = target().join("venv");
     let python = venv.join("bin/python");
     if !python.exists() {
-        output(&self::python()?, &["-m", "venv", &venv.to_string_lossy()])
-            .context("make a virtual environment")?;
+        output(&self::python()?, &["-m", "venv", &venv.to_string_lossy()]).context("make a virtual environment")?;
     }
     if output(&python, &["-c", "import redis"]).is_err() {
-        let install = [
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "redis>=5",
-        ];
+        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "redis>=5"];
         output(&python, &install).context("install redis-py")?;
     }
-    if output(&python, &["-c", "import redis"]).is_ok() {
-        Ok(python)
-    } else {
-        bail!("redis-py cannot be imported")
-    }
+    if output(&python, &["-c", "import redis"]).is_ok() { Ok(python) } else { bail!("redis-py cannot be imported") }
 }

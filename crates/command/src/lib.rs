@@ -1,2 +1,36 @@
+//! The contract between commands and the server.
+//!
+//! A command is one [`Command`] value, declared beside its handler. Everything else is derived from the declarations by
+//! the [`registry`]: dispatch, arity errors, the keys to lock, `COMMAND`, `COMMAND DOCS`, `COMMAND GETKEYS`, the
+//! compatibility table.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`spec`] | [`Command`], flags, ACL categories, key specifications, argument trees |
+//! | [`args`] | the cursor a handler parses its arguments with |
+//! | [`context`] | what a handler can reach: database, reply, client, time, server |
+//! | [`dispatch`] | from a request to its locks |
+//! | [`error`] | every error text a client can see |
+//! | [`registry`] | all declarations together: lookup by name, key extraction |
+//! | [`glob`] | patterns of `KEYS`, `SCAN MATCH`, `CONFIG GET` |
 #![forbid(unsafe_code)]
-//! stub
+
+pub mod args;
+pub mod context;
+pub mod dispatch;
+pub mod error;
+pub mod glob;
+pub mod registry;
+pub mod spec;
+
+pub use args::Args;
+pub use context::Ctx;
+pub use error::CommandError;
+pub use kinovar_keyspace as keyspace;
+pub use kinovar_keyspace::{Db, Key};
+pub use kinovar_resp::{Protocol, Reply, number};
+pub use registry::Registry;
+pub use spec::*;
+
+/// What every handler returns: the reply is already written, or an error to write instead of it.
+pub type Outcome = Result<(), CommandError>;

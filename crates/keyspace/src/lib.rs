@@ -1,2 +1,56 @@
+//! Databases: keys, values and their encodings, expiry.
+//!
+//! The keyspace is cut into partitions by hash slot. A partition is one mutex around its part of every database. A
+//! command sees a [`Db`]: the selected database, through the partitions that were locked for it.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`key`] | a key with its hash and its slot |
+//! | [`object`] | what a key can hold |
+//! | [`partition`] | a slice of the keyspace: tables and expiry indexes, one per database |
+//! | [`space`] | all partitions, and locking them in order |
+//! | [`db`] | the read door: lookup, expiry, access clock |
+//! | [`door`] | the write door: the only way to change a stored value |
+//! | [`string`], [`list`], [`set`], [`zset`], [`hash`] | the types over their encodings |
+//! | [`expiry`] | time-ordered index of what expires |
+//! | [`settings`] | thresholds and policies that values obey |
+//! | [`stats`] | counters, one writer each |
+//! | [`event`] | what a change is called |
+//!
+//! # Invariants
+//! - A stored value changes only inside [`door`]; whatever must hold for every write is done there.
+//! - Partitions are locked in ascending order, never while holding a higher one.
+//! - No lock is held across a system call or a wait. Large values are detached and dropped elsewhere ([`Trash`]).
+//! - An empty collection is never stored.
 #![forbid(unsafe_code)]
-//! stub
+
+pub mod access;
+pub mod db;
+pub mod door;
+pub mod event;
+pub mod expiry;
+pub mod hash;
+pub mod key;
+pub mod list;
+pub mod object;
+pub mod partition;
+pub mod set;
+pub mod settings;
+pub mod space;
+pub mod stats;
+pub mod string;
+pub mod zset;
+
+pub use db::{Db, Env};
+pub use door::{StringUpdate, Update};
+pub use event::{Event, EventClass, Observer};
+pub use key::Key;
+pub use object::{Object, Text, Value, ValueType, WrongType};
+pub use partition::{Partition, PartitionDb, Trash};
+pub use settings::Settings;
+pub use space::{Keyspace, Locked};
+pub use stats::Stats;
+pub use string::Ttl;
+
+/// A stored key with its value.
+pub type Entry = kinovar_ds::entry::Entry<Object>;

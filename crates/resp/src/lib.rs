@@ -4,12 +4,12 @@
 //! |---|---|
 //! | [`parser`] | requests: bytes in, batches of argument spans out; incremental, bounded, no IO |
 //! | [`reply`] | replies: a writer that knows how each shape looks in RESP2 and in RESP3 |
-//! | [`number`] | integers and doubles as text, exactly as the protocol spells them |
+//! | [`number`] | integers and doubles as text, exactly as the protocol spells them (from the structures crate) |
 //!
 //! This crate has never heard of a command.
 #![forbid(unsafe_code)]
 
-pub mod number;
+pub use kinovar_ds::number;
 pub mod parser;
 pub mod reply;
 

@@ -1,0 +1,138 @@
+//! The cursor a handler parses its arguments with.
+
+use crate::{CommandError, Key, number};
+use kinovar_resp::Span;
+
+/// The arguments of a command, its name (and its container's) already passed.
+///
+/// Arguments are ranges of the request buffer: taking one copies nothing. Indexes count from the command's name, as in
+/// [`crate::KeySpec`].
+#[derive(Clone, Copy)]
+pub struct Args<'a> {
+    buf: &'a [u8],
+    spans: &'a [Span],
+    at: usize,
+    /// The first key's index and its hash, when the dispatcher has computed it.
+    hint: Option<(u32, Key<'a>)>,
+}
+
+impl<'a> Args<'a> {
+    /// All arguments, name included, as `spans` of `buf`; the cursor stands after the first `passed`.
+    #[inline]
+    pub fn new(buf: &'a [u8], spans: &'a [Span], passed: usize) -> Self {
+        Args { buf, spans, at: passed, hint: None }
+    }
+
+    /// With the key at `index` already hashed.
+    #[inline]
+    pub fn with_key(self, index: u32, key: Key<'a>) -> Self {
+        Args { hint: Some((index, key)), ..self }
+    }
+
+    /// Number of arguments, the name included.
+    #[inline]
+    pub fn argc(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// The argument at `index`, counted from the name.
+    #[inline]
+    pub fn at(&self, index: usize) -> &'a [u8] {
+        self.spans[index].of(self.buf)
+    }
+
+    /// The key at `index`, counted from the name.
+    #[inline]
+    pub fn key_at(&self, index: usize) -> Key<'a> {
+        match self.hint {
+            Some((hinted, key)) if hinted as usize == index => key,
+            _ => Key::new(self.at(index)),
+        }
+    }
+
+    /// Index of the next argument.
+    #[inline]
+    pub fn index(&self) -> usize {
+        self.at
+    }
+
+    /// How many are left.
+    #[inline]
+    pub fn left(&self) -> usize {
+        self.spans.len() - self.at
+    }
+
+    /// Whether none is left.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.at == self.spans.len()
+    }
+
+    /// The next argument, not taken.
+    #[inline]
+    pub fn peek(&self) -> Option<&'a [u8]> {
+        self.spans.get(self.at).map(|span| span.of(self.buf))
+    }
+
+    /// Takes the next argument; a syntax error when none is left.
+    #[inline]
+    pub fn take(&mut self) -> Result<&'a [u8], CommandError> {
+        let arg = self.peek().ok_or(CommandError::Syntax)?;
+        self.at += 1;
+        Ok(arg)
+    }
+
+    /// Takes the next argument as a key.
+    #[inline]
+    pub fn key(&mut self) -> Result<Key<'a>, CommandError> {
+        if self.is_empty() {
+            return Err(CommandError::Syntax);
+        }
+        let key = self.key_at(self.at);
+        self.at += 1;
+        Ok(key)
+    }
+
+    /// Takes the next argument as an integer; [`CommandError::NotInteger`] when it is not one.
+    #[inline]
+    pub fn integer(&mut self) -> Result<i64, CommandError> {
+        number::parse_i64(self.take()?).ok_or(CommandError::NotInteger)
+    }
+
+    /// Takes the next argument as a double; [`CommandError::NotFloat`] when it is not one.
+    pub fn double(&mut self) -> Result<f64, CommandError> {
+        number::parse_f64(self.take()?).ok_or(CommandError::NotFloat)
+    }
+
+    /// Takes the next argument if it is `word`, in any case.
+    #[inline]
+    pub fn accept(&mut self, word: &str) -> bool {
+        let found = self.peek().is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()));
+        self.at += usize::from(found);
+        found
+    }
+
+    /// A syntax error when an argument is left.
+    #[inline]
+    pub fn finish(&self) -> Result<(), CommandError> {
+        if self.is_empty() { Ok(()) } else { Err(CommandError::Syntax) }
+    }
+
+    /// The arguments that are left, in order.
+    #[inline]
+    pub fn rest(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + Clone + use<'a> {
+        let buf = self.buf;
+        self.spans[self.at..].iter().map(move |span| span.of(buf))
+    }
+}
+
+impl<'a> Iterator for Args<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let arg = self.peek()?;
+        self.at += 1;
+        Some(arg)
+    }
+}

@@ -1,0 +1,78 @@
+//! From a request to its locks: what every caller of a handler (a connection, a transaction, a script, a test) does first.
+
+use crate::registry::{Entry, Unresolved};
+use crate::{Args, CommandError, KeyAt, Lock, Registry};
+use kinovar_keyspace::{Keyspace, Locked};
+
+/// Memory for finding keys, reused from command to command.
+#[derive(Default)]
+pub struct KeyScratch {
+    keys: Vec<KeyAt>,
+    partitions: Vec<usize>,
+}
+
+/// Finds the command that `args` calls and checks the number of its arguments.
+#[inline]
+pub fn resolve<'r>(registry: &'r Registry, args: &Args<'_>) -> Result<&'r Entry, CommandError> {
+    let entry = registry.resolve(args).map_err(|unresolved| unknown(registry, args, &unresolved))?;
+    entry.check_arity(args.argc())?;
+    // A container called without a subcommand: its arity demands one, unless it stands for itself, as COMMAND does.
+    Ok(entry)
+}
+
+/// Locks what the command needs.
+#[inline]
+pub fn lock<'k>(entry: &Entry, args: &Args<'_>, keyspace: &'k Keyspace, scratch: &mut KeyScratch) -> Locked<'k> {
+    match entry.command.lock {
+        Lock::Keys => match entry.single_key() {
+            Some((index, _)) if index < args.argc() => keyspace.lock_one(keyspace.partition_of(&args.key_at(index))),
+            _ => lock_keys(entry, args, keyspace, scratch),
+        },
+        Lock::All => keyspace.lock_all(),
+        Lock::None => Locked::None,
+    }
+}
+
+fn lock_keys<'k>(entry: &Entry, args: &Args<'_>, keyspace: &'k Keyspace, scratch: &mut KeyScratch) -> Locked<'k> {
+    scratch.keys.clear();
+    entry.keys(*args, &mut scratch.keys);
+    scratch.partitions.clear();
+    let partitions = scratch.keys.iter().map(|key| keyspace.partition_of(&args.key_at(key.index as usize)));
+    scratch.partitions.extend(partitions);
+    keyspace.lock_many(&mut scratch.partitions)
+}
+
+/// Longest quotation of a client's own words in an error, bytes.
+const QUOTED_MAX: usize = 128;
+
+#[cold]
+fn unknown(registry: &Registry, args: &Args<'_>, unresolved: &Unresolved) -> CommandError {
+    let quote = |word: &[u8]| word[..word.len().min(QUOTED_MAX)].to_vec();
+    let mut text = Vec::new();
+    match unresolved {
+        Unresolved::Subcommand(container) => {
+            text.extend_from_slice(b"ERR unknown subcommand '");
+            text.extend_from_slice(&quote(args.at(1)));
+            let name = registry.entries()[*container].command.name.to_ascii_uppercase();
+            text.extend_from_slice(format!("'. Try {name} HELP.").as_bytes());
+        }
+        Unresolved::Command => {
+            text.extend_from_slice(b"ERR unknown command '");
+            text.extend_from_slice(&quote(args.at(0)));
+            text.extend_from_slice(b"', with args beginning with: ");
+            let mut quoted = 0;
+            for index in 1..args.argc() {
+                if quoted >= QUOTED_MAX {
+                    break;
+                }
+                let word = args.at(index);
+                let word = &word[..word.len().min(QUOTED_MAX - quoted)];
+                text.push(b'\'');
+                text.extend_from_slice(word);
+                text.extend_from_slice(b"' ");
+                quoted += word.len() + 3;
+            }
+        }
+    }
+    CommandError::Bytes(text)
+}

@@ -1,0 +1,315 @@
+//! All declarations together: lookup by name and key extraction.
+
+use crate::{Access, Args, Begin, Command, CommandError, Find, KeyAt, KeySpec};
+
+/// A command with what is derived from its declaration.
+pub struct Entry {
+    /// The declaration.
+    pub command: &'static Command,
+    /// The container it belongs to.
+    pub container: Option<&'static Command>,
+    /// `get`, or `config|get`.
+    pub full_name: String,
+    /// Dense number, in order of declaration: an index for per-command statistics.
+    pub id: usize,
+    /// Ids of the subcommands.
+    pub subcommands: Vec<usize>,
+    /// How to find its keys quickly.
+    plan: KeyPlan,
+}
+
+/// The key specifications of a command, boiled down.
+#[derive(Clone, Copy, Debug)]
+enum KeyPlan {
+    None,
+    /// One key at this place.
+    One(u16, Access),
+    /// Anything else.
+    General,
+}
+
+/// Why a name was not resolved.
+#[derive(Debug)]
+pub enum Unresolved {
+    /// No such command.
+    Command,
+    /// The container has no such subcommand.
+    Subcommand(usize),
+}
+
+/// Every command, by name.
+pub struct Registry {
+    entries: Vec<Entry>,
+    names: NameTable,
+    /// Entry ids of the top-level commands, sorted by name.
+    top_level: Vec<usize>,
+}
+
+impl Registry {
+    /// All commands of `tables`. `renames` gives other names to top-level commands; an empty one removes the command.
+    ///
+    /// # Panics
+    /// When two commands have the same name: a mistake in the declarations.
+    pub fn new(tables: &[&'static [Command]], renames: &[(String, String)]) -> Registry {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut named: Vec<(String, usize)> = Vec::new();
+        for command in tables.iter().copied().flatten() {
+            let id = entries.len();
+            let renamed = renames.iter().rev().find(|(from, _)| from.eq_ignore_ascii_case(command.name));
+            let name = renamed.map_or(command.name, |(_, to)| to).to_ascii_lowercase();
+            entries.push(Entry::new(command, None, id));
+            for subcommand in command.subcommands {
+                let sub_id = entries.len();
+                entries.push(Entry::new(subcommand, Some(command), sub_id));
+                entries[id].subcommands.push(sub_id);
+            }
+            if !name.is_empty() {
+                named.push((name, id));
+            }
+        }
+        named.sort();
+        let names = NameTable::new(&named);
+        Registry { entries, names, top_level: named.into_iter().map(|(_, id)| id).collect() }
+    }
+
+    /// Commands and subcommands, by id.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The top-level commands, by name.
+    pub fn top_level(&self) -> impl ExactSizeIterator<Item = &Entry> {
+        self.top_level.iter().map(|&id| &self.entries[id])
+    }
+
+    /// The top-level command called `name`, in any case.
+    #[inline]
+    pub fn find(&self, name: &[u8]) -> Option<&Entry> {
+        self.names.find(name).map(|id| &self.entries[id])
+    }
+
+    /// The subcommand of `container` called `name`, in any case.
+    pub fn find_subcommand(&self, container: &Entry, name: &[u8]) -> Option<&Entry> {
+        let same = |id: &&usize| self.entries[**id].command.name.as_bytes().eq_ignore_ascii_case(name);
+        container.subcommands.iter().find(same).map(|&id| &self.entries[id])
+    }
+
+    /// The command that `args` calls: the subcommand where the name is a container's and a second word follows.
+    #[inline]
+    pub fn resolve(&self, args: &Args<'_>) -> Result<&Entry, Unresolved> {
+        let entry = self.find(args.at(0)).ok_or(Unresolved::Command)?;
+        if entry.subcommands.is_empty() || args.argc() < 2 {
+            return Ok(entry);
+        }
+        self.find_subcommand(entry, args.at(1)).ok_or(Unresolved::Subcommand(entry.id))
+    }
+
+    /// Looks a name up that may be `container|sub`.
+    pub fn find_full(&self, name: &[u8]) -> Option<&Entry> {
+        let mut parts = name.splitn(2, |&byte| byte == b'|');
+        let entry = self.find(parts.next()?)?;
+        match parts.next() {
+            None => Some(entry),
+            Some(subcommand) => self.find_subcommand(entry, subcommand),
+        }
+    }
+}
+
+impl Entry {
+    fn new(command: &'static Command, container: Option<&'static Command>, id: usize) -> Entry {
+        let full_name = match container {
+            Some(container) => format!("{}|{}", container.name, command.name),
+            None => command.name.to_owned(),
+        };
+        Entry { command, container, full_name, id, subcommands: Vec::new(), plan: KeyPlan::of(command) }
+    }
+
+    /// How many leading arguments are names: 2 for a subcommand.
+    #[inline]
+    pub fn name_words(&self) -> usize {
+        1 + usize::from(self.container.is_some())
+    }
+
+    /// An error when the number of arguments is wrong.
+    #[inline]
+    pub fn check_arity(&self, argc: usize) -> Result<(), CommandError> {
+        if self.command.arity.accepts(argc) {
+            return Ok(());
+        }
+        Err(CommandError::WrongArity(self.full_name.as_str().into()))
+    }
+
+    /// The place of the command's only key, if that is how its keys are declared.
+    #[inline]
+    pub fn single_key(&self) -> Option<(usize, Access)> {
+        match self.plan {
+            KeyPlan::One(index, access) => Some((index as usize, access)),
+            KeyPlan::None | KeyPlan::General => None,
+        }
+    }
+
+    /// Whether the command has keys at all.
+    pub fn has_keys(&self) -> bool {
+        !matches!(self.plan, KeyPlan::None)
+    }
+
+    /// Appends the places of all keys to `keys`. Places named by malformed arguments (a count that is not one, or is too
+    /// large) are left out: the handler will refuse the arguments.
+    pub fn keys(&self, args: Args<'_>, keys: &mut Vec<KeyAt>) {
+        match self.plan {
+            KeyPlan::None => {}
+            KeyPlan::One(index, access) if (index as usize) < args.argc() => {
+                keys.push(KeyAt { index: u32::from(index), access });
+            }
+            KeyPlan::One(..) => {}
+            KeyPlan::General => match self.command.key_finder {
+                Some(finder) => finder(args, keys),
+                None => {
+                    for spec in self.command.keys {
+                        spec.find(args, keys);
+                    }
+                }
+            },
+        }
+    }
+}
+
+impl KeyPlan {
+    fn of(command: &Command) -> KeyPlan {
+        match command.keys {
+            [] if command.key_finder.is_none() => KeyPlan::None,
+            [KeySpec { access, begin: Begin::Index(index), find: Find::Range { last: 0, .. }, .. }]
+                if command.key_finder.is_none() =>
+            {
+                KeyPlan::One(*index, *access)
+            }
+            _ => KeyPlan::General,
+        }
+    }
+}
+
+impl KeySpec {
+    /// First, last and step, as the legacy fields of `COMMAND` report them; `None` when not a plain range from an index.
+    pub fn as_legacy_range(&self) -> Option<(i64, i64, i64)> {
+        match (self.begin, self.find) {
+            (Begin::Index(index), Find::Range { last, step, .. }) => {
+                let first = i64::from(index);
+                let last = if last < 0 { i64::from(last) } else { first + i64::from(last) };
+                Some((first, last, i64::from(step)))
+            }
+            _ => None,
+        }
+    }
+
+    fn find(&self, args: Args<'_>, keys: &mut Vec<KeyAt>) {
+        let Some(begin) = self.begin(args) else { return };
+        let mut push = |from: usize, to: usize, step: u16| {
+            let places = (from..=to.min(args.argc().saturating_sub(1))).step_by(usize::from(step.max(1)));
+            keys.extend(places.map(|index| KeyAt { index: index as u32, access: self.access }));
+        };
+        match self.find {
+            Find::Unknown => {}
+            Find::Range { last, step, limit } if last < 0 => {
+                let argc = args.argc() as i64;
+                let parts = i64::from(limit.max(1));
+                // `limit` 2 takes the first half of what follows, and so on.
+                let end = begin as i64 + (argc - begin as i64) / parts + i64::from(last);
+                let end = if limit <= 1 { argc + i64::from(last) } else { end };
+                if end >= begin as i64 {
+                    push(begin, end as usize, step);
+                }
+            }
+            Find::Range { last, step, .. } => push(begin, begin + last as usize, step),
+            Find::KeyNum { num_index, first, step } => {
+                let at = begin + usize::from(num_index);
+                let count = (at < args.argc()).then(|| crate::number::parse_i64(args.at(at))).flatten();
+                let first = begin + usize::from(first);
+                if let Some(count) = count
+                    && count > 0
+                    && let Some(end) = first.checked_add((count as usize - 1).saturating_mul(usize::from(step)))
+                    && end < args.argc()
+                {
+                    push(first, end, step);
+                }
+            }
+        }
+    }
+
+    fn begin(&self, args: Args<'_>) -> Option<usize> {
+        match self.begin {
+            Begin::Index(index) => Some(usize::from(index)),
+            Begin::Unknown => None,
+            Begin::Keyword { keyword, start_from } => {
+                let is_keyword = |index: &usize| args.at(*index).eq_ignore_ascii_case(keyword.as_bytes());
+                let found = if start_from >= 0 {
+                    (start_from as usize..args.argc()).find(is_keyword)
+                } else {
+                    (1..=args.argc().saturating_sub(start_from.unsigned_abs() as usize)).rev().find(is_keyword)
+                };
+                found.map(|index| index + 1)
+            }
+        }
+    }
+}
+
+/// Command names in an open-addressed table of fixed-size words: a lookup compares three integers and no bytes.
+struct NameTable {
+    slots: Vec<Option<(Name, u32)>>,
+}
+
+/// A lowercase name of up to 24 bytes, zero padded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Name([u64; 3]);
+
+impl Name {
+    #[inline]
+    fn new(name: &[u8]) -> Option<Name> {
+        if name.len() > 24 {
+            return None;
+        }
+        let mut bytes = [0u8; 24];
+        for (to, from) in bytes.iter_mut().zip(name) {
+            *to = from.to_ascii_lowercase();
+        }
+        let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+        Some(Name([word(0), word(8), word(16)]))
+    }
+
+    #[inline]
+    fn slot(self, mask: usize) -> usize {
+        let mixed =
+            (self.0[0] ^ self.0[1].rotate_left(23) ^ self.0[2].rotate_left(41)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed >> 40) as usize & mask
+    }
+}
+
+impl NameTable {
+    fn new(names: &[(String, usize)]) -> NameTable {
+        let size = (names.len() * 4).next_power_of_two().max(16);
+        let mut slots = vec![None; size];
+        for (text, id) in names {
+            let name = Name::new(text.as_bytes()).expect("command names are short");
+            let mut at = name.slot(size - 1);
+            while let Some((other, _)) = slots[at] {
+                assert!(other != name, "two commands are called {text}");
+                at = (at + 1) & (size - 1);
+            }
+            slots[at] = Some((name, *id as u32));
+        }
+        NameTable { slots }
+    }
+
+    #[inline]
+    fn find(&self, name: &[u8]) -> Option<usize> {
+        let name = Name::new(name)?;
+        let mask = self.slots.len() - 1;
+        let mut at = name.slot(mask);
+        while let Some((candidate, id)) = self.slots[at] {
+            if candidate == name {
+                return Some(id as usize);
+            }
+            at = (at + 1) & mask;
+        }
+        None
+    }
+}

@@ -1,0 +1,6 @@
+//! To come.
+
+use kinovar_command::Command;
+
+/// The commands of this group.
+pub const COMMANDS: &[Command] = &[];

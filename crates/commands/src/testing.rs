@@ -1,0 +1,111 @@
+//! A keyspace to run commands against, without a server.
+//!
+//! ```text
+//! check(&[("SET a 1", "+OK"), ("GET a", "$1 1"), ("GET b", "$-1")]);
+//! ```
+//! Replies are written as on the wire, line ends as spaces. Words are quoted as in redis-cli.
+
+use kinovar_command::dispatch::{self, KeyScratch};
+use kinovar_command::keyspace::{Db, Env, Keyspace, Settings, Stats};
+use kinovar_command::{Args, Ctx, Protocol, Registry, Reply};
+use std::cell::RefCell;
+
+/// One client of an in-process keyspace with a clock that stands still.
+pub struct Fixture {
+    keyspace: Keyspace,
+    registry: Registry,
+    /// Thresholds; tests may lower them.
+    pub settings: Settings,
+    stats: Stats,
+    rng: RefCell<fastrand::Rng>,
+    /// The time, Unix ms; tests may move it.
+    pub now_ms: u64,
+    /// How replies are spelled.
+    pub protocol: Protocol,
+    /// The selected database.
+    pub db: u32,
+}
+
+impl Fixture {
+    /// An empty keyspace.
+    pub fn new() -> Fixture {
+        Fixture {
+            keyspace: Keyspace::new(16, 16),
+            registry: Registry::new(crate::TABLES, &[]),
+            settings: Settings::default(),
+            stats: Stats::default(),
+            rng: RefCell::new(fastrand::Rng::with_seed(7)),
+            now_ms: 1_700_000_000_000,
+            protocol: Protocol::Resp2,
+            db: 0,
+        }
+    }
+
+    /// Runs one command line; the reply, line ends as spaces.
+    pub fn run(&mut self, line: &str) -> String {
+        let (mut words, mut spans) = (Vec::new(), Vec::new());
+        let mut rest = line.as_bytes();
+        loop {
+            let start = words.len();
+            match kinovar_resp::parser::next_word(rest, &mut words).expect("balanced quotes") {
+                Some(next) => rest = next,
+                None => break,
+            }
+            spans.push(kinovar_resp::Span { start: start as u32, len: (words.len() - start) as u32 });
+        }
+        let reply = self.run_args(&words, &spans);
+        String::from_utf8_lossy(&reply).trim_end().replace("\r\n", " ")
+    }
+
+    fn run_args(&mut self, buf: &[u8], spans: &[kinovar_resp::Span]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let args = Args::new(buf, spans, 1);
+        let entry = match dispatch::resolve(&self.registry, &args) {
+            Ok(entry) => entry,
+            Err(error) => {
+                Reply::new(&mut out, self.protocol).error(&error.message());
+                return out;
+            }
+        };
+        let args = Args::new(buf, spans, entry.name_words());
+        let trash = RefCell::new(Vec::new());
+        let env = Env {
+            now_ms: self.now_ms,
+            settings: &self.settings,
+            stats: &self.stats,
+            trash: &trash,
+            rng: &self.rng,
+            observer: None,
+            no_touch: false,
+        };
+        let locked = dispatch::lock(entry, &args, &self.keyspace, &mut KeyScratch::default());
+        let mut ctx = Ctx {
+            db: Db::new(&self.keyspace, locked, self.db, env),
+            reply: Reply::new(&mut out, self.protocol),
+            registry: &self.registry,
+            session: &mut (),
+            server: &(),
+        };
+        let outcome = (entry.command.handler)(&mut ctx, args);
+        drop(ctx);
+        if let Err(error) = outcome {
+            out.clear();
+            Reply::new(&mut out, self.protocol).error(&error.message());
+        }
+        out
+    }
+
+    /// Runs command lines and compares their replies.
+    #[track_caller]
+    pub fn check(&mut self, cases: &[(&str, &str)]) {
+        for (line, expected) in cases {
+            assert_eq!(self.run(line), *expected, "{line}");
+        }
+    }
+}
+
+/// Runs command lines on an empty keyspace, in RESP2, and compares their replies.
+#[track_caller]
+pub fn check(cases: &[(&str, &str)]) {
+    Fixture::new().check(cases);
+}

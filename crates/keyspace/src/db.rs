@@ -1,0 +1,184 @@
+//! The read door: how a command sees the selected database.
+//!
+//! Every lookup removes the key if its time has come, notes the access (LRU or LFU) and counts a hit or a miss.
+//! Several values can be looked at together with [`Db::touch`] (which does all that) followed by [`Db::peek`].
+
+use crate::object::{self, Text, Value, WrongType};
+use crate::partition::PartitionDb;
+use crate::{Entry, Key, Keyspace, Locked, Observer, Settings, Stats, Trash, access};
+use kinovar_ds::table::Position;
+use std::cell::RefCell;
+
+/// What surrounds a command's work on the data; cheap to copy.
+#[derive(Clone, Copy)]
+pub struct Env<'a> {
+    /// Unix time at which the command started, ms.
+    pub now_ms: u64,
+    /// Thresholds and policies.
+    pub settings: &'a Settings,
+    /// Counters of this thread.
+    pub stats: &'a Stats,
+    /// Where large values go to be freed after the locks are released.
+    pub trash: &'a RefCell<Vec<Trash>>,
+    /// Randomness, not for secrets.
+    pub rng: &'a RefCell<fastrand::Rng>,
+    /// Whoever wants to know of changes.
+    pub observer: Option<&'a dyn Observer>,
+    /// Whether accesses leave no trace in the access clock (`CLIENT NO-TOUCH`).
+    pub no_touch: bool,
+}
+
+/// The selected database, through the partitions locked for a command.
+pub struct Db<'a> {
+    pub(crate) keyspace: &'a Keyspace,
+    pub(crate) locked: Locked<'a>,
+    pub(crate) index: u32,
+    pub(crate) env: Env<'a>,
+}
+
+impl<'a> Db<'a> {
+    /// Database `index` through `locked`.
+    #[inline]
+    pub fn new(keyspace: &'a Keyspace, locked: Locked<'a>, index: u32, env: Env<'a>) -> Db<'a> {
+        Db { keyspace, locked, index, env }
+    }
+
+    /// The selected database's number.
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Selects another database, through the same locks; returns the one selected before.
+    pub fn select(&mut self, index: u32) -> u32 {
+        std::mem::replace(&mut self.index, index)
+    }
+
+    /// Unix time at which the command started, ms.
+    #[inline]
+    pub fn now_ms(&self) -> u64 {
+        self.env.now_ms
+    }
+
+    /// What surrounds the command.
+    #[inline]
+    pub fn env(&self) -> Env<'a> {
+        self.env
+    }
+
+    /// Thresholds and policies.
+    #[inline]
+    pub fn settings(&self) -> &'a Settings {
+        self.env.settings
+    }
+
+    /// All partitions.
+    pub fn keyspace(&self) -> &'a Keyspace {
+        self.keyspace
+    }
+
+    /// A random number below `bound`, which is not 0.
+    pub fn random_below(&self, bound: u64) -> u64 {
+        self.env.rng.borrow_mut().u64(..bound)
+    }
+
+    /// Makes sure that partition `index` is locked: does nothing when all are, else releases what is locked and locks this
+    /// one. For commands that walk the partitions one after the other.
+    pub fn visit(&mut self, index: usize) {
+        if !self.locked.has(index) {
+            self.locked = Locked::None;
+            self.locked = self.keyspace.lock_one(index);
+        }
+    }
+
+    /// The part of the selected database in partition `index`, which must be locked.
+    pub fn part(&self, index: usize) -> Option<&PartitionDb> {
+        self.locked.partition(index).db(self.index)
+    }
+
+    /// The part of the database in which `key` is, and the key's place there, unless it is absent or has expired; then it
+    /// is removed.
+    #[inline]
+    pub(crate) fn live(&mut self, key: &Key<'_>) -> Option<(&mut PartitionDb, Position)> {
+        let site = self.keyspace.partition_of(key);
+        let db = self.locked.partition_mut(site).db_mut(self.index);
+        let place = db.table.locate(key.hash, |entry| entry.key_eq(key.name))?;
+        if let Some(at_ms) = db.table.at(place).expire_at_ms()
+            && at_ms < self.env.now_ms
+        {
+            self.expire(key, place);
+            return None;
+        }
+        // Looked up again: the borrow checker cannot yet see that the early return gave `db` back.
+        Some((self.locked.partition_mut(site).db_mut(self.index), place))
+    }
+
+    /// Reads a key: expiry, access clock, hit or miss. O(1).
+    #[inline]
+    pub fn read(&mut self, key: &Key<'_>) -> Option<&Entry> {
+        let env = self.env;
+        match self.live(key) {
+            Some((db, place)) => {
+                let entry = db.table.at(place);
+                env.touch(entry);
+                env.stats.hits.add(1);
+                Some(entry)
+            }
+            None => {
+                env.stats.misses.add(1);
+                None
+            }
+        }
+    }
+
+    /// Like [`Db::read`], without returning the entry: to be followed by [`Db::peek`]. Whether the key exists.
+    pub fn touch(&mut self, key: &Key<'_>) -> bool {
+        self.read(key).is_some()
+    }
+
+    /// Looks a key up without leaving a trace; an expired one is absent. Several can be held at once.
+    pub fn peek(&self, key: &Key<'_>) -> Option<&Entry> {
+        let db = self.locked.partition(self.keyspace.partition_of(key)).db(self.index)?;
+        let place = db.table.locate(key.hash, |entry| entry.key_eq(key.name))?;
+        let entry = db.table.at(place);
+        let expired = entry.expire_at_ms().is_some_and(|at_ms| at_ms < self.env.now_ms);
+        (!expired).then_some(entry)
+    }
+
+    /// Whether a key exists; counts no hit or miss and leaves the access clock alone, but removes an expired key.
+    pub fn exists(&mut self, key: &Key<'_>) -> bool {
+        self.live(key).is_some()
+    }
+
+    /// Reads a string.
+    #[inline]
+    pub fn read_text(&mut self, key: &Key<'_>) -> Result<Option<Text<'_>>, WrongType> {
+        self.read(key).map(object::text).transpose()
+    }
+
+    /// Reads a collection of type `T`.
+    #[inline]
+    pub fn read_value<T: Value>(&mut self, key: &Key<'_>) -> Result<Option<&T>, WrongType> {
+        self.read(key).map(object::value).transpose()
+    }
+
+    /// Looks at a collection of type `T` without leaving a trace.
+    pub fn peek_value<T: Value>(&self, key: &Key<'_>) -> Result<Option<&T>, WrongType> {
+        self.peek(key).map(object::value).transpose()
+    }
+}
+
+impl Env<'_> {
+    /// Notes an access in the entry's clock.
+    #[inline]
+    pub(crate) fn touch(&self, entry: &Entry) {
+        if self.no_touch {
+            return;
+        }
+        let before = entry.meta();
+        let after = access::touched(before, self.now_ms, self.settings, || self.rng.borrow_mut().f64());
+        // Most accesses fall into the same second: do not dirty the cache line for nothing.
+        if after != before {
+            entry.set_meta(after);
+        }
+    }
+}

@@ -1,0 +1,525 @@
+//! The write door: the only way to change a stored value.
+//!
+//! A change has this order, and everything that must accompany every change belongs at one of its steps:
+//!
+//! 1. *expire*: a key whose time has come is removed first ([`Db::live`]);
+//! 2. *before*: [`before_change`] sees the entry as it was. A running snapshot writes it here if it has not yet;
+//! 3. the change itself;
+//! 4. *after*: [`Env::changed`] records it: dirty counter, observer. Watched keys, client tracking, waiting clients and the
+//!    journal are told here.
+//!
+//! Collections are changed through an [`Update`] guard and strings through a [`StringUpdate`]; when a guard goes out of
+//! scope it does step 4, keeps the expiry index true and removes the key if nothing is left in it. A guard must be told
+//! what happened, [`Update::changed`] or [`Update::unchanged`]; one that was told neither fails in debug builds.
+
+use crate::object::{self, Object, Text, Value, WrongType};
+use crate::partition::{PartitionDb, is_heavy};
+use crate::{Db, Entry, Env, Event, Key, Keyspace, Trash, Ttl, access};
+use kinovar_ds::entry::NewPayload;
+use kinovar_ds::table::Position;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+
+/// Step 2. No snapshot can be running yet, so there is nobody to hand the entry to.
+#[inline]
+fn before_change(_entry: &Entry) {}
+
+impl Env<'_> {
+    /// Step 4.
+    #[inline]
+    fn changed(&self, db: u32, key: &[u8], event: Event, count: u64) {
+        self.stats.dirty.add(count);
+        if let Some(observer) = self.observer {
+            observer.changed(db, key, event);
+        }
+    }
+
+    /// Takes an entry that left the keyspace: frees it, now or in the background.
+    fn discard(&self, entry: Entry) {
+        if is_heavy(&entry) {
+            self.stats.lazy_freed.add(1);
+            self.trash.borrow_mut().push(Trash::Entry(entry));
+        }
+    }
+
+    /// Takes a value that left the keyspace.
+    fn discard_object(&self, object: Object) {
+        if object.free_effort() > object::FREE_INLINE_MAX {
+            self.stats.lazy_freed.add(1);
+            self.trash.borrow_mut().push(Trash::Object(object));
+        }
+    }
+}
+
+/// Where a guard works: a locked partition's part of a database.
+struct Site<'d> {
+    keyspace: &'d Keyspace,
+    partition: usize,
+    db: &'d mut PartitionDb,
+    db_index: u32,
+    env: Env<'d>,
+}
+
+impl Site<'_> {
+    /// Adds an entry whose key is absent.
+    fn insert(&mut self, hash: u64, entry: Entry) -> Position {
+        if let Some(at_ms) = entry.expire_at_ms() {
+            self.db.expires.insert(at_ms, hash);
+            self.keyspace.note_due(self.partition, at_ms);
+        }
+        let place = self.db.table.insert_located(hash, entry);
+        self.publish_table();
+        place
+    }
+
+    /// Takes an entry out, indexes included.
+    fn remove(&mut self, hash: u64, place: Position) -> Entry {
+        before_change(self.db.table.at(place));
+        let entry = self.db.table.remove_at(place);
+        if let Some(at_ms) = entry.expire_at_ms() {
+            self.db.expires.remove(at_ms, hash);
+        }
+        if let kinovar_ds::entry::Payload::Object(Object::Hash(value)) = entry.payload()
+            && let Some(at_ms) = value.next_expiry_ms()
+        {
+            self.db.field_expires.remove(at_ms, hash);
+        }
+        self.publish_table();
+        entry
+    }
+
+    /// Changes when the key at `place` expires.
+    fn set_expiry(&mut self, hash: u64, place: Position, at_ms: Option<u64>) {
+        let entry = self.db.table.at_mut(place);
+        let before = entry.expire_at_ms();
+        if before == at_ms {
+            return;
+        }
+        entry.set_expire(at_ms);
+        self.db.expires.change(hash, before, at_ms);
+        if let Some(at_ms) = at_ms {
+            self.keyspace.note_due(self.partition, at_ms);
+        }
+    }
+
+    /// Keeps the index of hashes with expiring fields true after one of them changed.
+    fn fields_changed(&mut self, hash: u64, before: Option<u64>, after: Option<u64>) {
+        self.db.field_expires.change(hash, before, after);
+        if let Some(at_ms) = after {
+            self.keyspace.note_due(self.partition, at_ms);
+        }
+    }
+
+    #[inline]
+    fn publish_table(&self) {
+        if self.db_index == 0 {
+            self.keyspace.note_table(self.partition, self.db.table.hint());
+        }
+    }
+
+    fn changed(&self, place: Position, event: Event, count: u64) {
+        self.env.changed(self.db_index, self.db.table.at(place).key(), event, count);
+    }
+}
+
+impl Db<'_> {
+    #[inline]
+    fn site(&mut self, key: &Key<'_>) -> Site<'_> {
+        let partition = self.keyspace.partition_of(key);
+        Site {
+            keyspace: self.keyspace,
+            partition,
+            db: self.locked.partition_mut(partition).db_mut(self.index),
+            db_index: self.index,
+            env: self.env,
+        }
+    }
+
+    /// The site of `key`, and its place if it is there and has not expired.
+    #[inline]
+    fn site_live(&mut self, key: &Key<'_>) -> (Site<'_>, Option<Position>) {
+        let place = self.live(key).map(|(_, place)| place);
+        (self.site(key), place)
+    }
+
+    /// Step 1: removes a key whose time has come.
+    #[cold]
+    pub(crate) fn expire(&mut self, key: &Key<'_>, place: Position) {
+        let mut site = self.site(key);
+        let entry = site.remove(key.hash, place);
+        site.env.stats.expired_keys.add(1);
+        site.env.changed(site.db_index, key.name, Event::EXPIRED, 0);
+        site.env.discard(entry);
+    }
+
+    /// Opens a collection of type `T` to be changed; `None` when the key is absent.
+    pub fn update<T: Value>(&mut self, key: &Key<'_>) -> Result<Option<Update<'_, T>>, WrongType> {
+        let (site, place) = self.site_live(key);
+        place.map(|place| Update::open(site, key.hash, place)).transpose()
+    }
+
+    /// Opens a collection of type `T` to be changed, making it first when the key is absent.
+    pub fn upsert<T: Value>(&mut self, key: &Key<'_>, make: impl FnOnce() -> T) -> Result<Update<'_, T>, WrongType> {
+        let (mut site, place) = self.site_live(key);
+        let place = match place {
+            Some(place) => place,
+            None => {
+                let meta = access::initial(site.env.now_ms, site.env.settings);
+                let payload = NewPayload::Object(make().into_object());
+                site.insert(key.hash, Entry::new(key.name, payload, None, Some(meta)))
+            }
+        };
+        Update::open(site, key.hash, place)
+    }
+
+    /// Opens a string to be changed; `None` when the key is absent.
+    #[inline]
+    pub fn update_text(&mut self, key: &Key<'_>) -> Result<Option<StringUpdate<'_>>, WrongType> {
+        let (site, place) = self.site_live(key);
+        let Some(place) = place else { return Ok(None) };
+        object::text(site.db.table.at(place))?;
+        before_change(site.db.table.at(place));
+        site.env.touch(site.db.table.at(place));
+        Ok(Some(StringUpdate { site, hash: key.hash, place, event: None }))
+    }
+
+    /// Sets a string, whatever the key held; event `set`, and `expire` when `ttl` names a time.
+    #[inline]
+    pub fn set_text(&mut self, key: &Key<'_>, value: &[u8], ttl: Ttl) {
+        // An expired key may be overwritten like any other: nobody can tell the difference, but its old expiry must not
+        // be kept.
+        let (mut site, place) = self.site_live(key);
+        let at_ms = match ttl {
+            Ttl::At(at_ms) => Some(at_ms),
+            Ttl::Keep | Ttl::Clear => None,
+        };
+        let place = match place {
+            Some(place) => {
+                before_change(site.db.table.at(place));
+                site.replace_payload(key.hash, place, value);
+                if ttl != Ttl::Keep {
+                    site.set_expiry(key.hash, place, at_ms);
+                }
+                place
+            }
+            None => {
+                let meta = access::initial(site.env.now_ms, site.env.settings);
+                site.insert(key.hash, Entry::new(key.name, crate::string::payload(value), at_ms, Some(meta)))
+            }
+        };
+        site.changed(place, Event { class: crate::EventClass::String, name: "set" }, 1);
+        if at_ms.is_some() {
+            site.changed(place, Event::generic("expire"), 0);
+        }
+    }
+
+    /// Puts a collection under `key`, whatever it held, without expiry; an empty one deletes the key. Returns whether the
+    /// key exists now.
+    pub fn store<T: Value>(&mut self, key: &Key<'_>, value: T, event: &'static str) -> bool {
+        if value.is_empty() {
+            self.delete(key);
+            return false;
+        }
+        self.put(
+            key,
+            NewPayload::Object(value.into_object()),
+            None,
+            Event { class: T::TYPE.event_class(), name: event },
+        );
+        true
+    }
+
+    /// Puts any value under `key`, whatever it held.
+    pub fn put(&mut self, key: &Key<'_>, payload: NewPayload<'_, Object>, expire_at_ms: Option<u64>, event: Event) {
+        let meta = access::initial(self.env.now_ms, self.env.settings);
+        self.put_entry(key, Entry::new(key.name, payload, expire_at_ms, Some(meta)), event);
+    }
+
+    /// Puts an entry taken from elsewhere under `key`, which becomes its name, whatever the key held. Keeps the entry's
+    /// expiry and access clock.
+    pub fn put_entry(&mut self, key: &Key<'_>, entry: Entry, event: Event) {
+        let (mut site, place) = self.site_live(key);
+        if let Some(place) = place {
+            let old = site.remove(key.hash, place);
+            site.env.discard(old);
+        }
+        let entry = if entry.key() == key.name { entry } else { entry.with_key(key.name) };
+        let field_expiry = match entry.payload() {
+            kinovar_ds::entry::Payload::Object(Object::Hash(value)) => value.next_expiry_ms(),
+            _ => None,
+        };
+        let place = site.insert(key.hash, entry);
+        site.fields_changed(key.hash, None, field_expiry);
+        site.changed(place, event, 1);
+    }
+
+    /// Takes a key with its value out of the database, to be put elsewhere. `event` is what it is called here.
+    pub fn take(&mut self, key: &Key<'_>, event: Event) -> Option<Entry> {
+        let (mut site, place) = self.site_live(key);
+        let entry = site.remove(key.hash, place?);
+        site.env.changed(site.db_index, key.name, event, 1);
+        Some(entry)
+    }
+
+    /// Deletes a key; whether it existed. Large values are freed in the background. O(1).
+    pub fn delete(&mut self, key: &Key<'_>) -> bool {
+        let entry = self.take(key, Event::DEL);
+        let existed = entry.is_some();
+        if let Some(entry) = entry {
+            self.env.discard(entry);
+        }
+        existed
+    }
+
+    /// Sets or removes a key's expiry; whether the key exists. Event `expire` or `persist`.
+    pub fn set_expiry(&mut self, key: &Key<'_>, at_ms: Option<u64>) -> bool {
+        let (mut site, place) = self.site_live(key);
+        let Some(place) = place else { return false };
+        before_change(site.db.table.at(place));
+        site.set_expiry(key.hash, place, at_ms);
+        site.changed(place, Event::generic(if at_ms.is_some() { "expire" } else { "persist" }), 1);
+        true
+    }
+
+    /// Empties database `index`; all partitions must be locked. Returns how many keys there were. What was in it is freed
+    /// in the background.
+    pub fn clear(&mut self, index: u32) -> usize {
+        let mut keys = 0;
+        for partition in 0..self.keyspace.partitions() {
+            let db = std::mem::take(self.locked.partition_mut(partition).db_mut(index));
+            if index == 0 {
+                self.keyspace.note_table(partition, PartitionDb::default().table.hint());
+            }
+            keys += db.len();
+            if !db.is_empty() {
+                self.env.trash.borrow_mut().push(Trash::Db(Box::new(db)));
+            }
+        }
+        self.env.stats.lazy_freed.add(keys as u64);
+        self.env.stats.dirty.add(keys as u64);
+        keys
+    }
+
+    /// Exchanges two databases; all partitions must be locked.
+    pub fn swap(&mut self, a: u32, b: u32) {
+        for index in 0..self.keyspace.partitions() {
+            let partition = self.locked.partition_mut(index);
+            partition.swap(a, b);
+            self.keyspace.note_table(index, partition.db(0).expect("database 0 always exists").table.hint());
+        }
+        self.env.stats.dirty.add(1);
+    }
+
+    /// Removes up to `budget` keys and fields of partition `index` (which is locked here) whose time has come, in every
+    /// database. Returns how many; less than `budget` when nothing is left to do.
+    pub fn expire_due(&mut self, index: usize, budget: usize) -> usize {
+        self.visit(index);
+        let selected = self.index;
+        let mut removed = 0;
+        for database in self.locked.partition(index).databases() {
+            self.index = database;
+            while removed < budget && self.expire_next(index) {
+                removed += 1;
+            }
+            while removed < budget
+                && let Some(fields) = self.expire_next_fields(index, budget - removed)
+            {
+                removed += fields.max(1);
+            }
+        }
+        self.index = selected;
+        let next_ms = self.locked.partition(index).next_due_ms();
+        self.keyspace.set_due(index, next_ms);
+        removed
+    }
+
+    /// Removes the first key of a partition that is due.
+    fn expire_next(&mut self, index: usize) -> bool {
+        let now_ms = self.env.now_ms;
+        let db = self.locked.partition_mut(index).db_mut(self.index);
+        let Some((at_ms, hash)) = db.expires.pop_due(now_ms.saturating_sub(1)) else { return false };
+        if let Some(place) = db.table.locate(hash, |entry| entry.expire_at_ms() == Some(at_ms)) {
+            let name = db.table.at(place).key().to_vec();
+            self.expire(&Key { hash, ..Key::new(&name) }, place);
+        }
+        true
+    }
+
+    /// Removes up to `max` expired fields of the first hash of a partition that has any; `None` when no hash is due.
+    fn expire_next_fields(&mut self, index: usize, max: usize) -> Option<usize> {
+        let now_ms = self.env.now_ms;
+        let db = self.locked.partition_mut(index).db_mut(self.index);
+        let (at_ms, hash) = db.field_expires.pop_due(now_ms.saturating_sub(1))?;
+        let is_due = |entry: &Entry| {
+            object::value::<crate::hash::Hash>(entry).is_ok_and(|value| value.next_expiry_ms() == Some(at_ms))
+        };
+        let Some(place) = db.table.locate(hash, is_due) else { return Some(0) };
+        let name = db.table.at(place).key().to_vec();
+        // Put back: the guard expects the index to be true.
+        db.field_expires.insert(at_ms, hash);
+        let key = Key { hash, ..Key::new(&name) };
+        let mut update = self.update::<crate::hash::Hash>(&key).ok()??;
+        let removed = update.expire_fields(now_ms, max);
+        update.site.env.stats.expired_fields.add(removed as u64);
+        update.changed("hexpired", 0);
+        Some(removed)
+    }
+}
+
+impl Site<'_> {
+    /// Overwrites what the entry at `place` holds by a string.
+    #[inline]
+    fn replace_payload(&mut self, hash: u64, place: Position, value: &[u8]) {
+        let entry = self.db.table.at_mut(place);
+        if let kinovar_ds::entry::Payload::Object(object) = entry.payload() {
+            let field_expiry = match object {
+                Object::Hash(hash) => hash.next_expiry_ms(),
+                _ => None,
+            };
+            let old = entry.replace_payload(crate::string::payload(value));
+            if let Some(old) = old {
+                self.env.discard_object(old);
+            }
+            self.fields_changed(hash, field_expiry, None);
+        } else {
+            crate::string::overwrite(entry, value);
+        }
+        let entry = self.db.table.at_mut(place);
+        entry.set_raw(false);
+        self.env.touch(entry);
+    }
+}
+
+/// A collection opened to be changed.
+pub struct Update<'d, T: Value> {
+    site: Site<'d>,
+    hash: u64,
+    place: Position,
+    event: Option<(&'static str, u64)>,
+    /// What the index of expiring fields says now.
+    indexed_expiry_ms: Option<u64>,
+    told: bool,
+    value: PhantomData<T>,
+}
+
+impl<'d, T: Value> Update<'d, T> {
+    fn open(site: Site<'d>, hash: u64, place: Position) -> Result<Self, WrongType> {
+        let entry = site.db.table.at(place);
+        let indexed_expiry_ms = object::value::<T>(entry)?.next_expiry_ms();
+        before_change(entry);
+        site.env.touch(entry);
+        Ok(Update { site, hash, place, event: None, indexed_expiry_ms, told: false, value: PhantomData })
+    }
+
+    /// Says that the value changed: by `event`, in `count` places (what `rdb_changes_since_last_save` counts).
+    pub fn changed(&mut self, event: &'static str, count: usize) {
+        self.event = Some((event, count as u64));
+        self.told = true;
+    }
+
+    /// Says that the value did not change after all.
+    pub fn unchanged(&mut self) {
+        self.told = true;
+    }
+
+    /// What surrounds the command.
+    pub fn env(&self) -> Env<'d> {
+        self.site.env
+    }
+}
+
+impl<T: Value> Deref for Update<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        object::value(self.site.db.table.at(self.place)).unwrap_or_else(|_| unreachable!("the type was checked"))
+    }
+}
+
+impl<T: Value> DerefMut for Update<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        let object = self.site.db.table.at_mut(self.place).object_mut().expect("the type was checked");
+        T::from_object_mut(object).expect("the type was checked")
+    }
+}
+
+impl<T: Value> Drop for Update<'_, T> {
+    fn drop(&mut self) {
+        debug_assert!(self.told || std::thread::panicking(), "a write must say whether it changed anything");
+        let (is_empty, expiry_ms) = (self.is_empty(), self.next_expiry_ms());
+        self.site.fields_changed(self.hash, self.indexed_expiry_ms, expiry_ms);
+        if let Some((name, count)) = self.event {
+            self.site.changed(self.place, Event { class: T::TYPE.event_class(), name }, count);
+        }
+        if is_empty {
+            let entry = self.site.remove(self.hash, self.place);
+            self.site.env.changed(self.site.db_index, entry.key(), Event::DEL, 0);
+        }
+    }
+}
+
+/// A string opened to be changed.
+pub struct StringUpdate<'d> {
+    site: Site<'d>,
+    hash: u64,
+    place: Position,
+    event: Option<&'static str>,
+}
+
+impl StringUpdate<'_> {
+    /// The string as it is now.
+    #[inline]
+    pub fn text(&self) -> Text<'_> {
+        object::text(self.entry()).unwrap_or_else(|_| unreachable!("the type was checked"))
+    }
+
+    /// The whole entry.
+    pub fn entry(&self) -> &Entry {
+        self.site.db.table.at(self.place)
+    }
+
+    /// Replaces the string by the text of an integer; the expiry stays.
+    #[inline]
+    pub fn set_int(&mut self, value: i64, event: &'static str) {
+        let entry = self.site.db.table.at_mut(self.place);
+        if matches!(entry.payload(), kinovar_ds::entry::Payload::Object(_)) {
+            entry.replace_payload(NewPayload::Int(value));
+        } else {
+            entry.set_int(value);
+        }
+        entry.set_raw(false);
+        self.event = Some(event);
+    }
+
+    /// Replaces the string; the expiry stays. Integers are recognised.
+    pub fn set(&mut self, value: &[u8], event: &'static str) {
+        self.site.replace_payload(self.hash, self.place, value);
+        self.event = Some(event);
+    }
+
+    /// Appends bytes; returns the new length.
+    pub fn append(&mut self, bytes: &[u8], event: &'static str) -> usize {
+        self.event = Some(event);
+        crate::string::append(self.site.db.table.at_mut(self.place), bytes)
+    }
+
+    /// Writes `bytes` at `offset`, zeros filling any gap; returns the new length.
+    pub fn write_at(&mut self, offset: usize, bytes: &[u8], event: &'static str) -> usize {
+        self.event = Some(event);
+        crate::string::write_at(self.site.db.table.at_mut(self.place), offset, bytes)
+    }
+
+    /// Sets or removes the expiry.
+    pub fn set_expiry(&mut self, at_ms: Option<u64>) {
+        self.site.set_expiry(self.hash, self.place, at_ms);
+        self.site.changed(self.place, Event::generic(if at_ms.is_some() { "expire" } else { "persist" }), 1);
+    }
+}
+
+impl Drop for StringUpdate<'_> {
+    fn drop(&mut self) {
+        if let Some(name) = self.event {
+            self.site.changed(self.place, Event { class: crate::EventClass::String, name }, 1);
+        }
+    }
+}

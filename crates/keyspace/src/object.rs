@@ -1,0 +1,242 @@
+//! What a key can hold.
+
+use crate::hash::Hash;
+use crate::list::List;
+use crate::set::Set;
+use crate::zset::ZSet;
+use crate::{Entry, EventClass};
+use kinovar_ds::entry::Payload;
+
+/// A value that does not fit inside its key's entry. Short strings and integers do: they are the entry's payload.
+#[derive(Debug)]
+pub enum Object {
+    /// A string too long to be stored inline.
+    Raw(Vec<u8>),
+    /// A list.
+    List(List),
+    /// A set.
+    Set(Set),
+    /// A sorted set.
+    ZSet(ZSet),
+    /// A hash.
+    Hash(Hash),
+}
+
+/// The operation does not fit the type of the value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WrongType;
+
+/// The type of a value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "the names are the types' names")]
+pub enum ValueType {
+    String,
+    List,
+    Set,
+    ZSet,
+    Hash,
+}
+
+impl ValueType {
+    /// As `TYPE` reports it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ValueType::String => "string",
+            ValueType::List => "list",
+            ValueType::Set => "set",
+            ValueType::ZSet => "zset",
+            ValueType::Hash => "hash",
+        }
+    }
+
+    /// The class of the type's own events.
+    pub const fn event_class(self) -> EventClass {
+        match self {
+            ValueType::String => EventClass::String,
+            ValueType::List => EventClass::List,
+            ValueType::Set => EventClass::Set,
+            ValueType::ZSet => EventClass::SortedSet,
+            ValueType::Hash => EventClass::Hash,
+        }
+    }
+}
+
+/// A collection type: how it is found in and put into an [`Object`].
+pub trait Value: Sized {
+    /// Its type.
+    const TYPE: ValueType;
+    /// The value, if the object is of this type.
+    fn from_object(object: &Object) -> Option<&Self>;
+    /// The value, if the object is of this type.
+    fn from_object_mut(object: &mut Object) -> Option<&mut Self>;
+    /// Wraps it.
+    fn into_object(self) -> Object;
+    /// Whether nothing is left in it: such a value is not kept.
+    fn is_empty(&self) -> bool;
+    /// When the first of its parts expires, Unix ms.
+    fn next_expiry_ms(&self) -> Option<u64> {
+        None
+    }
+}
+
+macro_rules! value {
+    ($type:ident) => {
+        impl Value for $type {
+            const TYPE: ValueType = ValueType::$type;
+            value!(@common $type);
+        }
+    };
+    (@common $type:ident) => {
+        fn from_object(object: &Object) -> Option<&Self> {
+            match object {
+                Object::$type(value) => Some(value),
+                _ => None,
+            }
+        }
+        fn from_object_mut(object: &mut Object) -> Option<&mut Self> {
+            match object {
+                Object::$type(value) => Some(value),
+                _ => None,
+            }
+        }
+        fn into_object(self) -> Object {
+            Object::$type(self)
+        }
+        fn is_empty(&self) -> bool {
+            self.len() == 0
+        }
+    };
+}
+
+value!(List);
+value!(Set);
+value!(ZSet);
+
+impl Value for Hash {
+    const TYPE: ValueType = ValueType::Hash;
+    value!(@common Hash);
+
+    fn next_expiry_ms(&self) -> Option<u64> {
+        self.next_field_expiry_ms()
+    }
+}
+
+/// A string as it is stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Text<'a> {
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// The decimal text of an integer.
+    Int(i64),
+}
+
+impl Text<'_> {
+    /// Calls `f` with the bytes.
+    #[inline]
+    pub fn with<R>(self, f: impl FnOnce(&[u8]) -> R) -> R {
+        match self {
+            Text::Bytes(bytes) => f(bytes),
+            Text::Int(value) => f(value.to_string().as_bytes()),
+        }
+    }
+
+    /// A copy of the bytes.
+    pub fn to_vec(self) -> Vec<u8> {
+        self.with(<[u8]>::to_vec)
+    }
+
+    /// Length in bytes.
+    pub fn len(self) -> usize {
+        self.with(<[u8]>::len)
+    }
+
+    /// Whether it is the empty string.
+    pub fn is_empty(self) -> bool {
+        self == Text::Bytes(b"")
+    }
+}
+
+/// Strings up to this length that were set in one go are reported as `embstr`.
+pub const EMBSTR_MAX: usize = 44;
+
+/// The string in an entry.
+#[inline]
+pub fn text(entry: &Entry) -> Result<Text<'_>, WrongType> {
+    match entry.payload() {
+        Payload::Bytes(bytes) => Ok(Text::Bytes(bytes)),
+        Payload::Int(value) => Ok(Text::Int(value)),
+        Payload::Object(Object::Raw(bytes)) => Ok(Text::Bytes(bytes)),
+        Payload::Object(_) | Payload::None => Err(WrongType),
+    }
+}
+
+/// The collection in an entry.
+#[inline]
+pub fn value<T: Value>(entry: &Entry) -> Result<&T, WrongType> {
+    match entry.payload() {
+        Payload::Object(object) => T::from_object(object).ok_or(WrongType),
+        _ => Err(WrongType),
+    }
+}
+
+/// The type of the value in an entry.
+pub fn value_type(entry: &Entry) -> ValueType {
+    match entry.payload() {
+        Payload::Object(Object::List(_)) => ValueType::List,
+        Payload::Object(Object::Set(_)) => ValueType::Set,
+        Payload::Object(Object::ZSet(_)) => ValueType::ZSet,
+        Payload::Object(Object::Hash(_)) => ValueType::Hash,
+        Payload::Object(Object::Raw(_)) | Payload::Bytes(_) | Payload::Int(_) | Payload::None => ValueType::String,
+    }
+}
+
+/// The encoding of the value in an entry, as `OBJECT ENCODING` reports it.
+pub fn encoding(entry: &Entry) -> &'static str {
+    match entry.payload() {
+        Payload::Int(_) => "int",
+        Payload::Bytes(bytes) if bytes.len() <= EMBSTR_MAX && !entry.raw() => "embstr",
+        Payload::Bytes(_) | Payload::None | Payload::Object(Object::Raw(_)) => "raw",
+        Payload::Object(Object::List(list)) => list.encoding(),
+        Payload::Object(Object::Set(set)) => set.encoding(),
+        Payload::Object(Object::ZSet(zset)) => zset.encoding(),
+        Payload::Object(Object::Hash(hash)) => hash.encoding(),
+    }
+}
+
+impl Object {
+    /// How many allocations freeing it takes, roughly: beyond [`FREE_INLINE_MAX`] it is freed in the background.
+    pub fn free_effort(&self) -> usize {
+        match self {
+            Object::Raw(bytes) => 1 + bytes.len() / (1 << 20),
+            Object::List(list) => list.free_effort(),
+            Object::Set(set) => set.free_effort(),
+            Object::ZSet(zset) => zset.free_effort(),
+            Object::Hash(hash) => hash.free_effort(),
+        }
+    }
+
+    /// A copy that shares nothing.
+    pub fn deep_copy(&self) -> Object {
+        match self {
+            Object::Raw(bytes) => Object::Raw(bytes.clone()),
+            Object::List(list) => Object::List(list.deep_copy()),
+            Object::Set(set) => Object::Set(set.deep_copy()),
+            Object::ZSet(zset) => Object::ZSet(zset.deep_copy()),
+            Object::Hash(hash) => Object::Hash(hash.deep_copy()),
+        }
+    }
+
+    /// Bytes it holds, its own allocations included; `samples` elements of a large collection are looked at (0: all).
+    pub fn memory_bytes(&self, samples: usize) -> usize {
+        match self {
+            Object::Raw(bytes) => kinovar_ds::entry::size_class(bytes.capacity()),
+            Object::List(list) => list.memory_bytes(samples),
+            Object::Set(set) => set.memory_bytes(samples),
+            Object::ZSet(zset) => zset.memory_bytes(samples),
+            Object::Hash(hash) => hash.memory_bytes(samples),
+        }
+    }
+}
+
+/// Values that take more frees than this are handed to the background.
+pub const FREE_INLINE_MAX: usize = 64;

@@ -1,0 +1,206 @@
+//! All partitions, and locking them in order.
+
+use crate::{Key, Partition};
+use kinovar_ds::lock::{PartitionGuard, PartitionLock};
+use kinovar_ds::table::TableHint;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+/// The keyspace: partitions, each a lock around its part of every database.
+pub struct Keyspace {
+    sites: Box<[Site]>,
+    databases: u32,
+}
+
+/// A partition with what may be known about it without its lock.
+struct Site {
+    lock: PartitionLock<Partition>,
+    /// Address and size of database 0's buckets: only ever used to prefetch.
+    hint_base: AtomicUsize,
+    hint_len: AtomicUsize,
+    /// No key or field expires before this, Unix ms.
+    due_ms: AtomicU64,
+}
+
+/// The partitions that are locked for a command.
+pub enum Locked<'a> {
+    /// None.
+    None,
+    /// One.
+    One(usize, PartitionGuard<'a, Partition>),
+    /// Several, in ascending order.
+    Many(Vec<(usize, PartitionGuard<'a, Partition>)>),
+}
+
+impl Keyspace {
+    /// An empty keyspace of `partitions` (a power of two) and `databases`.
+    pub fn new(partitions: usize, databases: u32) -> Keyspace {
+        assert!(partitions.is_power_of_two() && partitions <= usize::from(crate::key::SLOTS));
+        let site = || Site {
+            lock: PartitionLock::new(Partition::default()),
+            hint_base: AtomicUsize::new(0),
+            hint_len: AtomicUsize::new(0),
+            due_ms: AtomicU64::new(u64::MAX),
+        };
+        Keyspace { sites: (0..partitions).map(|_| site()).collect(), databases }
+    }
+
+    /// Number of partitions.
+    #[inline]
+    pub fn partitions(&self) -> usize {
+        self.sites.len()
+    }
+
+    /// Number of databases.
+    pub fn databases(&self) -> u32 {
+        self.databases
+    }
+
+    /// The partition that `key` belongs to.
+    #[inline]
+    pub fn partition_of(&self, key: &Key<'_>) -> usize {
+        usize::from(key.slot) & (self.sites.len() - 1)
+    }
+
+    /// Locks one partition.
+    #[inline]
+    pub fn lock_one(&self, index: usize) -> Locked<'_> {
+        Locked::One(index, self.sites[index].lock.lock())
+    }
+
+    /// Locks the partitions in `indexes`, which are sorted here; duplicates are fine.
+    pub fn lock_many(&self, indexes: &mut Vec<usize>) -> Locked<'_> {
+        indexes.sort_unstable();
+        indexes.dedup();
+        match indexes.as_slice() {
+            [] => Locked::None,
+            [index] => self.lock_one(*index),
+            _ => Locked::Many(indexes.iter().map(|&index| (index, self.sites[index].lock.lock())).collect()),
+        }
+    }
+
+    /// Locks everything.
+    pub fn lock_all(&self) -> Locked<'_> {
+        Locked::Many(self.sites.iter().enumerate().map(|(index, site)| (index, site.lock.lock())).collect())
+    }
+
+    /// Asks the processor to fetch the bucket of `key` in database 0. Takes no lock: the address may be out of date, which
+    /// only makes the fetch useless.
+    #[inline]
+    pub fn prefetch(&self, key: &Key<'_>) {
+        let site = &self.sites[self.partition_of(key)];
+        let hint = TableHint { base: site.hint_base.load(Relaxed), buckets: site.hint_len.load(Relaxed) };
+        hint.prefetch(key.hash);
+    }
+
+    /// Asks the processor to fetch the entries that may be `key`'s, in database `db`. The bucket should have arrived.
+    #[inline]
+    pub fn prefetch_entry(&self, key: &Key<'_>, db: u32) {
+        if let Some(partition) = self.sites[self.partition_of(key)].lock.try_lock()
+            && let Some(db) = partition.db(db)
+        {
+            db.table.prefetch_slots(key.hash);
+        }
+    }
+
+    /// Whether something in partition `index` may be due at `now_ms`. Takes no lock.
+    #[inline]
+    pub fn may_be_due(&self, index: usize, now_ms: u64) -> bool {
+        self.sites[index].due_ms.load(Relaxed) <= now_ms
+    }
+
+    /// Earliest time at which anything may expire, Unix ms; `u64::MAX` for never. Takes no lock.
+    pub fn next_due_ms(&self) -> u64 {
+        self.sites.iter().map(|site| site.due_ms.load(Relaxed)).min().unwrap_or(u64::MAX)
+    }
+
+    /// Notes that something in partition `index`, which the caller has locked, expires at `at_ms`.
+    #[inline]
+    pub(crate) fn note_due(&self, index: usize, at_ms: u64) {
+        let due = &self.sites[index].due_ms;
+        if at_ms < due.load(Relaxed) {
+            due.store(at_ms, Relaxed);
+        }
+    }
+
+    /// Replaces what is known of partition `index`, which the caller has locked.
+    pub(crate) fn set_due(&self, index: usize, at_ms: u64) {
+        self.sites[index].due_ms.store(at_ms, Relaxed);
+    }
+
+    /// Publishes where database 0 of partition `index`, which the caller has locked, keeps its buckets.
+    #[inline]
+    pub(crate) fn note_table(&self, index: usize, hint: TableHint) {
+        let TableHint { base, buckets: len } = hint;
+        let site = &self.sites[index];
+        if site.hint_base.load(Relaxed) != base || site.hint_len.load(Relaxed) != len {
+            site.hint_base.store(base, Relaxed);
+            site.hint_len.store(len, Relaxed);
+        }
+    }
+
+    /// Number of keys in database `db`. Locks one partition after the other.
+    pub fn len(&self, db: u32) -> usize {
+        (0..self.partitions())
+            .map(|index| self.read(index, |partition| partition.db(db).map_or(0, |db| db.len())))
+            .sum()
+    }
+
+    /// Whether database `db` is empty.
+    pub fn is_empty(&self, db: u32) -> bool {
+        self.len(db) == 0
+    }
+
+    /// Looks at one partition under its lock.
+    pub fn read<R>(&self, index: usize, look: impl FnOnce(&Partition) -> R) -> R {
+        look(&self.sites[index].lock.lock())
+    }
+}
+
+impl Locked<'_> {
+    /// The partition `index`, to be read.
+    ///
+    /// # Panics
+    /// When it is not locked: the command's declaration does not name all its keys.
+    #[inline]
+    pub fn partition(&self, index: usize) -> &Partition {
+        match self {
+            Locked::One(locked, guard) if *locked == index => guard,
+            Locked::Many(guards) => &guards[Self::find(guards, index)].1,
+            _ => not_locked(index),
+        }
+    }
+
+    /// The partition `index`, to be changed.
+    ///
+    /// # Panics
+    /// When it is not locked.
+    #[inline]
+    pub(crate) fn partition_mut(&mut self, index: usize) -> &mut Partition {
+        match self {
+            Locked::One(locked, guard) if *locked == index => guard,
+            Locked::Many(guards) => {
+                let at = Self::find(guards, index);
+                &mut guards[at].1
+            }
+            _ => not_locked(index),
+        }
+    }
+
+    /// Whether partition `index` is among them.
+    pub fn has(&self, index: usize) -> bool {
+        match self {
+            Locked::None => false,
+            Locked::One(locked, _) => *locked == index,
+            Locked::Many(guards) => guards.binary_search_by_key(&index, |(locked, _)| *locked).is_ok(),
+        }
+    }
+
+    fn find(guards: &[(usize, PartitionGuard<'_, Partition>)], index: usize) -> usize {
+        guards.binary_search_by_key(&index, |(locked, _)| *locked).unwrap_or_else(|_| not_locked(index))
+    }
+}
+
+#[cold]
+fn not_locked(index: usize) -> ! {
+    panic!("partition {index} is not locked: the command's key specifications are incomplete")
+}
