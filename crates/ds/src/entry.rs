@@ -417,13 +417,15 @@ impl<T> Entry<T> {
     /// # Safety
     /// An object in the result is a second owner until `forget_object` is called on `self`.
     unsafe fn lend_payload(&self) -> NewPayload<'_, T> {
-        let shape = self.shape();
         match self.payload() {
             Payload::None => NewPayload::None,
             Payload::Bytes(bytes) => NewPayload::Bytes(bytes),
             Payload::Int(value) => NewPayload::Int(value),
-            // SAFETY: a T lies there; the caller forgets ours.
-            Payload::Object(_) => NewPayload::Object(unsafe { self.at(shape.value).cast::<T>().read() }),
+            Payload::Object(object) => {
+                // SAFETY: `object` refers to a T; the caller sees to it that ours is not dropped.
+                let object = unsafe { std::ptr::read(object) };
+                NewPayload::Object(object)
+            }
         }
     }
 
@@ -700,5 +702,4 @@ pub fn bytes_eq(a: &[u8], b: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-#[path = "entry_tests.rs"]
 mod tests;

@@ -90,7 +90,8 @@ impl<S: Slot> Array<S> {
     pub(super) const fn none() -> Self {
         let ptr = std::ptr::from_ref(&EMPTY).cast::<Bucket<S>>().cast_mut();
         // SAFETY: the address of a static. It is only read through: with `n == 0` nothing is ever inserted.
-        Self { ptr: unsafe { NonNull::new_unchecked(ptr) }, n: 0, owns: PhantomData }
+        let ptr = unsafe { NonNull::new_unchecked(ptr) };
+        Self { ptr, n: 0, owns: PhantomData }
     }
 
     /// `n` empty buckets. Big allocations come as zero pages from the system, so this does not touch them.

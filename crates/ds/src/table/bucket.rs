@@ -196,7 +196,7 @@ fn equal_bytes_sse2(head: u64, byte: u8) -> u32 {
 fn equal_bytes_portable(head: u64, byte: u8) -> u32 {
     const LOW: u64 = 0x0101_0101_0101_0101;
     const SEVEN: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    let x = head ^ LOW * u64::from(byte);
+    let x = head ^ (LOW * u64::from(byte));
     let zero = !(((x & SEVEN) + SEVEN) | x | SEVEN);
     // The product gathers bit 8i of its operand as bit 56 + i.
     ((zero >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32

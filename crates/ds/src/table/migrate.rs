@@ -39,9 +39,9 @@ impl<S: Slot> Migration<S> {
     }
 }
 
-/// The number of buckets in the next size class of the allocator: 5 to 8 of a power of two, then 10, 12, …
+/// The number of buckets that fills the allocator's next size class: up to eight one more, then 10, 12, 14, 16, 20, 24, …
 fn next_buckets(n: usize) -> usize {
-    size_class(n * 64 + 1) / 64
+    size_class((n + 1) * 64) / 64
 }
 
 /// The smallest number of buckets that fills a size class and holds `len` elements.
@@ -137,7 +137,9 @@ impl<S: Slot> Table<S> {
 
     /// Moves the elements of up to `moved_max` homes that have any, looking at up to `seen_max`.
     fn migrate(&mut self, moved_max: usize, seen_max: usize) {
-        let Some(migration) = &mut self.migration else { return };
+        let Some(migration) = &mut self.migration else {
+            return;
+        };
         let Migration { old, frontier } = &mut **migration;
         let end = old.buckets().min(frontier.saturating_add(seen_max));
         let mut moved = 0;

@@ -2,7 +2,7 @@
 //!
 //! `docs/table.md` has the pictures and the proofs. In short:
 //!
-//! - **Buckets** ([`bucket`]) are 64 bytes: seven slots of eight bytes, a tag (eight bits of the hash) for each, and a count of the
+//! - **Buckets** (`bucket.rs`) are 64 bytes: seven slots of eight bytes, a tag (eight bits of the hash) for each, and a count of the
 //!   elements that found this bucket full and went further (F14's idea: no tombstones, and a lookup ends at a bucket that
 //!   nobody passed).
 //! - **Order.** The home of a hash is `hash * n >> 64`: any number of buckets will do, and buckets are in the order of hashes. So
@@ -13,7 +13,7 @@
 //!   of the table, so an iteration sees every element that stays exactly once, whatever happens between the calls.
 //!
 //! # Ownership
-//! A slot with a nonzero tag owns its value; `Table` drops the values, [`array::Array`] only the memory. Places (pointer into
+//! A slot with a nonzero tag owns its value; `Table` drops the values, `Array` only the memory. Places (pointer into
 //! an array) live only inside one method and are not used after a change of the array.
 
 mod array;
@@ -188,7 +188,7 @@ impl<S: Slot> Table<S> {
     }
 
     #[inline(always)]
-    fn insert_place(&mut self, hash: u64, value: S) -> array::Place<S> {
+    fn insert_place(&mut self, hash: u64, value: S) -> Place<S> {
         if self.len >= self.grow_at {
             self.make_room();
         }

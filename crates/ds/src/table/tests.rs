@@ -349,9 +349,9 @@ fn probes_stay_short_at_full_load() {
     let stats = table.stats();
     let mean: f64 = stats.distances.iter().enumerate().map(|(distance, &count)| (distance * count) as f64).sum::<f64>()
         / stats.len as f64;
-    assert!(stats.distances[0] as f64 / stats.len as f64 > 0.72, "{stats:?}");
-    assert!(mean < 0.45, "{mean} {stats:?}");
-    assert!(stats.max_distance < 60 && stats.saturated_buckets == 0, "{stats:?}");
+    assert!(stats.distances[0] as f64 / stats.len as f64 > 0.84, "{stats:?}");
+    assert!(mean < 0.8, "{mean} {stats:?}");
+    assert!(stats.max_distance < 250 && stats.saturated_buckets == 0, "{stats:?}");
 }
 
 #[test]
