@@ -10,6 +10,7 @@
 //! | [`args`] | the cursor a handler parses its arguments with |
 //! | [`context`] | what a handler can reach: database, reply, client, time, server |
 //! | [`dispatch`] | from a request to its locks |
+//! | [`expiry`] | options that set or drop an expiry |
 //! | [`error`] | every error text a client can see |
 //! | [`registry`] | all declarations together: lookup by name, key extraction |
 //! | [`glob`] | patterns of `KEYS`, `SCAN MATCH`, `CONFIG GET` |
@@ -19,6 +20,7 @@ pub mod args;
 pub mod context;
 pub mod dispatch;
 pub mod error;
+pub mod expiry;
 pub mod glob;
 pub mod registry;
 pub mod spec;
