@@ -106,13 +106,14 @@ fn an_idle_engine_does_not_spin_while_a_reader_is_slow() {
         let server = Server::start(kind, Mode::Sink);
         let (_stream, id) = server.connect_known();
         server.run(move |net, _| net.send(id, vec![1; 64 * MIB]));
+        // Until the socket takes no more.
+        let pending = || server.run(move |net, _| net.pending_bytes(id));
+        let start = Instant::now();
         let mut last = usize::MAX;
-        server.until(move |net, _| {
-            let now = net.pending_bytes(id);
-            let settled = now == last && now < 64 * MIB;
-            last = now;
-            settled
-        });
+        while last == 64 * MIB || last != pending() {
+            last = pending();
+            assert!(start.elapsed() < DEADLINE);
+        }
         let before = server.run(|_, state| state.turns);
         let start = Instant::now();
         while start.elapsed() < Duration::from_millis(50) {
@@ -143,11 +144,13 @@ fn many_small_sends_keep_their_order() {
 
 #[test]
 fn close_after_send_writes_everything_first() {
+    // More than socket buffers hold, so that the close waits for this side to read.
+    const SIZE: usize = 32 * MIB;
     each_engine(|kind| {
         let server = Server::start(kind, Mode::Sink);
         let (mut stream, id) = server.connect_known();
         server.run(move |net, _| {
-            net.send(id, pattern(8 * MIB));
+            net.send(id, pattern(SIZE));
             net.send(id, b"bye".to_vec());
             net.close(id, Close::AfterSend);
             net.send(id, b"too late".to_vec());
@@ -156,7 +159,7 @@ fn close_after_send_writes_everything_first() {
         // What the peer says meanwhile is discarded and does not cost it the reply.
         stream.write_all(&pattern(MIB)).unwrap();
         let bytes = reads_to_end(&mut stream);
-        assert_eq!(bytes.len(), 8 * MIB + 3);
+        assert_eq!(bytes.len(), SIZE + 3);
         assert!(bytes.ends_with(b"bye"));
         server.until(|_, state| state.closed.len() == 1);
         assert_eq!(server.run(|_, state| (state.received, state.closed[0].1)), (0, None));
@@ -307,9 +310,8 @@ fn wakes_from_other_threads_are_not_lost() {
     each_engine(|kind| {
         let server = Server::start(kind, Mode::Sink);
         let counted: usize = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..4)
-                .map(|_| scope.spawn(|| (0..2000).map(|_| server.run(|_, _| 1)).sum::<usize>()))
-                .collect();
+            let threads: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| (0..2000).map(|_| server.run(|_, _| 1)).sum::<usize>())).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
         assert_eq!(counted, 8000);
@@ -336,13 +338,7 @@ struct Turns(usize);
 impl kinovar_io::engine::Handler for Turns {
     fn accepted(&mut self, _: &mut kinovar_io::engine::Net, _: usize, _: std::os::fd::OwnedFd) {}
     fn data(&mut self, _: &mut kinovar_io::engine::Net, _: kinovar_io::engine::ConnId, _: &[u8]) {}
-    fn closed(
-        &mut self,
-        _: &mut kinovar_io::engine::Net,
-        _: kinovar_io::engine::ConnId,
-        _: Option<std::io::Error>,
-    ) {
-    }
+    fn closed(&mut self, _: &mut kinovar_io::engine::Net, _: kinovar_io::engine::ConnId, _: Option<std::io::Error>) {}
     fn turn_end(&mut self, _: &mut kinovar_io::engine::Net) {
         self.0 += 1;
     }
@@ -424,9 +420,7 @@ fn unlisten_closes_the_port() {
         assert_eq!(read_exactly(&mut stream, 10), b"still here");
         // And the port can be listened on again.
         let port = server.address.port();
-        server.run(move |net, _| {
-            net.listen(kinovar_io::net::listen_tcp("127.0.0.1", port, 16).unwrap(), 7)
-        });
+        server.run(move |net, _| net.listen(kinovar_io::net::listen_tcp("127.0.0.1", port, 16).unwrap(), 7));
         let mut second = server.connect();
         second.write_all(b"again").unwrap();
         assert_eq!(read_exactly(&mut second, 5), b"again");
@@ -466,14 +460,11 @@ fn buffers_that_run_out_do_not_lose_data() {
         let mut streams: Vec<_> = (0..800).map(|_| server.connect()).collect();
         server.until(|_, state| state.conns.len() == 800);
         // Hold the reactor while everybody writes.
-        let (hold, held) = std::sync::mpsc::channel::<()>();
-        std::thread::scope(|scope| {
-            scope.spawn(|| server.run(move |_, _| held.recv_timeout(DEADLINE).is_ok()));
-            for stream in &mut streams {
-                stream.write_all(&pattern(20_000)).unwrap();
-            }
-            hold.send(()).unwrap();
-        });
+        let hold = server.hold();
+        for stream in &mut streams {
+            stream.write_all(&pattern(20_000)).unwrap();
+        }
+        drop(hold);
         server.until(|_, state| state.received == 800 * 20_000);
         assert!(server.run(|_, state| state.kept.values().all(|bytes| *bytes == pattern(20_000))));
     });

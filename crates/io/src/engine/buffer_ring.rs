@@ -17,7 +17,6 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::types::BufRingEntry;
 
-
 /// Number of buffers; a power of two. More sockets than this being ready at once costs a re-arm.
 const BUFFERS: u16 = 512;
 /// Size of one buffer: holds a deep pipeline, or a page-sized value, in one completion.
@@ -74,14 +73,7 @@ impl BufferRing {
     pub fn register(&self, submitter: &io_uring::Submitter<'_>) -> io::Result<()> {
         // SAFETY: the address is page-aligned, holds BUFFERS descriptors and outlives the ring (see
         // above).
-        unsafe {
-            submitter.register_buf_ring_with_flags(
-                self.map.as_ptr() as u64,
-                BUFFERS,
-                BufferRing::GROUP,
-                0,
-            )
-        }
+        unsafe { submitter.register_buf_ring_with_flags(self.map.as_ptr() as u64, BUFFERS, BufferRing::GROUP, 0) }
     }
 
     fn address(&self, buffer: u16) -> *mut u8 {
@@ -139,4 +131,3 @@ impl Drop for BufferRing {
         }
     }
 }
-

@@ -125,9 +125,8 @@ impl Epoll {
             let result = match (listener.armed, wanted) {
                 (false, true) => {
                     let exclusive = (libc::EPOLLIN | libc::EPOLLEXCLUSIVE) as u32;
-                    sys::set_nonblocking(listener.fd.as_fd(), true).and_then(|()| {
-                        self.control(libc::EPOLL_CTL_ADD, fd, exclusive, LISTENER | slot as u64)
-                    })
+                    sys::set_nonblocking(listener.fd.as_fd(), true)
+                        .and_then(|()| self.control(libc::EPOLL_CTL_ADD, fd, exclusive, LISTENER | slot as u64))
                 }
                 (true, false) => self.control(libc::EPOLL_CTL_DEL, fd, 0, 0),
                 _ => Ok(()),
@@ -198,17 +197,10 @@ impl Drive for Epoll {
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.events.clear();
         // Rounded up: waking too early would turn the rest of the wait into a spin.
-        let ms = timeout.map_or(-1, |time| {
-            i32::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
-        });
+        let ms = timeout.map_or(-1, |time| i32::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX));
         // SAFETY: the vector has room for EVENTS_PER_TURN events.
         let result = sys::check(unsafe {
-            libc::epoll_wait(
-                self.set.as_raw_fd(),
-                self.events.as_mut_ptr(),
-                EVENTS_PER_TURN as i32,
-                ms,
-            )
+            libc::epoll_wait(self.set.as_raw_fd(), self.events.as_mut_ptr(), EVENTS_PER_TURN as i32, ms)
         });
         match result {
             // SAFETY: the kernel has filled in that many, at most EVENTS_PER_TURN.

@@ -29,8 +29,7 @@ pub(super) struct Listeners {
 
 impl Listeners {
     pub fn add(&mut self, fd: OwnedFd, token: usize) {
-        let listener =
-            Listener { token, fd, armed: false, removing: false, retry_at: None };
+        let listener = Listener { token, fd, armed: false, removing: false, retry_at: None };
         match self.slots.iter_mut().find(|slot| slot.is_none()) {
             Some(slot) => *slot = Some(listener),
             None => self.slots.push(Some(listener)),
@@ -105,9 +104,19 @@ pub(super) enum AcceptFailure {
 pub(super) fn classify(error: &io::Error) -> AcceptFailure {
     match error.raw_os_error() {
         Some(
-            libc::ECONNABORTED | libc::EPROTO | libc::EPERM | libc::EINTR | libc::EAGAIN | libc::ENETDOWN
-            | libc::ENOPROTOOPT | libc::EHOSTDOWN | libc::ENONET | libc::EHOSTUNREACH | libc::EOPNOTSUPP
-            | libc::ENETUNREACH | libc::ETIMEDOUT,
+            libc::ECONNABORTED
+            | libc::EPROTO
+            | libc::EPERM
+            | libc::EINTR
+            | libc::EAGAIN
+            | libc::ENETDOWN
+            | libc::ENOPROTOOPT
+            | libc::EHOSTDOWN
+            | libc::ENONET
+            | libc::EHOSTUNREACH
+            | libc::EOPNOTSUPP
+            | libc::ENETUNREACH
+            | libc::ETIMEDOUT,
         ) => AcceptFailure::Connection,
         _ => AcceptFailure::Resources,
     }

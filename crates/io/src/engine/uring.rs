@@ -241,9 +241,7 @@ impl Uring {
     fn enter(&mut self, want: u32) -> io::Result<usize> {
         let queued = self.ring.submission().len() as u32;
         // SAFETY: no argument structure is passed.
-        unsafe {
-            self.ring.submitter().enter::<libc::sigset_t>(queued, want, EnterFlags::GETEVENTS.bits(), None)
-        }
+        unsafe { self.ring.submitter().enter::<libc::sigset_t>(queued, want, EnterFlags::GETEVENTS.bits(), None) }
     }
 
     fn collect(&mut self) {

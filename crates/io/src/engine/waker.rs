@@ -72,10 +72,7 @@ impl Waker {
     /// The reactor is about to wait; false if a wake-up came in and it must not.
     #[inline]
     pub(super) fn try_sleep(&self) -> bool {
-        self.0
-            .state
-            .compare_exchange(AWAKE, SLEEPING, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+        self.0.state.compare_exchange(AWAKE, SLEEPING, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// The reactor runs again; true if somebody woke it since the last call.

@@ -111,17 +111,15 @@ fn endpoint(socket: BorrowedFd<'_>, call: NameCall) -> io::Result<Endpoint> {
             let unix = unsafe { &*(&raw const raw).cast::<libc::sockaddr_un>() };
             Ok(Endpoint::Unix(unix_path(unix)))
         }
-        family => Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            format!("address family {family} is neither IP nor Unix"),
-        )),
+        family => {
+            Err(io::Error::new(io::ErrorKind::Unsupported, format!("address family {family} is neither IP nor Unix")))
+        }
     }
 }
 
 /// The path up to its terminating zero. The structure was zeroed, so an unnamed socket (for which
 /// the kernel writes the family only) gives an empty path.
 fn unix_path(raw: &libc::sockaddr_un) -> PathBuf {
-    let bytes: Vec<u8> =
-        raw.sun_path.iter().map(|&c| c.cast_unsigned()).take_while(|&byte| byte != 0).collect();
+    let bytes: Vec<u8> = raw.sun_path.iter().map(|&c| c.cast_unsigned()).take_while(|&byte| byte != 0).collect();
     PathBuf::from(OsStr::from_bytes(&bytes))
 }

@@ -170,8 +170,22 @@ impl Server {
         receiver.recv_timeout(DEADLINE).expect("the reactor answers")
     }
 
+    /// Stops the reactor inside a turn until the returned guard is dropped.
+    pub fn hold(&self) -> mpsc::Sender<()> {
+        let (holding, started) = mpsc::channel();
+        let (guard, dropped) = mpsc::channel();
+        let job: Job = Box::new(move |_, _| {
+            let _ = holding.send(());
+            let _ = dropped.recv_timeout(DEADLINE);
+        });
+        self.jobs.lock().unwrap().push_back(job);
+        self.waker.wake();
+        started.recv_timeout(DEADLINE).expect("the reactor answers");
+        guard
+    }
+
     /// Waits until a condition holds on the reactor.
-    pub fn until(&self, mut condition: impl FnMut(&mut Net, &mut State) -> bool + Send + Copy + 'static) {
+    pub fn until(&self, condition: impl Fn(&mut Net, &mut State) -> bool + Send + Copy + 'static) {
         let start = Instant::now();
         while !self.run(move |net, state| condition(net, state)) {
             assert!(start.elapsed() < DEADLINE, "the condition came true in time");
