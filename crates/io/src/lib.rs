@@ -1,1 +1,15 @@
-//! stub
+//! Sockets, event loops and clocks of Kinovar.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`engine`] | the event loop of a reactor: io_uring or epoll behind one [`engine::Handler`] |
+//! | [`net`] | listeners, socket options, addresses as text |
+//! | [`clock`] | wall clock, cheap monotonic ticks |
+//!
+//! This is one of the two crates with `unsafe` (the other is `ds`): every system call of the data
+//! plane is wrapped here, in small modules with a safe surface. It knows nothing of the protocol.
+
+pub mod clock;
+pub mod engine;
+pub mod net;
+mod sys;
