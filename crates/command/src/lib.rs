@@ -12,6 +12,7 @@
 //! | [`dispatch`] | from a request to its locks |
 //! | [`expiry`] | options that set or drop an expiry |
 //! | [`error`] | every error text a client can see |
+//! | [`long_double`] | arithmetic of `INCRBYFLOAT` and `HINCRBYFLOAT` |
 //! | [`registry`] | all declarations together: lookup by name, key extraction |
 //! | [`glob`] | patterns of `KEYS`, `SCAN MATCH`, `CONFIG GET` |
 #![forbid(unsafe_code)]
@@ -22,6 +23,7 @@ pub mod dispatch;
 pub mod error;
 pub mod expiry;
 pub mod glob;
+pub mod long_double;
 pub mod registry;
 pub mod spec;
 
