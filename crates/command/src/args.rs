@@ -23,6 +23,12 @@ impl<'a> Args<'a> {
         Args { buf, spans, at: passed, hint: None }
     }
 
+    /// The same arguments, the cursor after the first `passed`.
+    #[inline]
+    pub fn skipping(args: Args<'a>, passed: usize) -> Self {
+        Args { at: passed, ..args }
+    }
+
     /// With the key at `index` already hashed.
     #[inline]
     pub fn with_key(self, index: u32, key: Key<'a>) -> Self {
@@ -124,13 +130,13 @@ impl<'a> Args<'a> {
         let buf = self.buf;
         self.spans[self.at..].iter().map(move |span| span.of(buf))
     }
-}
 
-impl<'a> Iterator for Args<'a> {
-    type Item = &'a [u8];
-
+    /// Takes the next argument, if there is one.
+    ///
+    /// Not an iterator's: an iterator has a `take` of its own, which would hide [`Args::take`].
     #[inline]
-    fn next(&mut self) -> Option<&'a [u8]> {
+    #[allow(clippy::should_implement_trait, reason = "see above")]
+    pub fn next(&mut self) -> Option<&'a [u8]> {
         let arg = self.peek()?;
         self.at += 1;
         Some(arg)

@@ -35,6 +35,8 @@ pub enum CommandError {
     InvalidCursor,
     /// An integer that must be positive.
     MustBePositive,
+    /// The connection must authenticate first.
+    NoAuth,
     /// Any other text, with its code in front.
     Text(Cow<'static, str>),
     /// Any other bytes, with their code in front: the text quotes what the client sent.
@@ -68,6 +70,7 @@ impl CommandError {
             CommandError::InvalidDbIndex => "ERR invalid DB index",
             CommandError::InvalidCursor => "ERR invalid cursor",
             CommandError::MustBePositive => "ERR value is out of range, must be positive",
+            CommandError::NoAuth => "NOAUTH Authentication required.",
             CommandError::InvalidExpire(command) => {
                 return Cow::Owned(format!("ERR invalid expire time in '{command}' command").into_bytes());
             }
