@@ -1,0 +1,138 @@
+//! What is known about every connection, readable from any thread.
+//!
+//! Each connection belongs to one reactor, which alone writes the counters of its [`ClientInfo`] (relaxed stores, no
+//! read-modify-write); `CLIENT LIST` on another thread reads them. Names change rarely and sit behind a mutex.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A connection as others see it.
+pub struct ClientInfo {
+    /// Unique for the life of the server, rising.
+    pub id: u64,
+    /// Peer address, as text.
+    pub addr: String,
+    /// Local address, as text.
+    pub laddr: String,
+    /// Descriptor number, for `CLIENT LIST`.
+    pub fd: i32,
+    /// Whether it came through the Unix socket.
+    pub is_unix: bool,
+    /// The reactor it belongs to.
+    pub reactor: usize,
+    /// Its engine's id for it, as bits.
+    pub conn: AtomicU64,
+    /// When it was accepted, Unix ms.
+    pub created_ms: u64,
+    /// When it last sent something, Unix ms.
+    pub active_ms: AtomicU64,
+    /// Selected database.
+    pub db: AtomicU32,
+    /// 2 or 3.
+    pub resp: AtomicU32,
+    /// Id of the latest command plus one; 0 for none.
+    pub command: AtomicUsize,
+    /// Bytes received.
+    pub net_in: AtomicU64,
+    /// Bytes of replies.
+    pub net_out: AtomicU64,
+    /// Commands processed.
+    pub commands: AtomicU64,
+    /// Bytes received and not yet executed.
+    pub query_buffer: AtomicUsize,
+    /// Capacity of the query buffer.
+    pub query_buffer_capacity: AtomicUsize,
+    /// Bytes of replies not yet taken by the kernel.
+    pub output_pending: AtomicUsize,
+    /// In `MONITOR` mode.
+    pub monitor: AtomicBool,
+    /// Will be closed once its replies are out.
+    pub closing: AtomicBool,
+    /// `CLIENT NO-EVICT`.
+    pub no_evict: AtomicBool,
+    /// `CLIENT NO-TOUCH`.
+    pub no_touch: AtomicBool,
+    /// What it calls itself.
+    pub names: Mutex<Names>,
+}
+
+/// What a connection calls itself.
+#[derive(Default, Clone)]
+pub struct Names {
+    /// `CLIENT SETNAME`.
+    pub name: Vec<u8>,
+    /// `CLIENT SETINFO LIB-NAME`.
+    pub lib_name: Vec<u8>,
+    /// `CLIENT SETINFO LIB-VER`.
+    pub lib_version: Vec<u8>,
+    /// User it authenticated as; empty before it did.
+    pub user: Vec<u8>,
+}
+
+impl ClientInfo {
+    /// A copy of the names.
+    pub fn names(&self) -> Names {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the names.
+    pub fn rename(&self, change: impl FnOnce(&mut Names)) {
+        change(&mut self.names.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Adds to a counter that only the calling thread writes.
+#[inline]
+pub fn add(counter: &AtomicU64, n: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(n), Relaxed);
+}
+
+/// Every connection, by id.
+#[derive(Default)]
+pub struct Clients {
+    all: Mutex<BTreeMap<u64, Arc<ClientInfo>>>,
+    count: AtomicUsize,
+    next_id: AtomicU64,
+}
+
+impl Clients {
+    /// A new id, from 1 on.
+    pub fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Relaxed) + 1
+    }
+
+    /// Adds a connection.
+    pub fn insert(&self, client: Arc<ClientInfo>) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(client.id, client);
+        self.count.store(all.len(), Relaxed);
+    }
+
+    /// Removes a connection.
+    pub fn remove(&self, id: u64) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.remove(&id);
+        self.count.store(all.len(), Relaxed);
+    }
+
+    /// Number of connections.
+    pub fn len(&self) -> usize {
+        self.count.load(Relaxed)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// One connection.
+    pub fn get(&self, id: u64) -> Option<Arc<ClientInfo>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// All connections, oldest first.
+    pub fn all(&self) -> Vec<Arc<ClientInfo>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+}

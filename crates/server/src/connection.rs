@@ -1,0 +1,49 @@
+//! A connection from its first byte to its last: what it has sent, what it is to be sent.
+
+use crate::session::Session;
+use kinovar_command::Registry;
+use kinovar_resp::Parser;
+
+/// One connection of a reactor.
+pub struct Connection {
+    /// What its commands see.
+    pub session: Session,
+    /// The engine's id for it.
+    pub id: kinovar_io::engine::ConnId,
+    /// State of an unfinished request.
+    pub parser: Parser,
+    /// Bytes received and not yet consumed: an unfinished request, or requests held back while `stalled`.
+    pub input: Vec<u8>,
+    /// Replies of this turn, not yet handed to the engine.
+    pub output: Vec<u8>,
+    /// It reads its replies too slowly: no more of its requests are executed until it has caught up.
+    pub stalled: bool,
+    /// The engine was told not to read from it.
+    pub paused: bool,
+    /// When its pending output first exceeded the soft limit, Unix ms; 0 when it does not.
+    pub soft_limit_since_ms: u64,
+}
+
+impl Connection {
+    /// A new connection.
+    pub fn new(session: Session, id: kinovar_io::engine::ConnId) -> Connection {
+        Connection {
+            session,
+            id,
+            parser: Parser::default(),
+            input: Vec::new(),
+            output: Vec::new(),
+            stalled: false,
+            paused: false,
+            soft_limit_since_ms: 0,
+        }
+    }
+}
+
+/// The name of a command by registry id plus one, as `CLIENT LIST` shows it.
+pub fn command_name(registry: &Registry, id_plus_one: usize) -> &str {
+    match id_plus_one {
+        0 => "NULL",
+        id => &registry.entries()[id - 1].full_name,
+    }
+}

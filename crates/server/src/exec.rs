@@ -1,0 +1,401 @@
+//! Executing requests: the hot path.
+//!
+//! The requests that came in together are parsed together. Then three passes run over the batch, so that a cache miss of one
+//! request is waited for while the next ones are prepared:
+//!
+//! 1. look the command up, hash its key, start loading the key's bucket;
+//! 2. start loading the key's entry (only in batches);
+//! 3. lock, execute, reply.
+
+use crate::cmdstats::bump;
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::server::Server;
+use crate::session::{Replies, Session};
+use kinovar_command::dispatch::{self, KeyScratch};
+use kinovar_command::keyspace::{Db, Env, Locked, Settings, Trash};
+use kinovar_command::registry::Entry;
+use kinovar_command::{Args, CommandError, Ctx, Flags, Key, Lock, Reply};
+use kinovar_io::clock::Ticks;
+use kinovar_resp::parser::Stop;
+use kinovar_resp::{Batch, Frame, ParseError, RequestLimits};
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Requests that are prepared together.
+const BATCH: usize = 64;
+/// Replies are handed to the engine in pieces of about this size, bytes.
+const OUTPUT_PIECE: usize = 256 << 10;
+/// Replies not yet read by the peer beyond which its requests wait, bytes. Large, because there are clients that send all
+/// their requests before they read the first reply.
+pub const STALL_BYTES: usize = 64 << 20;
+
+/// What a reactor needs to execute requests, reused from one to the next.
+pub struct Executor {
+    /// Which reactor this is.
+    pub reactor: usize,
+    /// The parameters as of this turn.
+    pub config: Arc<Config>,
+    /// Their part that concerns data.
+    pub settings: Settings,
+    batch: Batch,
+    prepared: Vec<Prepared>,
+    scratch: KeyScratch,
+    trash: RefCell<Vec<Trash>>,
+    rng: RefCell<fastrand::Rng>,
+}
+
+/// What pass 1 found out about a request.
+#[derive(Clone, Copy)]
+struct Prepared {
+    /// Registry id; [`UNRESOLVED`] when the request calls no command or with the wrong number of arguments.
+    id: u32,
+    /// Index of the key that was hashed; 0 when none was.
+    key: u32,
+    slot: u16,
+    hash: u64,
+}
+
+const UNRESOLVED: u32 = u32::MAX;
+
+/// What became of a connection's input.
+pub enum Progress {
+    /// Consumed up to here; the rest is an unfinished request.
+    Consumed(usize),
+    /// Consumed up to here; there are more requests, but the replies should be sent first.
+    More(usize),
+    /// Not a request: to be answered and closed.
+    Broken(ParseError),
+}
+
+impl Executor {
+    /// An executor for reactor `reactor`.
+    pub fn new(reactor: usize, config: Arc<Config>) -> Executor {
+        let settings = config.settings();
+        Executor {
+            reactor,
+            config,
+            settings,
+            batch: Batch::default(),
+            prepared: Vec::with_capacity(BATCH),
+            scratch: KeyScratch::default(),
+            trash: RefCell::default(),
+            rng: RefCell::new(fastrand::Rng::new()),
+        }
+    }
+
+    /// Takes over new parameters.
+    pub fn configure(&mut self, config: Arc<Config>) {
+        self.settings = config.settings();
+        self.config = config;
+    }
+
+    /// Executes the requests in `buf`, replies into the connection's output.
+    pub fn run(&mut self, server: &Server, conn: &mut Connection, buf: &[u8], now_ms: u64) -> Progress {
+        let mut at = 0;
+        let mut batch = std::mem::take(&mut self.batch);
+        let progress = loop {
+            batch.clear();
+            let limits = RequestLimits {
+                bulk_len_max: self.config.proto_max_bulk_len as i64,
+                authenticated: conn.session.authenticated,
+            };
+            let (next, stop) = conn.parser.parse(buf, at, &mut batch, &limits, BATCH);
+            self.run_batch(server, conn, buf, &batch, now_ms);
+            at = next;
+            match stop {
+                _ if conn.session.close_after_reply => break Progress::Consumed(at),
+                Stop::Full if conn.output.len() < OUTPUT_PIECE => {}
+                Stop::Full => break Progress::More(at),
+                Stop::Done | Stop::Incomplete => break Progress::Consumed(at),
+                Stop::Error(error) => break Progress::Broken(error),
+            }
+        };
+        self.batch = batch;
+        self.free_trash(server);
+        progress
+    }
+
+    fn run_batch(&mut self, server: &Server, conn: &mut Connection, buf: &[u8], batch: &Batch, now_ms: u64) {
+        self.prepared.clear();
+        for frame in &batch.frames {
+            let prepared = prepare(server, &args_of(buf, batch, frame));
+            self.prepared.push(prepared);
+        }
+        if batch.frames.len() > 1 {
+            for (frame, prepared) in batch.frames.iter().zip(&self.prepared) {
+                if prepared.key > 0 {
+                    let key = prepared.key(&args_of(buf, batch, frame));
+                    server.keyspace.prefetch_entry(&key, conn.session.db);
+                }
+            }
+        }
+        let mut clock = Clock { start: Ticks::now(), now_ms, started: now_ms, first: Ticks::now() };
+        clock.first = clock.start;
+        for (index, frame) in batch.frames.iter().enumerate() {
+            let prepared = self.prepared[index];
+            let args = args_of(buf, batch, frame);
+            self.run_one(server, &mut conn.session, &mut conn.output, args, prepared, &mut clock);
+            if conn.session.close_after_reply {
+                break;
+            }
+        }
+        let stats = &server.reactors[self.reactor];
+        bump(&stats.processed, batch.frames.len() as u64);
+        crate::clients::add(&conn.session.info.commands, batch.frames.len() as u64);
+    }
+
+    /// Executes one request.
+    #[inline]
+    fn run_one(
+        &mut self,
+        server: &Server,
+        session: &mut Session,
+        out: &mut Vec<u8>,
+        args: Args<'_>,
+        prepared: Prepared,
+        clock: &mut Clock,
+    ) {
+        let start_of_reply = out.len();
+        let outcome = if prepared.id == UNRESOLVED {
+            self.refuse_unresolved(server, session, &args)
+        } else {
+            let entry = &server.registry.entries()[prepared.id as usize];
+            let args = match prepared.key {
+                0 => Args::skipping(args, entry.name_words()),
+                index => Args::skipping(args, entry.name_words()).with_key(index, prepared.key(&args)),
+            };
+            match self.admit(session, entry) {
+                Ok(()) => self.call(server, session, out, args, entry, clock),
+                Err(error) => {
+                    bump(&server.reactors[self.reactor].commands[entry.id].rejected, 1);
+                    Err(error)
+                }
+            }
+        };
+        if let Err(error) = outcome {
+            self.write_error(server, session, out, start_of_reply, &error);
+        }
+        match session.replies {
+            Replies::On => {}
+            Replies::Off | Replies::Skip => {
+                out.truncate(start_of_reply);
+                if session.replies == Replies::Skip {
+                    session.replies = Replies::On;
+                }
+            }
+            Replies::SkipNext => {
+                out.truncate(start_of_reply);
+                session.replies = Replies::Skip;
+            }
+        }
+    }
+
+    #[cold]
+    fn write_error(
+        &self,
+        server: &Server,
+        session: &Session,
+        out: &mut Vec<u8>,
+        start_of_reply: usize,
+        error: &CommandError,
+    ) {
+        out.truncate(start_of_reply);
+        Reply::new(out, session.protocol).error(&error.message());
+        server.count_error(&server.reactors[self.reactor], &error.code());
+    }
+
+    /// The error for a request that calls no command, or with the wrong number of arguments.
+    #[cold]
+    fn refuse_unresolved(&self, server: &Server, session: &Session, args: &Args<'_>) -> Result<(), CommandError> {
+        let refused = match dispatch::resolve(&server.registry, args) {
+            Ok(_) => unreachable!("it was not resolved a moment ago"),
+            Err(error) => error,
+        };
+        if let Ok(entry) = server.registry.resolve(args) {
+            bump(&server.reactors[self.reactor].commands[entry.id].rejected, 1);
+        } else if !session.authenticated {
+            return Err(CommandError::NoAuth);
+        }
+        Err(refused)
+    }
+
+    /// Whether the connection may run the command now.
+    #[inline]
+    fn admit(&self, session: &Session, entry: &Entry) -> Result<(), CommandError> {
+        if !session.authenticated && !entry.command.flags.has(Flags::NO_AUTH) {
+            return Err(CommandError::NoAuth);
+        }
+        Ok(())
+    }
+
+    /// Locks, calls the handler, counts.
+    #[inline]
+    fn call(
+        &mut self,
+        server: &Server,
+        session: &mut Session,
+        out: &mut Vec<u8>,
+        args: Args<'_>,
+        entry: &Entry,
+        clock: &mut Clock,
+    ) -> Result<(), CommandError> {
+        let stats = &server.reactors[self.reactor];
+        session.info.command.store(entry.id + 1, Relaxed);
+        if server.monitors.any()
+            && !entry.command.flags.has(Flags::SKIP_MONITOR)
+            && !entry.command.flags.has(Flags::ADMIN)
+        {
+            server.feed_monitors(&session.info, session.db, &args);
+        }
+        let locked = match entry.command.lock {
+            Lock::None => Locked::None,
+            _ => dispatch::lock(entry, &args, &server.keyspace, &mut self.scratch),
+        };
+        let env = Env {
+            now_ms: clock.now_ms,
+            settings: &self.settings,
+            stats: &stats.keyspace,
+            trash: &self.trash,
+            rng: &self.rng,
+            observer: None,
+            no_touch: session.no_touch,
+        };
+        let db = session.db;
+        let mut ctx = Ctx {
+            db: Db::new(&server.keyspace, locked, db, env),
+            reply: Reply::new(out, session.protocol),
+            registry: &server.registry,
+            session,
+            server,
+        };
+        let outcome = (entry.command.handler)(&mut ctx, args);
+        drop(ctx);
+        let ns = clock.lap();
+        let command_stats = &stats.commands[entry.id];
+        command_stats.record(ns, self.config.latency_tracking);
+        if outcome.is_err() {
+            bump(&command_stats.failed, 1);
+        }
+        if ns >= self.slow_ns() {
+            self.note_slow(server, session, &args, entry, ns);
+        }
+        outcome
+    }
+
+    /// What counts as slow, for the slow log or the latency monitor, ns.
+    #[inline]
+    fn slow_ns(&self) -> u64 {
+        self.config.slow_ns
+    }
+
+    #[cold]
+    fn note_slow(&self, server: &Server, session: &Session, args: &Args<'_>, entry: &Entry, ns: u64) {
+        let config = &self.config;
+        let us = ns / 1000;
+        let flags = entry.command.flags;
+        let threshold = config.slowlog_log_slower_than;
+        if threshold >= 0 && us >= threshold as u64 && !flags.has(Flags::SKIP_SLOWLOG) {
+            let words = (0..args.argc()).map(|index| args.at(index));
+            let len_max = config.slowlog_max_len as usize;
+            server.slowlog.push(us, words, &session.info.addr, session.info.names().name, len_max);
+        }
+        let threshold_ms = config.latency_monitor_threshold;
+        if threshold_ms > 0 && us / 1000 >= threshold_ms as u64 {
+            let event = if flags.has(Flags::FAST) { "fast-command" } else { "command" };
+            server.latency.record(event, kinovar_io::clock::unix_ms() / 1000, us / 1000);
+        }
+    }
+
+    /// Removes keys of this reactor's partitions whose time has come, for about `budget_us`. Whether more are due.
+    pub fn expire(&mut self, server: &Server, now_ms: u64, budget_us: u64, reactors: usize) -> bool {
+        /// Keys removed between two looks at the clock.
+        const SLICE: usize = 64;
+        let start = Ticks::now();
+        let stats = &server.reactors[self.reactor];
+        let mut due = false;
+        for index in (self.reactor..server.keyspace.partitions()).step_by(reactors) {
+            while server.keyspace.may_be_due(index, now_ms.saturating_sub(1)) {
+                if Ticks::now().us_since(start) >= budget_us {
+                    due = true;
+                    break;
+                }
+                let env = Env {
+                    now_ms,
+                    settings: &self.settings,
+                    stats: &stats.keyspace,
+                    trash: &self.trash,
+                    rng: &self.rng,
+                    observer: None,
+                    no_touch: true,
+                };
+                Db::new(&server.keyspace, Locked::None, 0, env).expire_due(index, SLICE);
+            }
+        }
+        self.free_trash(server);
+        due
+    }
+
+    /// Hands what commands detached to the background.
+    fn free_trash(&self, server: &Server) {
+        if !self.trash.borrow().is_empty() {
+            server.background.free(self.trash.take());
+        }
+    }
+}
+
+/// Time within a batch: every command sees when it started, at the price of one look at the clock each.
+struct Clock {
+    first: Ticks,
+    started: u64,
+    start: Ticks,
+    now_ms: u64,
+}
+
+impl Clock {
+    /// Time since the last lap, ns. Moves the wall clock on when the batch has taken a while.
+    #[inline]
+    fn lap(&mut self) -> u64 {
+        let now = Ticks::now();
+        let ns = now.ns_since(self.start);
+        self.start = now;
+        let since_first_ms = now.us_since(self.first) / 1000;
+        if since_first_ms > 0 {
+            self.now_ms = self.started + since_first_ms;
+        }
+        ns
+    }
+}
+
+#[inline]
+fn args_of<'a>(buf: &'a [u8], batch: &'a Batch, frame: &Frame) -> Args<'a> {
+    let source = if frame.inline { &batch.scratch } else { buf };
+    Args::new(source, batch.args(frame), 1)
+}
+
+impl Prepared {
+    #[inline]
+    fn key<'a>(&self, args: &Args<'a>) -> Key<'a> {
+        Key { name: args.at(self.key as usize), hash: self.hash, slot: self.slot }
+    }
+}
+
+/// Pass 1 for one request.
+#[inline]
+fn prepare(server: &Server, args: &Args<'_>) -> Prepared {
+    let none = Prepared { id: UNRESOLVED, key: 0, slot: 0, hash: 0 };
+    let Ok(entry) = server.registry.resolve(args) else { return none };
+    if !entry.command.arity.accepts(args.argc()) {
+        return none;
+    }
+    let id = entry.id as u32;
+    match entry.single_key() {
+        Some((index, _)) if index < args.argc() => {
+            let key = Key::new(args.at(index));
+            server.keyspace.prefetch(&key);
+            Prepared { id, key: index as u32, slot: key.slot, hash: key.hash }
+        }
+        _ => Prepared { id, ..none },
+    }
+}

@@ -1,0 +1,26 @@
+//! The Kinovar server: reactors, connections, configuration and the commands about them.
+#![forbid(unsafe_code)]
+
+pub mod background;
+pub mod clients;
+pub mod cmdstats;
+pub mod commands;
+pub mod config;
+pub mod connection;
+pub mod exec;
+pub mod latency;
+pub mod listen;
+pub mod log;
+pub mod mailbox;
+pub mod memory;
+pub mod monitor;
+pub mod reactor;
+pub mod samples;
+pub mod server;
+pub mod session;
+pub mod slowlog;
+pub mod start;
+
+fn ready(_server: &server::Server, _config: &config::Config) {
+    log::notice("Ready to accept connections tcp");
+}

@@ -1,0 +1,444 @@
+//! A reactor: a thread with its event loop and the connections that it accepted, from accept to close.
+
+use crate::clients::{ClientInfo, Names, add};
+use crate::cmdstats::bump;
+use crate::connection::Connection;
+use crate::exec::{Executor, Progress, STALL_BYTES};
+use crate::mailbox::Message;
+use crate::server::{ReactorStats, Server};
+use crate::session::Session;
+use kinovar_command::{Protocol, Reply};
+use kinovar_io::clock;
+use kinovar_io::engine::{Close, ConnId, Engine, Handler, Net};
+use kinovar_io::net;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Time between two rounds of housekeeping, ms.
+const TICK_MS: u64 = 100;
+/// Time that expiry may take before the sockets are looked at again, us.
+const EXPIRE_SLICE_US: u64 = 500;
+/// Output buffers kept for reuse, and the largest kept, bytes.
+const SPARE_BUFFERS: usize = 64;
+const SPARE_BYTES: usize = 64 << 10;
+
+/// One reactor.
+pub struct Reactor {
+    server: Arc<Server>,
+    index: usize,
+    executor: Executor,
+    config_generation: u64,
+    connections: Vec<Option<Box<Connection>>>,
+    /// Output buffers for reuse.
+    spare: Vec<Vec<u8>>,
+    next_reactor: usize,
+    next_tick_ms: u64,
+    /// More keys are due than the last slice could remove.
+    expire_due: bool,
+    /// Where the engine-specific work of cron starts its walk over the connections.
+    next_checked: usize,
+}
+
+impl Reactor {
+    /// Reactor `index` of `server`.
+    pub fn new(server: Arc<Server>, index: usize) -> Reactor {
+        let (config, config_generation) = (server.config(), server.config.generation());
+        Reactor {
+            executor: Executor::new(index, config),
+            server,
+            index,
+            config_generation,
+            connections: Vec::new(),
+            spare: Vec::new(),
+            next_reactor: 0,
+            next_tick_ms: 0,
+            expire_due: false,
+            next_checked: 0,
+        }
+    }
+
+    /// Runs until the server stops.
+    pub fn run(mut self, engine: &mut Engine) -> io::Result<()> {
+        while !self.server.stopping.load(Relaxed) {
+            let now_ms = clock::unix_ms();
+            let wait_ms = if self.expire_due { 0 } else { self.next_tick_ms.saturating_sub(now_ms) };
+            engine.turn(Some(Duration::from_millis(wait_ms.min(TICK_MS))), &mut self)?;
+        }
+        // Replies of the last turn, to SHUTDOWN's neighbours among others.
+        engine.flush(&mut self)
+    }
+
+    fn stats(&self) -> &ReactorStats {
+        &self.server.reactors[self.index]
+    }
+
+    /// Registers a socket accepted here or handed over.
+    fn adopt(&mut self, net: &mut Net, socket: OwnedFd, listener: usize) {
+        let is_unix = listener == crate::listen::UNIX_TOKEN;
+        let config = self.executor.config.clone();
+        let peer = net::peer_endpoint(socket.as_fd()).ok();
+        if self.server.clients.len() >= config.maxclients as usize {
+            bump(&self.stats().rejected_connections, 1);
+            refuse(net, socket, b"-ERR max number of clients reached\r\n");
+            return;
+        }
+        bump(&self.stats().connections, 1);
+        let from_outside = peer.as_ref().is_some_and(|peer| !peer.is_loopback());
+        if config.protected_mode && config.requirepass.is_empty() && !is_unix && from_outside {
+            refuse(net, socket, PROTECTED_MODE_DENIAL.as_bytes());
+            return;
+        }
+        if !is_unix {
+            // Failing to set an option must not cost the client its connection.
+            let _ = net::set_nodelay(socket.as_fd(), true);
+            if config.tcp_keepalive > 0 {
+                let _ = net::set_keepalive(socket.as_fd(), config.tcp_keepalive as u32);
+            }
+        }
+        let local = net::local_endpoint(socket.as_fd()).map(|local| local.to_string()).unwrap_or_default();
+        let path = format!("{}:0", config.unixsocket);
+        let (addr, laddr) = match peer {
+            _ if is_unix => (path.clone(), path),
+            Some(peer) => (peer.to_string(), local),
+            None => ("?:0".to_owned(), local),
+        };
+        let fd = socket.as_raw_fd();
+        let id = net.register(socket);
+        let now_ms = clock::unix_ms();
+        let info = Arc::new(ClientInfo {
+            id: self.server.clients.next_id(),
+            addr,
+            laddr,
+            fd,
+            is_unix,
+            reactor: self.index,
+            conn: AtomicU64::new(id.to_bits()),
+            created_ms: now_ms,
+            active_ms: AtomicU64::new(now_ms),
+            db: AtomicU32::new(0),
+            resp: AtomicU32::new(2),
+            command: AtomicUsize::new(0),
+            net_in: AtomicU64::new(0),
+            net_out: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
+            query_buffer: AtomicUsize::new(0),
+            query_buffer_capacity: AtomicUsize::new(0),
+            output_pending: AtomicUsize::new(0),
+            monitor: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            no_evict: AtomicBool::new(false),
+            no_touch: AtomicBool::new(false),
+            names: Mutex::new(Names::default()),
+        });
+        let authenticated = config.requirepass.is_empty();
+        if authenticated {
+            info.rename(|names| names.user = b"default".to_vec());
+        }
+        self.server.clients.insert(info.clone());
+        if self.connections.len() <= id.index() {
+            self.connections.resize_with(id.index() + 1, || None);
+        }
+        self.connections[id.index()] = Some(Box::new(Connection::new(Session::new(info, authenticated), id)));
+    }
+
+    /// Executes what is in `bytes`, which continues the connection's input.
+    fn feed(&mut self, net: &mut Net, conn: &mut Connection, bytes: &[u8]) {
+        let now_ms = clock::unix_ms();
+        conn.session.info.active_ms.store(now_ms, Relaxed);
+        if conn.stalled {
+            conn.input.extend_from_slice(bytes);
+        } else if conn.input.is_empty() {
+            self.execute(net, conn, bytes, now_ms);
+        } else {
+            let mut input = std::mem::take(&mut conn.input);
+            reserve(&mut input, conn.parser.wanted_bytes(), bytes.len());
+            input.extend_from_slice(bytes);
+            // A request known to be unfinished is not looked at before it may be complete.
+            if input.len() < conn.parser.wanted_bytes() {
+                conn.input = input;
+            } else {
+                self.execute(net, conn, &input, now_ms);
+                recycle_input(conn, input);
+            }
+        }
+        self.check_query_buffer(net, conn);
+    }
+
+    /// Executes the requests in `buf` and hands the replies to the engine; the unconsumed rest becomes the connection's
+    /// input.
+    fn execute(&mut self, net: &mut Net, conn: &mut Connection, buf: &[u8], now_ms: u64) {
+        let mut at = 0;
+        loop {
+            if conn.output.capacity() == 0 {
+                conn.output = self.spare.pop().unwrap_or_default();
+            }
+            let mut more = false;
+            match self.executor.run(&self.server, conn, &buf[at..], now_ms) {
+                Progress::Consumed(len) => at += len,
+                Progress::More(len) => {
+                    at += len;
+                    more = true;
+                }
+                Progress::Broken(error) => {
+                    let text = format!("ERR Protocol error: {}", error.text());
+                    Reply::new(&mut conn.output, Protocol::Resp2).error(text.as_bytes());
+                    self.server.count_error(self.stats(), "ERR");
+                    conn.session.close_after_reply = true;
+                }
+            }
+            let keeps_up = self.send_output(net, conn, now_ms);
+            if conn.session.close_after_reply {
+                conn.session.info.closing.store(true, Relaxed);
+                net.close(conn.id, Close::AfterSend);
+                return;
+            }
+            conn.stalled = !keeps_up;
+            if !more || conn.stalled {
+                break;
+            }
+        }
+        conn.input.extend_from_slice(&buf[at..]);
+    }
+
+    /// Hands replies to the engine. Whether the peer keeps up with them.
+    fn send_output(&mut self, net: &mut Net, conn: &mut Connection, now_ms: u64) -> bool {
+        let info = conn.session.info.clone();
+        if !conn.output.is_empty() {
+            let stats = self.stats();
+            add(&stats.net_out, conn.output.len() as u64);
+            bump(&stats.writes, 1);
+            add(&info.net_out, conn.output.len() as u64);
+            net.send(conn.id, std::mem::take(&mut conn.output));
+        }
+        let pending = net.pending_bytes(conn.id);
+        info.output_pending.store(pending, Relaxed);
+        let limit = self.executor.config.client_output_buffer_limits[0];
+        if limit.hard > 0 && pending as u64 >= limit.hard || self.soft_limit_passed(conn, pending, now_ms) {
+            bump(&self.stats().output_limit_disconnections, 1);
+            crate::log::warning(&format!(
+                "Client id={} addr={} scheduled to be closed ASAP for overcoming of output buffer limits.",
+                info.id, info.addr
+            ));
+            net.close(conn.id, Close::Now);
+        }
+        pending < STALL_BYTES
+    }
+
+    fn soft_limit_passed(&self, conn: &mut Connection, pending: usize, now_ms: u64) -> bool {
+        let limit = self.executor.config.client_output_buffer_limits[0];
+        if limit.soft == 0 || (pending as u64) < limit.soft {
+            conn.soft_limit_since_ms = 0;
+            return false;
+        }
+        if conn.soft_limit_since_ms == 0 {
+            conn.soft_limit_since_ms = now_ms;
+        }
+        now_ms - conn.soft_limit_since_ms > limit.soft_s * 1000
+    }
+
+    /// Holds the query buffer to its limit.
+    fn check_query_buffer(&mut self, net: &mut Net, conn: &mut Connection) {
+        let info = &conn.session.info;
+        info.query_buffer.store(conn.input.len(), Relaxed);
+        info.query_buffer_capacity.store(conn.input.capacity(), Relaxed);
+        if conn.input.len() as u64 <= self.executor.config.client_query_buffer_limit {
+            return;
+        }
+        if conn.stalled {
+            // It sends without reading: its requests are complete and will be executed, so let it wait instead.
+            conn.paused = true;
+            net.pause_read(conn.id);
+            return;
+        }
+        bump(&self.stats().query_limit_disconnections, 1);
+        crate::log::warning(&format!(
+            "Closing client that reached max query buffer length: id={} addr={}",
+            info.id, info.addr
+        ));
+        net.close(conn.id, Close::Now);
+    }
+
+    /// Goes on with a connection that has read enough of its replies.
+    fn unstall(&mut self, net: &mut Net, conn: &mut Connection) {
+        let input = std::mem::take(&mut conn.input);
+        self.execute(net, conn, &input, clock::unix_ms());
+        if conn.paused && !conn.stalled {
+            conn.paused = false;
+            net.resume_read(conn.id);
+        }
+    }
+
+    /// Runs `work` on a connection of this reactor, if it is there.
+    fn with(&mut self, id: ConnId, work: impl FnOnce(&mut Self, &mut Connection)) {
+        let Some(slot) = self.connections.get_mut(id.index()) else { return };
+        if slot.as_ref().is_none_or(|conn| conn.id != id) {
+            return;
+        }
+        if let Some(mut conn) = slot.take() {
+            work(self, &mut conn);
+            self.connections[id.index()] = Some(conn);
+        }
+    }
+
+    fn handle(&mut self, net: &mut Net, message: Message) {
+        match message {
+            Message::Adopt(socket, listener) => self.adopt(net, socket, listener),
+            Message::Kill { conn, client } => self.with(ConnId::from_bits(conn), |_, conn| {
+                if conn.session.info.id == client {
+                    net.close(conn.id, Close::Now);
+                }
+            }),
+            Message::Deliver { conn, client, bytes } => self.with(ConnId::from_bits(conn), |reactor, conn| {
+                if conn.session.info.id == client {
+                    conn.output.extend_from_slice(&bytes);
+                    reactor.send_output(net, conn, clock::unix_ms());
+                }
+            }),
+            Message::Listen(listeners) => crate::listen::replace(net, listeners),
+        }
+    }
+
+    /// Housekeeping, every [`TICK_MS`].
+    fn tick(&mut self, net: &mut Net, now_ms: u64) {
+        self.next_tick_ms = now_ms + TICK_MS;
+        let timeout_ms = self.executor.config.timeout as u64 * 1000;
+        self.check_some_connections(net, now_ms, timeout_ms);
+        if self.index == 0 {
+            self.server.sample(now_ms);
+        }
+    }
+
+    /// Looks at a part of the connections: idle ones are closed, large empty buffers given back. Every connection's turn
+    /// comes within a second or so.
+    fn check_some_connections(&mut self, net: &mut Net, now_ms: u64, timeout_ms: u64) {
+        let count = self.connections.len();
+        for _ in 0..count.div_ceil(10).max(50).min(count) {
+            self.next_checked = (self.next_checked + 1) % count;
+            let Some(conn) = self.connections[self.next_checked].as_deref_mut() else { continue };
+            let idle_ms = now_ms.saturating_sub(conn.session.info.active_ms.load(Relaxed));
+            if timeout_ms > 0 && idle_ms > timeout_ms && !conn.session.info.monitor.load(Relaxed) {
+                crate::log::verbose("Closing idle client");
+                net.close(conn.id, Close::Now);
+            }
+            if conn.input.is_empty() && idle_ms > 2000 && conn.input.capacity() > 0 {
+                conn.input = Vec::new();
+                conn.session.info.query_buffer_capacity.store(0, Relaxed);
+            }
+        }
+    }
+}
+
+/// Makes room for the request that is being received: all of it when it is large and half here, so that a long bulk is not
+/// moved again and again, but never more than twice what has really come.
+fn reserve(input: &mut Vec<u8>, wanted: usize, coming: usize) {
+    let have = input.len() + coming;
+    let target = wanted.clamp(have, have.saturating_mul(2).max(64 << 10));
+    if target > input.capacity() {
+        input.reserve_exact(target - input.len());
+    }
+}
+
+/// Gives a connection its emptied input buffer back when it is of a reasonable size.
+fn recycle_input(conn: &mut Connection, mut input: Vec<u8>) {
+    const KEEP: usize = 64 << 10;
+    if conn.input.is_empty() && input.capacity() <= KEEP {
+        input.clear();
+        conn.input = input;
+    }
+}
+
+fn refuse(net: &mut Net, socket: OwnedFd, reply: &[u8]) {
+    let id = net.register(socket);
+    net.send(id, reply.to_vec());
+    net.close(id, Close::AfterSend);
+}
+
+/// What a stranger is told while nobody has decided whether the server is for the outside.
+const PROTECTED_MODE_DENIAL: &str = "-DENIED Kinovar is running in protected mode: it has no password for the default \
+    user, so it only serves clients of this machine. To let others in, (1) run 'CONFIG SET protected-mode no' on the \
+    loopback interface (and CONFIG REWRITE to keep it) if the network is trusted; or (2) set 'protected-mode no' in the \
+    configuration file and restart; or (3) start with '--protected-mode no'; or (4) set a password with 'requirepass'. \
+    One of these is enough.\r\n";
+
+impl Handler for Reactor {
+    fn accepted(&mut self, net: &mut Net, listener: usize, socket: OwnedFd) {
+        let reactors = self.server.reactors.len();
+        let target = self.next_reactor;
+        self.next_reactor = (target + 1) % reactors;
+        if target == self.index {
+            self.adopt(net, socket, listener);
+        } else {
+            self.server.mailbox(target).send(Message::Adopt(socket, listener));
+        }
+    }
+
+    fn accept_failed(&mut self, _net: &mut Net, _listener: usize, error: io::Error) {
+        crate::log::warning(&format!("Accepting client connection: {}", net::error_text(&error)));
+    }
+
+    fn data(&mut self, net: &mut Net, id: ConnId, bytes: &[u8]) {
+        let stats = self.stats();
+        add(&stats.net_in, bytes.len() as u64);
+        bump(&stats.reads, 1);
+        self.with(id, |reactor, conn| {
+            add(&conn.session.info.net_in, bytes.len() as u64);
+            reactor.feed(net, conn, bytes);
+        });
+    }
+
+    fn sent(&mut self, net: &mut Net, id: ConnId, mut buffer: Vec<u8>) {
+        if self.spare.len() < SPARE_BUFFERS && buffer.capacity() <= SPARE_BYTES {
+            buffer.clear();
+            self.spare.push(buffer);
+        }
+        let pending = net.pending_bytes(id);
+        self.with(id, |reactor, conn| {
+            conn.session.info.output_pending.store(pending, Relaxed);
+            if conn.stalled && pending < STALL_BYTES / 2 {
+                reactor.unstall(net, conn);
+            }
+        });
+    }
+
+    fn closed(&mut self, _net: &mut Net, id: ConnId, _error: Option<io::Error>) {
+        let Some(slot) = self.connections.get_mut(id.index()) else { return };
+        if slot.as_ref().is_some_and(|conn| conn.id == id)
+            && let Some(conn) = slot.take()
+        {
+            let client = conn.session.info.id;
+            self.server.clients.remove(client);
+            if conn.session.info.monitor.load(Relaxed) {
+                self.server.monitors.remove(client);
+            }
+        }
+    }
+
+    fn woken(&mut self, net: &mut Net) {
+        for message in self.server.mailbox(self.index).take() {
+            self.handle(net, message);
+        }
+    }
+
+    fn turn_end(&mut self, net: &mut Net) {
+        let generation = self.server.config.generation();
+        if generation != self.config_generation {
+            self.config_generation = generation;
+            self.executor.configure(self.server.config());
+        }
+        let now_ms = clock::unix_ms();
+        if now_ms >= self.next_tick_ms {
+            self.tick(net, now_ms);
+            self.expire_due = true;
+        }
+        if self.expire_due {
+            let reactors = self.server.reactors.len();
+            self.expire_due = self.server.active_expire.load(Relaxed)
+                && self.executor.expire(&self.server, now_ms, EXPIRE_SLICE_US, reactors);
+        }
+        bump(&self.stats().turns, 1);
+    }
+}

@@ -1,0 +1,186 @@
+//! What all reactors share.
+
+use crate::background::Background;
+use crate::clients::Clients;
+use crate::cmdstats::{CommandStats, bump};
+use crate::config::{Config, ConfigHandle};
+use crate::mailbox::Mailbox;
+use crate::monitor::Monitors;
+use crate::slowlog::SlowLog;
+use kinovar_command::keyspace::{Keyspace, Stats};
+use kinovar_command::{Ctx, Registry};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// The server: data, commands, configuration, connections and counters.
+pub struct Server {
+    /// The parameters.
+    pub config: ConfigHandle,
+    /// The data.
+    pub keyspace: Keyspace,
+    /// The commands.
+    pub registry: Registry,
+    /// The connections.
+    pub clients: Clients,
+    /// Those in `MONITOR` mode.
+    pub monitors: Monitors,
+    /// Commands that took long.
+    pub slowlog: SlowLog,
+    /// Events that took long, by name.
+    pub latency: crate::latency::LatencyMonitor,
+    /// Frees large values.
+    pub background: Background,
+    /// What each reactor counts.
+    pub reactors: Vec<ReactorStats>,
+    /// How to reach each reactor; filled once they exist.
+    pub mailboxes: OnceLock<Vec<Mailbox>>,
+    /// Error replies by code.
+    pub errors: Mutex<BTreeMap<String, u64>>,
+    /// What the server's own clock samples.
+    pub samples: Mutex<crate::samples::Samples>,
+    /// When it started, Unix ms.
+    pub started_ms: u64,
+    /// 40 hexadecimal digits, new for each run.
+    pub run_id: String,
+    /// The back end that drives the sockets: `epoll` or `io_uring`.
+    pub io_engine: OnceLock<&'static str>,
+    /// Commands and connections are ending: reactors stop at the end of their turn.
+    pub stopping: AtomicBool,
+    /// Whether keys expire by themselves (`DEBUG SET-ACTIVE-EXPIRE`).
+    pub active_expire: AtomicBool,
+    /// Largest memory use seen, bytes.
+    pub peak_memory: AtomicU64,
+    /// Memory in use right after the start, bytes.
+    pub startup_memory: AtomicU64,
+    /// [`Server::dirty`] when the data was last saved.
+    pub dirty_at_last_save: AtomicU64,
+}
+
+/// Counters that one reactor writes and anyone reads.
+pub struct ReactorStats {
+    /// Counters about the keyspace.
+    pub keyspace: Stats,
+    /// Counters per command, by registry id.
+    pub commands: Box<[CommandStats]>,
+    /// Connections accepted.
+    pub connections: AtomicU64,
+    /// Connections refused for `maxclients`.
+    pub rejected_connections: AtomicU64,
+    /// Commands processed.
+    pub processed: AtomicU64,
+    /// Bytes received.
+    pub net_in: AtomicU64,
+    /// Bytes sent.
+    pub net_out: AtomicU64,
+    /// Error replies.
+    pub error_replies: AtomicU64,
+    /// Reads from sockets.
+    pub reads: AtomicU64,
+    /// Buffers written to sockets.
+    pub writes: AtomicU64,
+    /// Turns of the event loop.
+    pub turns: AtomicU64,
+    /// Time spent in turns, waiting excluded, us.
+    pub busy_us: AtomicU64,
+    /// Connections closed because their output grew too long.
+    pub output_limit_disconnections: AtomicU64,
+    /// Connections closed because their query buffer grew too long.
+    pub query_limit_disconnections: AtomicU64,
+    /// Failed authentications.
+    pub auth_failures: AtomicU64,
+}
+
+impl ReactorStats {
+    /// All zero, for `commands` commands.
+    pub fn new(commands: usize) -> ReactorStats {
+        ReactorStats {
+            keyspace: Stats::default(),
+            commands: (0..commands).map(|_| CommandStats::default()).collect(),
+            connections: AtomicU64::new(0),
+            rejected_connections: AtomicU64::new(0),
+            processed: AtomicU64::new(0),
+            net_in: AtomicU64::new(0),
+            net_out: AtomicU64::new(0),
+            error_replies: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+            turns: AtomicU64::new(0),
+            busy_us: AtomicU64::new(0),
+            output_limit_disconnections: AtomicU64::new(0),
+            query_limit_disconnections: AtomicU64::new(0),
+            auth_failures: AtomicU64::new(0),
+        }
+    }
+
+    /// Starts again from 0 (`CONFIG RESETSTAT`).
+    pub fn reset(&self) {
+        let keyspace = &self.keyspace;
+        for counter in [&keyspace.hits, &keyspace.misses, &keyspace.expired_keys, &keyspace.expired_fields] {
+            counter.reset();
+        }
+        self.commands.iter().for_each(CommandStats::reset);
+        let counters = [
+            &self.connections,
+            &self.rejected_connections,
+            &self.processed,
+            &self.net_in,
+            &self.net_out,
+            &self.error_replies,
+            &self.reads,
+            &self.writes,
+            &self.turns,
+            &self.busy_us,
+            &self.output_limit_disconnections,
+            &self.query_limit_disconnections,
+            &self.auth_failures,
+        ];
+        counters.iter().for_each(|counter| counter.store(0, Relaxed));
+    }
+}
+
+/// A sum over all reactors.
+pub fn sum(reactors: &[ReactorStats], counter: impl Fn(&ReactorStats) -> &AtomicU64) -> u64 {
+    reactors.iter().map(|reactor| counter(reactor).load(Relaxed)).sum()
+}
+
+impl Server {
+    /// The server behind a command.
+    ///
+    /// # Panics
+    /// When the command was not called by a server.
+    pub fn of<'a>(ctx: &Ctx<'a>) -> &'a Server {
+        ctx.server.downcast_ref().expect("commands of the server crate are called by the server")
+    }
+
+    /// The configuration as of now.
+    pub fn config(&self) -> Arc<Config> {
+        self.config.current()
+    }
+
+    /// How to reach a reactor.
+    pub fn mailbox(&self, reactor: usize) -> &Mailbox {
+        &self.mailboxes.get().expect("reactors exist before connections do")[reactor]
+    }
+
+    /// Counts an error reply by its code.
+    pub fn count_error(&self, reactor: &ReactorStats, code: &str) {
+        bump(&reactor.error_replies, 1);
+        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        // A client can make up codes only by way of scripts, but the table stays bounded in any case.
+        if errors.len() < 128 || errors.contains_key(code) {
+            *errors.entry(code.to_owned()).or_default() += 1;
+        }
+    }
+
+    /// Asks every reactor to stop.
+    pub fn stop(&self) {
+        self.stopping.store(true, Relaxed);
+        self.mailboxes.get().into_iter().flatten().for_each(Mailbox::wake);
+    }
+
+    /// Changes made to the data since the start.
+    pub fn dirty(&self) -> u64 {
+        self.reactors.iter().map(|reactor| reactor.keyspace.dirty.get()).sum()
+    }
+}

@@ -1,0 +1,72 @@
+//! The state of a connection that its commands see and change.
+
+use crate::clients::ClientInfo;
+use kinovar_command::{Ctx, Protocol};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// One connection, as its own commands see it.
+pub struct Session {
+    /// What other threads see of it.
+    pub info: Arc<ClientInfo>,
+    /// Selected database.
+    pub db: u32,
+    /// How replies are spelled.
+    pub protocol: Protocol,
+    /// Whether it may do more than AUTH and HELLO.
+    pub authenticated: bool,
+    /// Which replies it wants.
+    pub replies: Replies,
+    /// Close once the replies so far are out.
+    pub close_after_reply: bool,
+    /// Leave no trace in the access clock (`CLIENT NO-TOUCH`).
+    pub no_touch: bool,
+}
+
+/// `CLIENT REPLY`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Replies {
+    /// All.
+    On,
+    /// None.
+    Off,
+    /// Not the next command's; this one's neither.
+    SkipNext,
+    /// Not this command's.
+    Skip,
+}
+
+impl Session {
+    /// A new connection.
+    pub fn new(info: Arc<ClientInfo>, authenticated: bool) -> Session {
+        Session {
+            info,
+            db: 0,
+            protocol: Protocol::Resp2,
+            authenticated,
+            replies: Replies::On,
+            close_after_reply: false,
+            no_touch: false,
+        }
+    }
+
+    /// The session behind a command.
+    ///
+    /// # Panics
+    /// When the command was not called by a connection.
+    pub fn of<'a>(ctx: &'a mut Ctx<'_>) -> &'a mut Session {
+        ctx.session.downcast_mut().expect("commands of the server crate are called by connections")
+    }
+
+    /// Selects a database.
+    pub fn select(&mut self, db: u32) {
+        self.db = db;
+        self.info.db.store(db, Relaxed);
+    }
+
+    /// Changes the protocol.
+    pub fn speak(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+        self.info.resp.store(if protocol == Protocol::Resp3 { 3 } else { 2 }, Relaxed);
+    }
+}

@@ -1,0 +1,123 @@
+//! Starting the server, running it and stopping it.
+
+use crate::background::Background;
+use crate::clients::Clients;
+use crate::config::ConfigHandle;
+use crate::mailbox::Mailbox;
+use crate::reactor::Reactor;
+use crate::server::{ReactorStats, Server};
+use kinovar_command::Registry;
+use kinovar_command::keyspace::Keyspace;
+use kinovar_io::clock;
+use kinovar_io::engine::{Engine, EngineKind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// Number of partitions: many more than threads, so that two threads seldom want the same one.
+pub const PARTITIONS: usize = 256;
+
+/// Everything that is not a socket: data, commands, counters.
+///
+/// # Errors
+/// The background thread could not be started.
+pub fn build(config: ConfigHandle) -> std::io::Result<Server> {
+    let current = config.current();
+    let tables: Vec<&'static [kinovar_command::Command]> =
+        kinovar_commands::TABLES.iter().chain(crate::commands::TABLES).copied().collect();
+    let registry = Registry::new(&tables, &current.renamed_commands);
+    let commands = registry.entries().len();
+    Ok(Server {
+        keyspace: Keyspace::new(PARTITIONS, current.databases),
+        registry,
+        clients: Clients::default(),
+        monitors: Default::default(),
+        slowlog: Default::default(),
+        latency: Default::default(),
+        background: Background::start()?,
+        reactors: (0..current.io_threads).map(|_| ReactorStats::new(commands)).collect(),
+        mailboxes: OnceLock::new(),
+        errors: Mutex::default(),
+        samples: Mutex::default(),
+        started_ms: clock::unix_ms(),
+        run_id: random_hex(),
+        io_engine: OnceLock::new(),
+        stopping: AtomicBool::new(false),
+        active_expire: AtomicBool::new(true),
+        peak_memory: AtomicU64::new(0),
+        startup_memory: AtomicU64::new(0),
+        dirty_at_last_save: AtomicU64::new(0),
+        config,
+    })
+}
+
+/// 40 random hexadecimal digits.
+fn random_hex() -> String {
+    let mut rng = fastrand::Rng::new();
+    (0..40).map(|_| char::from_digit(rng.u32(..16), 16).expect("a hexadecimal digit")).collect()
+}
+
+/// Opens the sockets and serves until the server is told to stop. The calling thread becomes reactor 0.
+///
+/// # Errors
+/// What the log should say before the process exits with status 1.
+pub fn serve(server: Arc<Server>) -> Result<(), String> {
+    let config = server.config();
+    let kind = config.io_engine;
+    if kind == EngineKind::Auto
+        && let Some(reason) = kinovar_io::engine::io_uring_refusal()
+    {
+        crate::log::notice(&format!("io_uring is not available ({reason}), using epoll"));
+    }
+    let failed = |error: std::io::Error| format!("Can't create the event loop: {error}");
+    let mut engines = Vec::new();
+    for _ in 0..server.reactors.len() {
+        engines.push(Engine::new(kind).map_err(failed)?);
+    }
+    let _ = server.io_engine.set(engines[0].kind().name());
+    let mailboxes = engines.iter().map(|engine| Mailbox::new(engine.waker())).collect();
+    assert!(server.mailboxes.set(mailboxes).is_ok(), "a server is served once");
+    for (socket, token) in crate::listen::open(&config)? {
+        engines[0].net().listen(socket, token);
+    }
+    // From here on the data is touched by the reactors alone; with one of them its locks need not be real.
+    let _ = kinovar_command::keyspace::set_single_threaded(server.reactors.len() == 1);
+    crate::ready(&server, &config);
+    let others = engines.split_off(1);
+    let threads: Vec<_> = others
+        .into_iter()
+        .enumerate()
+        .map(|(index, engine)| spawn(server.clone(), index + 1, engine))
+        .collect::<Result<_, _>>()
+        .map_err(failed)?;
+    let result = Reactor::new(server.clone(), 0).run(&mut engines[0]);
+    server.stop();
+    for thread in threads {
+        let _ = thread.join();
+    }
+    result.map_err(|error| format!("The event loop failed: {error}"))
+}
+
+fn spawn(server: Arc<Server>, index: usize, mut engine: Engine) -> std::io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new().name(format!("io_thd_{index}")).spawn(move || {
+        let reactor = Reactor::new(server.clone(), index);
+        if let Err(error) = reactor.run(&mut engine) {
+            crate::log::warning(&format!("The event loop failed: {error}"));
+            server.stop();
+        }
+    })
+}
+
+impl Server {
+    /// What the server samples ten times a second: rates and the peak of memory.
+    pub fn sample(&self, now_ms: u64) {
+        let sum = |counter: fn(&ReactorStats) -> &AtomicU64| crate::server::sum(&self.reactors, counter);
+        let mut samples = self.samples.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        samples.commands.sample(now_ms, sum(|reactor| &reactor.processed));
+        samples.net_in.sample(now_ms, sum(|reactor| &reactor.net_in));
+        samples.net_out.sample(now_ms, sum(|reactor| &reactor.net_out));
+        samples.turns.sample(now_ms, sum(|reactor| &reactor.turns));
+        samples.busy_us.sample(now_ms, sum(|reactor| &reactor.busy_us));
+        drop(samples);
+        self.peak_memory.fetch_max(crate::memory::used(), Relaxed);
+    }
+}
