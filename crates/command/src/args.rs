@@ -29,6 +29,11 @@ impl<'a> Args<'a> {
         Args { at: passed, ..args }
     }
 
+    /// The arguments that are left, as a call of their own: the first of them is the name.
+    pub fn tail(self) -> Args<'a> {
+        Args { spans: &self.spans[self.at..], at: 1, hint: None, ..self }
+    }
+
     /// With the key at `index` already hashed.
     #[inline]
     pub fn with_key(self, index: u32, key: Key<'a>) -> Self {

@@ -33,6 +33,23 @@ pub fn lock<'k>(entry: &Entry, args: &Args<'_>, keyspace: &'k Keyspace, scratch:
     }
 }
 
+/// The keys of a call, or that its arguments do not say where they are.
+pub enum EntryKeys {
+    /// A count of keys that is not a number, or not the number of keys there are.
+    Invalid,
+    /// Their places.
+    Found(Vec<KeyAt>),
+}
+
+impl EntryKeys {
+    /// Finds the keys of a call of `entry`.
+    pub fn of(entry: &Entry, args: &Args<'_>) -> EntryKeys {
+        let mut keys = Vec::new();
+        entry.keys(*args, &mut keys);
+        if entry.counts_are_valid(args) { EntryKeys::Found(keys) } else { EntryKeys::Invalid }
+    }
+}
+
 fn lock_keys<'k>(entry: &Entry, args: &Args<'_>, keyspace: &'k Keyspace, scratch: &mut KeyScratch) -> Locked<'k> {
     scratch.keys.clear();
     entry.keys(*args, &mut scratch.keys);

@@ -14,6 +14,7 @@
 //! | [`error`] | every error text a client can see |
 //! | [`long_double`] | arithmetic of `INCRBYFLOAT` and `HINCRBYFLOAT` |
 //! | [`registry`] | all declarations together: lookup by name, key extraction |
+//! | [`help`] | `HELP` and argument syntax, derived from the declarations |
 //! | [`glob`] | patterns of `KEYS`, `SCAN MATCH`, `CONFIG GET` |
 #![forbid(unsafe_code)]
 
@@ -23,6 +24,7 @@ pub mod dispatch;
 pub mod error;
 pub mod expiry;
 pub mod glob;
+pub mod help;
 pub mod long_double;
 pub mod registry;
 pub mod spec;

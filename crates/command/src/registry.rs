@@ -153,23 +153,52 @@ impl Entry {
         !matches!(self.plan, KeyPlan::None)
     }
 
+    /// First and last key and their distance, as the legacy fields of `COMMAND` report them; zeros when no range covers the
+    /// keys.
+    pub fn legacy_range(&self) -> (i64, i64, i64) {
+        // The specifications that are plain ranges must join up.
+        let mut ranges = self.command.keys.iter().filter_map(KeySpec::as_legacy_range);
+        let Some((first, mut last, step)) = ranges.next() else { return (0, 0, 0) };
+        for (next_first, next_last, _) in ranges {
+            if last >= 0 && next_first == last + 1 {
+                last = next_last;
+            }
+        }
+        (first, last, step)
+    }
+
+    /// Whether every count of keys among the arguments is the number of keys there are.
+    pub fn counts_are_valid(&self, args: &Args<'_>) -> bool {
+        self.command.keys.iter().all(|spec| match (spec.begin, spec.find) {
+            (Begin::Index(index), Find::KeyNum { num_index, first, step }) => {
+                let begin = usize::from(index);
+                let at = begin + usize::from(num_index);
+                let count = (at < args.argc()).then(|| crate::number::parse_i64(args.at(at))).flatten();
+                count.is_some_and(|count| {
+                    let needed = (count.max(0) as u64).saturating_mul(step.into());
+                    count >= 0 && begin as u64 + u64::from(first) + needed <= args.argc() as u64
+                })
+            }
+            _ => true,
+        })
+    }
+
     /// Appends the places of all keys to `keys`. Places named by malformed arguments (a count that is not one, or is too
     /// large) are left out: the handler will refuse the arguments.
     pub fn keys(&self, args: Args<'_>, keys: &mut Vec<KeyAt>) {
-        match self.plan {
-            KeyPlan::None => {}
-            KeyPlan::One(index, access) if (index as usize) < args.argc() => {
-                keys.push(KeyAt { index: u32::from(index), access });
-            }
-            KeyPlan::One(..) => {}
-            KeyPlan::General => match self.command.key_finder {
-                Some(finder) => finder(args, keys),
-                None => {
-                    for spec in self.command.keys {
-                        spec.find(args, keys);
-                    }
+        match (self.plan, self.command.key_finder) {
+            (KeyPlan::None, None) => {}
+            (_, Some(finder)) => finder(args, keys),
+            (KeyPlan::One(index, access), None) => {
+                if usize::from(index) < args.argc() {
+                    keys.push(KeyAt { index: u32::from(index), access });
                 }
-            },
+            }
+            (_, None) => {
+                for spec in self.command.keys {
+                    spec.find(args, keys);
+                }
+            }
         }
     }
 }
@@ -178,9 +207,8 @@ impl KeyPlan {
     fn of(command: &Command) -> KeyPlan {
         match command.keys {
             [] if command.key_finder.is_none() => KeyPlan::None,
-            [KeySpec { access, begin: Begin::Index(index), find: Find::Range { last: 0, .. }, .. }]
-                if command.key_finder.is_none() =>
-            {
+            // A key finder beside a complete specification only refines what is done to the key.
+            [KeySpec { access, begin: Begin::Index(index), find: Find::Range { last: 0, .. }, .. }] => {
                 KeyPlan::One(*index, *access)
             }
             _ => KeyPlan::General,

@@ -4,6 +4,7 @@
 //! file or the wall clock.
 #![forbid(unsafe_code)]
 
+pub mod command;
 pub mod generic;
 pub mod hash;
 pub mod list;
@@ -16,5 +17,12 @@ pub mod zset;
 use kinovar_command::Command;
 
 /// The declarations of every group in this crate.
-pub const TABLES: &[&[Command]] =
-    &[string::COMMANDS, generic::COMMANDS, list::COMMANDS, set::COMMANDS, zset::COMMANDS, hash::COMMANDS];
+pub const TABLES: &[&[Command]] = &[
+    command::COMMANDS,
+    string::COMMANDS,
+    generic::COMMANDS,
+    list::COMMANDS,
+    set::COMMANDS,
+    zset::COMMANDS,
+    hash::COMMANDS,
+];
