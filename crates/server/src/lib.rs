@@ -21,6 +21,9 @@ pub mod session;
 pub mod slowlog;
 pub mod start;
 
+/// The Redis version whose behaviour this server has: clients switch features on it.
+pub const REDIS_VERSION: &str = "8.2.3";
+
 fn ready(_server: &server::Server, _config: &config::Config) {
     log::notice("Ready to accept connections tcp");
 }

@@ -1,10 +1,64 @@
-//! The connection itself: PING, ECHO, SELECT, QUIT and the like.
+//! The connection itself: who it is, which database, which protocol.
 
-use crate::session::Session;
+use crate::server::Server;
+use crate::session::{Replies, Session};
 use kinovar_command::*;
+use std::sync::atomic::Ordering::Relaxed;
 
-/// The commands of this group.
-pub const COMMANDS: &[Command] = &[PING];
+/// The commands of this group, CLIENT aside.
+pub const COMMANDS: &[Command] = &[AUTH, ECHO, HELLO, PING, QUIT, RESET, SELECT];
+
+const AUTH: Command = Command {
+    name: "auth",
+    group: Group::Connection,
+    arity: Arity::AtLeast(2),
+    flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE).or(Flags::FAST).or(Flags::NO_AUTH).or(Flags::ALLOW_BUSY),
+    acl: Acl::CONNECTION,
+    args: &[Arg::string("username").optional().since("6.0.0"), Arg::string("password")],
+    summary: "Authenticates the connection.",
+    complexity: "O(N) in the number of the user's passwords",
+    since: "1.0.0",
+    history: &[("6.0.0", "A user name may be given.")],
+    handler: auth,
+    ..Command::DEFAULT
+};
+
+const ECHO: Command = Command {
+    name: "echo",
+    group: Group::Connection,
+    arity: Arity::Exactly(2),
+    flags: Flags::LOADING.or(Flags::STALE).or(Flags::FAST),
+    acl: Acl::CONNECTION,
+    args: &[Arg::string("message")],
+    summary: "Sends the message back.",
+    complexity: "O(1)",
+    since: "1.0.0",
+    handler: echo,
+    ..Command::DEFAULT
+};
+
+const HELLO: Command = Command {
+    name: "hello",
+    group: Group::Connection,
+    arity: Arity::AtLeast(1),
+    flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE).or(Flags::FAST).or(Flags::NO_AUTH).or(Flags::ALLOW_BUSY),
+    acl: Acl::CONNECTION,
+    args: &[Arg::block(
+        "arguments",
+        &[
+            Arg::integer("protover"),
+            Arg::block("auth", &[Arg::string("username"), Arg::string("password")]).token("AUTH").optional(),
+            Arg::string("clientname").token("SETNAME").optional(),
+        ],
+    )
+    .optional()],
+    summary: "Negotiates the protocol, and may authenticate and name the connection.",
+    complexity: "O(1)",
+    since: "6.0.0",
+    history: &[("6.2.0", "The version may be left out, to keep the protocol.")],
+    handler: hello,
+    ..Command::DEFAULT
+};
 
 const PING: Command = Command {
     name: "ping",
@@ -21,6 +75,47 @@ const PING: Command = Command {
     ..Command::DEFAULT
 };
 
+const QUIT: Command = Command {
+    name: "quit",
+    group: Group::Connection,
+    arity: Arity::AtLeast(1),
+    flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE).or(Flags::FAST).or(Flags::NO_AUTH).or(Flags::ALLOW_BUSY),
+    acl: Acl::CONNECTION,
+    summary: "Closes the connection.",
+    complexity: "O(1)",
+    since: "1.0.0",
+    deprecated: Some(Deprecated { since: "7.2.0", replaced_by: "just closing the connection" }),
+    handler: quit,
+    ..Command::DEFAULT
+};
+
+const RESET: Command = Command {
+    name: "reset",
+    group: Group::Connection,
+    arity: Arity::Exactly(1),
+    flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE).or(Flags::FAST).or(Flags::NO_AUTH).or(Flags::ALLOW_BUSY),
+    acl: Acl::CONNECTION,
+    summary: "Brings the connection back to its initial state.",
+    complexity: "O(1)",
+    since: "6.2.0",
+    handler: reset,
+    ..Command::DEFAULT
+};
+
+const SELECT: Command = Command {
+    name: "select",
+    group: Group::Connection,
+    arity: Arity::Exactly(2),
+    flags: Flags::LOADING.or(Flags::STALE).or(Flags::FAST),
+    acl: Acl::CONNECTION,
+    args: &[Arg::integer("index")],
+    summary: "Selects a database.",
+    complexity: "O(1)",
+    since: "1.0.0",
+    handler: select,
+    ..Command::DEFAULT
+};
+
 fn ping(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     if args.argc() > 2 {
         return Err(CommandError::WrongArity("ping".into()));
@@ -29,6 +124,185 @@ fn ping(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         None => ctx.reply.simple("PONG"),
         Some(message) => ctx.reply.bulk(message),
     }
-    let _ = Session::of(ctx);
     Ok(())
+}
+
+fn echo(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+    ctx.reply.bulk(args.take()?);
+    Ok(())
+}
+
+fn quit(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    Session::of(ctx).close_after_reply = true;
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn select(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+    let index = args.integer()?;
+    let index = database(ctx, index)?;
+    Session::of(ctx).select(index);
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// A database's number, checked.
+pub fn database(ctx: &Ctx<'_>, index: i64) -> Result<u32, CommandError> {
+    let databases = Server::of(ctx).keyspace.databases();
+    u32::try_from(index)
+        .ok()
+        .filter(|&index| index < databases)
+        .ok_or(CommandError::text("ERR DB index is out of range"))
+}
+
+fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    let server = Server::of(ctx);
+    let session = Session::of(ctx);
+    if session.info.monitor.load(Relaxed) {
+        server.monitors.remove(session.info.id);
+    }
+    session.select(0);
+    session.speak(Protocol::Resp2);
+    session.replies = Replies::On;
+    session.no_touch = false;
+    session.info.no_touch.store(false, Relaxed);
+    session.info.no_evict.store(false, Relaxed);
+    session.authenticated = server.config().requirepass.is_empty();
+    let user = if session.authenticated { b"default".to_vec() } else { Vec::new() };
+    session.info.rename(|names| {
+        names.user = user;
+        names.name.clear();
+    });
+    ctx.reply.set_protocol(Protocol::Resp2);
+    ctx.reply.simple("RESET");
+    Ok(())
+}
+
+const NO_PASSWORD: CommandError = CommandError::text(
+    "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is \
+     correct?",
+);
+const WRONG_PASSWORD: CommandError =
+    CommandError::text("WRONGPASS invalid username-password pair or user is disabled.");
+
+fn auth(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+    let (user, password) = match args.argc() {
+        2 => {
+            if Server::of(ctx).config().requirepass.is_empty() {
+                return Err(NO_PASSWORD);
+            }
+            (&b"default"[..], args.take()?)
+        }
+        3 => (args.take()?, args.take()?),
+        _ => return Err(CommandError::Syntax),
+    };
+    authenticate(ctx, user, password)?;
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// Lets the connection in, if the pair is right. There is one user, `default`; without `requirepass` any password is.
+fn authenticate(ctx: &mut Ctx<'_>, user: &[u8], password: &[u8]) -> Outcome {
+    let server = Server::of(ctx);
+    let expected = server.config().requirepass.clone();
+    let matches = expected.is_empty() || same_secret(password, expected.as_bytes());
+    if user != b"default" || !matches {
+        let reactor = Session::of(ctx).info.reactor;
+        crate::cmdstats::bump(&server.reactors[reactor].auth_failures, 1);
+        return Err(WRONG_PASSWORD);
+    }
+    let session = Session::of(ctx);
+    session.authenticated = true;
+    session.info.rename(|names| names.user = b"default".to_vec());
+    Ok(())
+}
+
+/// Compares in a time that does not tell how much is right.
+fn same_secret(a: &[u8], b: &[u8]) -> bool {
+    let mut difference = a.len() ^ b.len();
+    for index in 0..a.len().max(b.len()) {
+        let byte = |text: &[u8]| text.get(index).copied().unwrap_or(0);
+        difference |= usize::from(byte(a) ^ byte(b));
+    }
+    std::hint::black_box(difference) == 0
+}
+
+fn hello(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+    let protocol = match args.next() {
+        None => None,
+        Some(version) => Some(match number::parse_i64(version) {
+            Some(2) => Protocol::Resp2,
+            Some(3) => Protocol::Resp3,
+            Some(_) => return Err(CommandError::text("NOPROTO unsupported protocol version")),
+            None => return Err(CommandError::text("ERR Protocol version is not an integer or out of range")),
+        }),
+    };
+    let (mut credentials, mut name) = (None, None);
+    while let Some(option) = args.next() {
+        if option.eq_ignore_ascii_case(b"AUTH") && args.left() >= 2 {
+            credentials = Some((args.take()?, args.take()?));
+        } else if option.eq_ignore_ascii_case(b"SETNAME") && args.left() >= 1 {
+            let wanted = args.take()?;
+            super::client::check_printable(wanted, "Client names")?;
+            name = Some(wanted);
+        } else {
+            let mut text = b"ERR Syntax error in HELLO option '".to_vec();
+            text.extend_from_slice(option);
+            text.push(b'\'');
+            return Err(CommandError::Bytes(text));
+        }
+    }
+    if let Some((user, password)) = credentials {
+        authenticate(ctx, user, password)?;
+    }
+    let session = Session::of(ctx);
+    if !session.authenticated {
+        return Err(CommandError::text(
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> \
+             <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
+        ));
+    }
+    if let Some(name) = name {
+        session.info.rename(|names| names.name = name.to_vec());
+    }
+    if let Some(protocol) = protocol {
+        session.speak(protocol);
+    }
+    let (id, protocol) = (session.info.id, session.protocol);
+    ctx.reply.set_protocol(protocol);
+    greet(&mut ctx.reply, id);
+    Ok(())
+}
+
+fn greet(reply: &mut Reply<'_>, id: u64) {
+    reply.map(7);
+    reply.bulk(b"server");
+    // Clients look at this name to decide what they can do.
+    reply.bulk(b"redis");
+    reply.bulk(b"version");
+    reply.bulk(crate::REDIS_VERSION.as_bytes());
+    reply.bulk(b"proto");
+    reply.integer(if reply.is_resp3() { 3 } else { 2 });
+    reply.bulk(b"id");
+    reply.integer(id as i64);
+    reply.bulk(b"mode");
+    reply.bulk(b"standalone");
+    reply.bulk(b"role");
+    reply.bulk(b"master");
+    reply.bulk(b"modules");
+    reply.array(0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same_secret;
+
+    #[test]
+    fn secrets_are_compared_whole() {
+        assert!(same_secret(b"abc", b"abc"));
+        assert!(same_secret(b"", b""));
+        assert!(!same_secret(b"abc", b"abd"));
+        assert!(!same_secret(b"abc", b"abc\0"));
+        assert!(!same_secret(b"", b"a"));
+    }
 }

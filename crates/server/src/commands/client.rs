@@ -1,0 +1,586 @@
+//! `CLIENT`: connections, one's own and others'.
+
+use crate::clients::ClientInfo;
+use crate::connection::command_name;
+use crate::mailbox::Message;
+use crate::server::Server;
+use crate::session::{Replies, Session};
+use kinovar_command::*;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// The commands of this module.
+pub const COMMANDS: &[Command] = &[CLIENT];
+
+const CLIENT: Command = Command {
+    name: "client",
+    group: Group::Connection,
+    arity: Arity::AtLeast(2),
+    summary: "Commands about connections.",
+    complexity: "As the subcommand",
+    since: "2.4.0",
+    subcommands: &[
+        CLIENT_ID,
+        CLIENT_NO_TOUCH,
+        CLIENT_SETNAME,
+        CLIENT_SETINFO,
+        CLIENT_LIST,
+        CLIENT_HELP,
+        CLIENT_GETNAME,
+        CLIENT_KILL,
+        CLIENT_INFO,
+        CLIENT_NO_EVICT,
+        CLIENT_REPLY,
+    ],
+    ..Command::DEFAULT
+};
+
+const CLIENT_ID: Command = Command {
+    name: "id",
+    group: Group::Connection,
+    arity: Arity::Exactly(2),
+    flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE),
+    acl: Acl::CONNECTION,
+    summary: "Tells the number of the connection.",
+    complexity: "O(1)",
+    since: "5.0.0",
+    handler: client_id,
+    ..Command::DEFAULT
+};
+
+const CLIENT_NO_TOUCH: Command = Command {
+    name: "no-touch",
+    group: Group::Connection,
+    arity: Arity::Exactly(3),
+    flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE),
+    acl: Acl::CONNECTION,
+    args: &[Arg::one_of("enabled", &[Arg::word("on", "ON"), Arg::word("off", "OFF")])],
+    summary: "Says whether this connection's commands leave the access clock of keys alone.",
+    complexity: "O(1)",
+    since: "7.2.0",
+    handler: client_no_touch,
+    ..Command::DEFAULT
+};
+
+const CLIENT_SETNAME: Command = Command {
+    name: "setname",
+    group: Group::Connection,
+    arity: Arity::Exactly(3),
+    flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE),
+    acl: Acl::CONNECTION,
+    tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+    args: &[Arg::string("connection-name")],
+    summary: "Names the connection.",
+    complexity: "O(1)",
+    since: "2.6.9",
+    handler: client_setname,
+    ..Command::DEFAULT
+};
+
+const CLIENT_SETINFO: Command = Command {
+    name: "setinfo",
+    group: Group::Connection,
+    arity: Arity::Exactly(4),
+    flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE),
+    acl: Acl::CONNECTION,
+    tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+    args: &[Arg::one_of("attr", &[Arg::string("libname").token("LIB-NAME"), Arg::string("libver").token("LIB-VER")])],
+    summary: "Tells the server which client library, in which version, the connection uses.",
+    complexity: "O(1)",
+    since: "7.2.0",
+    handler: client_setinfo,
+    ..Command::DEFAULT
+};
+
+const CLIENT_LIST: Command = Command {
+    name: "list",
+    group: Group::Connection,
+    arity: Arity::AtLeast(2),
+    flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
+    acl: Acl::CONNECTION,
+    tips: &["nondeterministic_output"],
+    args: &[
+        Arg::one_of(
+            "client-type",
+            &[
+                Arg::word("normal", "NORMAL"),
+                Arg::word("master", "MASTER"),
+                Arg::word("replica", "REPLICA"),
+                Arg::word("pubsub", "PUBSUB"),
+            ],
+        )
+        .token("TYPE")
+        .optional()
+        .since("5.0.0"),
+        Arg::integer("client-id").token("ID").optional().multiple().since("6.2.0"),
+    ],
+    summary: "Lists the connections, all or those of a type or with given numbers.",
+    complexity: "O(N) in the number of connections",
+    since: "2.4.0",
+    history: &[
+        ("2.8.12", "Shows `id`."),
+        ("5.0.0", "Takes `TYPE`."),
+        ("6.0.0", "Shows `user`."),
+        ("6.2.0", "Shows `argv-mem`, `tot-mem`, `laddr` and `redir`; takes `ID`."),
+        ("7.0.0", "Shows `resp`, `multi-mem`, `rbs` and `rbp`."),
+        ("7.0.3", "Shows `ssub`."),
+        ("7.2.0", "Shows `lib-name` and `lib-ver`."),
+        ("7.4.0", "Shows `watch`."),
+        ("8.0.0", "Shows `io-thread`."),
+    ],
+    handler: client_list,
+    ..Command::DEFAULT
+};
+
+const CLIENT_HELP: Command = Command {
+    name: "help",
+    group: Group::Connection,
+    arity: Arity::Exactly(2),
+    flags: Flags::LOADING.or(Flags::STALE),
+    acl: Acl::CONNECTION,
+    summary: "Explains the subcommands.",
+    complexity: "O(1)",
+    since: "5.0.0",
+    handler: client_help,
+    ..Command::DEFAULT
+};
+
+const CLIENT_GETNAME: Command = Command {
+    name: "getname",
+    group: Group::Connection,
+    arity: Arity::Exactly(2),
+    flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE),
+    acl: Acl::CONNECTION,
+    summary: "Tells the name of the connection.",
+    complexity: "O(1)",
+    since: "2.6.9",
+    handler: client_getname,
+    ..Command::DEFAULT
+};
+
+const CLIENT_KILL: Command = Command {
+    name: "kill",
+    group: Group::Connection,
+    arity: Arity::AtLeast(3),
+    flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
+    acl: Acl::CONNECTION,
+    args: &[Arg::one_of(
+        "filter",
+        &[
+            Arg::string("old-format").deprecated_since("2.8.12").display("ip:port"),
+            Arg::one_of(
+                "new-format",
+                &[
+                    Arg::integer("client-id").token("ID").optional().since("2.8.12"),
+                    Arg::one_of(
+                        "client-type",
+                        &[
+                            Arg::word("normal", "NORMAL"),
+                            Arg::word("master", "MASTER").since("3.2.0"),
+                            Arg::word("slave", "SLAVE"),
+                            Arg::word("replica", "REPLICA").since("5.0.0"),
+                            Arg::word("pubsub", "PUBSUB"),
+                        ],
+                    )
+                    .token("TYPE")
+                    .optional()
+                    .since("2.8.12"),
+                    Arg::string("username").token("USER").optional(),
+                    Arg::string("addr").token("ADDR").optional().display("ip:port"),
+                    Arg::string("laddr").token("LADDR").optional().since("6.2.0").display("ip:port"),
+                    Arg::one_of("skipme", &[Arg::word("yes", "YES"), Arg::word("no", "NO")]).token("SKIPME").optional(),
+                    Arg::integer("maxage").token("MAXAGE").optional().since("7.4.0"),
+                ],
+            )
+            .multiple(),
+        ],
+    )],
+    summary: "Closes connections, by address or by filters.",
+    complexity: "O(N) in the number of connections",
+    since: "2.4.0",
+    history: &[
+        ("2.8.12", "Takes filters."),
+        ("2.8.12", "Takes filters."),
+        ("3.2.0", "Takes `TYPE master`."),
+        ("5.0.0", "`replica` means what `slave` means."),
+        ("6.2.0", "Takes `LADDR`."),
+        ("7.4.0", "Takes `MAXAGE`."),
+    ],
+    handler: client_kill,
+    ..Command::DEFAULT
+};
+
+const CLIENT_INFO: Command = Command {
+    name: "info",
+    group: Group::Connection,
+    arity: Arity::Exactly(2),
+    flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE),
+    acl: Acl::CONNECTION,
+    tips: &["nondeterministic_output"],
+    summary: "Describes the connection.",
+    complexity: "O(1)",
+    since: "6.2.0",
+    handler: client_info,
+    ..Command::DEFAULT
+};
+
+const CLIENT_NO_EVICT: Command = Command {
+    name: "no-evict",
+    group: Group::Connection,
+    arity: Arity::Exactly(3),
+    flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
+    acl: Acl::CONNECTION,
+    args: &[Arg::one_of("enabled", &[Arg::word("on", "ON"), Arg::word("off", "OFF")])],
+    summary: "Says whether the connection is spared when memory for clients runs out.",
+    complexity: "O(1)",
+    since: "7.0.0",
+    handler: client_no_evict,
+    ..Command::DEFAULT
+};
+
+const CLIENT_REPLY: Command = Command {
+    name: "reply",
+    group: Group::Connection,
+    arity: Arity::Exactly(3),
+    flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE),
+    acl: Acl::CONNECTION,
+    args: &[Arg::one_of("action", &[Arg::word("on", "ON"), Arg::word("off", "OFF"), Arg::word("skip", "SKIP")])],
+    summary: "Says whether the connection wants replies.",
+    complexity: "O(1)",
+    since: "3.2.0",
+    handler: client_reply,
+    ..Command::DEFAULT
+};
+
+fn client_help(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    help::container(ctx, "client")
+}
+
+fn client_id(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    let id = Session::of(ctx).info.id;
+    ctx.reply.integer(id as i64);
+    Ok(())
+}
+
+fn client_getname(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    let name = Session::of(ctx).info.names().name;
+    if name.is_empty() {
+        ctx.reply.null()
+    } else {
+        ctx.reply.bulk(&name)
+    }
+    Ok(())
+}
+
+fn client_setname(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+    let name = args.take()?;
+    check_printable(name, "Client names")?;
+    Session::of(ctx).info.rename(|names| names.name = name.to_vec());
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// An error unless every byte is printable ASCII other than the space, so that `CLIENT LIST` stays parsable.
+pub fn check_printable(text: &[u8], what: &str) -> Outcome {
+    if text.iter().all(|byte| (b'!'..=b'~').contains(byte)) {
+        return Ok(());
+    }
+    Err(CommandError::owned(format!("ERR {what} cannot contain spaces, newlines or special characters.")))
+}
+
+fn client_setinfo(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+    let (attribute, value) = (args.take()?, args.take()?);
+    let is_name = attribute.eq_ignore_ascii_case(b"LIB-NAME");
+    if !is_name && !attribute.eq_ignore_ascii_case(b"LIB-VER") {
+        let mut text = b"ERR Unrecognized option '".to_vec();
+        text.extend_from_slice(attribute);
+        text.push(b'\'');
+        return Err(CommandError::Bytes(text));
+    }
+    check_printable(value, &String::from_utf8_lossy(attribute))?;
+    Session::of(ctx).info.rename(|names| {
+        let field = if is_name { &mut names.lib_name } else { &mut names.lib_version };
+        *field = value.to_vec();
+    });
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn client_reply(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+    let session = Session::of(ctx);
+    if args.accept("ON") {
+        session.replies = Replies::On;
+        ctx.reply.ok();
+    } else if args.accept("OFF") {
+        session.replies = Replies::Off;
+    } else if args.accept("SKIP") {
+        // Someone who wants no reply at all does not start to want all but one.
+        if session.replies != Replies::Off {
+            session.replies = Replies::SkipNext;
+        }
+    } else {
+        return Err(CommandError::Syntax);
+    }
+    Ok(())
+}
+
+fn on_or_off(args: &mut Args<'_>) -> Result<bool, CommandError> {
+    if args.accept("ON") {
+        return Ok(true);
+    }
+    if args.accept("OFF") { Ok(false) } else { Err(CommandError::Syntax) }
+}
+
+fn client_no_evict(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+    let on = on_or_off(&mut args)?;
+    Session::of(ctx).info.no_evict.store(on, Relaxed);
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn client_no_touch(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+    let on = on_or_off(&mut args)?;
+    let session = Session::of(ctx);
+    session.no_touch = on;
+    session.info.no_touch.store(on, Relaxed);
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn client_info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let own = Own { id: Session::of(ctx).info.id, arguments: argument_bytes(&args) };
+    let client = Session::of(ctx).info.clone();
+    let mut line = Vec::new();
+    describe(ctx, &client, &own, &mut line);
+    ctx.reply.verbatim("txt", &line);
+    Ok(())
+}
+
+fn client_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+    let own = Own { id: Session::of(ctx).info.id, arguments: argument_bytes(&args) };
+    let server = Server::of(ctx);
+    let clients = if args.is_empty() {
+        server.clients.all()
+    } else if args.left() == 2 && args.accept("TYPE") {
+        let kind = Kind::parse(args.take()?)?;
+        server.clients.all().into_iter().filter(|client| Kind::of(client) == kind).collect()
+    } else if args.left() >= 2 && args.accept("ID") {
+        let mut ids = Vec::new();
+        for id in args.rest() {
+            ids.push(number::parse_i64(id).ok_or(CommandError::text("ERR Invalid client ID"))?);
+        }
+        ids.into_iter().filter_map(|id| server.clients.get(u64::try_from(id).ok()?)).collect()
+    } else {
+        return Err(CommandError::Syntax);
+    };
+    let mut text = Vec::new();
+    for client in &clients {
+        describe(ctx, client, &own, &mut text);
+    }
+    ctx.reply.verbatim("txt", &text);
+    Ok(())
+}
+
+/// What a connection is used for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Normal,
+    /// No connection is one yet; the words are understood.
+    Master,
+    Replica,
+    PubSub,
+}
+
+impl Kind {
+    fn of(_: &ClientInfo) -> Kind {
+        Kind::Normal
+    }
+
+    fn parse(word: &[u8]) -> Result<Kind, CommandError> {
+        let kinds: [(&[u8], Kind); 5] = [
+            (b"normal", Kind::Normal),
+            (b"master", Kind::Master),
+            (b"replica", Kind::Replica),
+            (b"slave", Kind::Replica),
+            (b"pubsub", Kind::PubSub),
+        ];
+        let found = kinds.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|&(_, kind)| kind);
+        found.ok_or_else(|| {
+            let mut text = b"ERR Unknown client type '".to_vec();
+            text.extend_from_slice(word);
+            text.push(b'\'');
+            CommandError::Bytes(text)
+        })
+    }
+}
+
+/// The connection that asks, about which more is known than about the others.
+struct Own {
+    id: u64,
+    /// Bytes of its arguments.
+    arguments: usize,
+}
+
+fn argument_bytes(args: &Args<'_>) -> usize {
+    (0..args.argc()).map(|index| args.at(index).len()).sum()
+}
+
+/// Appends the line of `CLIENT LIST` for a connection.
+fn describe(ctx: &Ctx<'_>, client: &ClientInfo, own: &Own, out: &mut Vec<u8>) {
+    let now_ms = ctx.now_ms();
+    let names = client.names();
+    let age_s = |since_ms: u64| now_ms.saturating_sub(since_ms) / 1000;
+    let mut flags = String::new();
+    let letters = [
+        (client.monitor.load(Relaxed), 'O'),
+        (client.closing.load(Relaxed), 'c'),
+        (client.is_unix, 'U'),
+        (client.no_evict.load(Relaxed), 'e'),
+        (client.no_touch.load(Relaxed), 'T'),
+    ];
+    flags.extend(letters.iter().filter(|(on, _)| *on).map(|&(_, letter)| letter));
+    if flags.is_empty() {
+        flags.push('N');
+    }
+    let is_own = client.id == own.id;
+    let arguments = if is_own { own.arguments } else { 0 };
+    let pending = client.output_pending.load(Relaxed);
+    let (used, capacity) = (client.query_buffer.load(Relaxed), client.query_buffer_capacity.load(Relaxed));
+    let total = size_of::<crate::connection::Connection>() + size_of::<ClientInfo>() + capacity + pending + arguments;
+    let mut field = |name: &str, value: &[u8]| {
+        if !out.is_empty() && !out.ends_with(b"\n") {
+            out.push(b' ');
+        }
+        out.extend_from_slice(name.as_bytes());
+        out.push(b'=');
+        out.extend_from_slice(value);
+    };
+    let mut text = |name: &str, value: String| field(name, value.as_bytes());
+    text("id", client.id.to_string());
+    text("addr", client.addr.clone());
+    text("laddr", client.laddr.clone());
+    text("fd", client.fd.to_string());
+    field("name", &names.name);
+    let mut text = |name: &str, value: String| field(name, value.as_bytes());
+    text("age", age_s(client.created_ms).to_string());
+    text("idle", age_s(client.active_ms.load(Relaxed)).to_string());
+    text("flags", flags);
+    text("db", client.db.load(Relaxed).to_string());
+    for name in ["sub", "psub", "ssub"] {
+        text(name, "0".into());
+    }
+    text("multi", "-1".into());
+    text("watch", "0".into());
+    text("qbuf", used.to_string());
+    text("qbuf-free", capacity.saturating_sub(used).to_string());
+    text("argv-mem", arguments.to_string());
+    text("multi-mem", "0".into());
+    // Replies are written into a buffer borrowed for the turn: a connection has none of its own.
+    text("rbs", "0".into());
+    text("rbp", "0".into());
+    text("obl", "0".into());
+    text("oll", usize::from(pending > 0).to_string());
+    text("omem", pending.to_string());
+    text("tot-mem", total.to_string());
+    text("events", if pending > 0 { "rw" } else { "r" }.into());
+    text("cmd", command_name(ctx.registry, client.command.load(Relaxed)).into());
+    field("user", if names.user.is_empty() { b"(superuser)" } else { &names.user });
+    let mut text = |name: &str, value: String| field(name, value.as_bytes());
+    text("redir", "-1".into());
+    text("resp", client.resp.load(Relaxed).to_string());
+    field("lib-name", &names.lib_name);
+    field("lib-ver", &names.lib_version);
+    let mut text = |name: &str, value: String| field(name, value.as_bytes());
+    text("io-thread", client.reactor.to_string());
+    text("tot-net-in", client.net_in.load(Relaxed).to_string());
+    text("tot-net-out", client.net_out.load(Relaxed).to_string());
+    text("tot-cmds", client.commands.load(Relaxed).to_string());
+    out.push(b'\n');
+}
+
+/// Which connections `CLIENT KILL` closes: those that pass every filter given.
+#[derive(Default)]
+struct Filters<'a> {
+    id: Option<u64>,
+    addr: Option<&'a [u8]>,
+    laddr: Option<&'a [u8]>,
+    kind: Option<Kind>,
+    user: Option<&'a [u8]>,
+    max_age_s: Option<u64>,
+    keep_own: bool,
+}
+
+impl<'a> Filters<'a> {
+    fn parse(mut args: Args<'a>) -> Result<Filters<'a>, CommandError> {
+        let mut filters = Filters { keep_own: true, ..Filters::default() };
+        while args.left() >= 2 {
+            let (name, value) = (args.take()?, args.take()?);
+            match name.to_ascii_lowercase().as_slice() {
+                b"id" => {
+                    let error = CommandError::text("ERR client-id should be greater than 0");
+                    let id = number::parse_i64(value).filter(|&id| id > 0).ok_or(error)?;
+                    filters.id = Some(id as u64);
+                }
+                b"maxage" => {
+                    let error = CommandError::text("ERR maxage is not an integer or out of range");
+                    let age = number::parse_i64(value).ok_or(error)?;
+                    if age <= 0 {
+                        return Err(CommandError::text("ERR maxage should be greater than 0"));
+                    }
+                    filters.max_age_s = Some(age as u64);
+                }
+                b"type" => filters.kind = Some(Kind::parse(value)?),
+                b"addr" => filters.addr = Some(value),
+                b"laddr" => filters.laddr = Some(value),
+                b"user" => {
+                    if value != b"default" {
+                        let mut text = b"ERR No such user '".to_vec();
+                        text.extend_from_slice(value);
+                        text.push(b'\'');
+                        return Err(CommandError::Bytes(text));
+                    }
+                    filters.user = Some(value);
+                }
+                b"skipme" if value.eq_ignore_ascii_case(b"yes") => filters.keep_own = true,
+                b"skipme" if value.eq_ignore_ascii_case(b"no") => filters.keep_own = false,
+                _ => return Err(CommandError::Syntax),
+            }
+        }
+        args.finish()?;
+        Ok(filters)
+    }
+
+    fn pass(&self, client: &ClientInfo, own: u64, now_ms: u64) -> bool {
+        let age_s = now_ms.saturating_sub(client.created_ms) / 1000;
+        self.id.is_none_or(|id| id == client.id)
+            && self.addr.is_none_or(|addr| addr == client.addr.as_bytes())
+            && self.laddr.is_none_or(|laddr| laddr == client.laddr.as_bytes())
+            && self.kind.is_none_or(|kind| kind == Kind::of(client))
+            && self.user.is_none_or(|user| user == client.names().user)
+            && self.max_age_s.is_none_or(|max| age_s >= max)
+            && !(self.keep_own && client.id == own)
+    }
+}
+
+fn client_kill(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+    let by_address = args.left() == 1;
+    let filters =
+        if by_address { Filters { addr: Some(args.take()?), ..Filters::default() } } else { Filters::parse(args)? };
+    let (server, own, now_ms) = (Server::of(ctx), Session::of(ctx).info.id, ctx.now_ms());
+    let victims: Vec<Arc<ClientInfo>> =
+        server.clients.all().into_iter().filter(|client| filters.pass(client, own, now_ms)).collect();
+    for victim in &victims {
+        if victim.id == own {
+            Session::of(ctx).close_after_reply = true;
+        } else {
+            let (conn, client) = (victim.conn.load(Relaxed), victim.id);
+            server.mailbox(victim.reactor).send(Message::Kill { conn, client });
+        }
+    }
+    match (by_address, victims.is_empty()) {
+        (true, true) => return Err(CommandError::text("ERR No such client")),
+        (true, false) => ctx.reply.ok(),
+        (false, _) => ctx.reply.count(victims.len()),
+    }
+    Ok(())
+}
