@@ -1,0 +1,120 @@
+//! Whole databases: counting, emptying, exchanging.
+
+use super::connection::database;
+use crate::server::Server;
+use kinovar_command::*;
+
+/// The commands of this module.
+pub const COMMANDS: &[Command] = &[DBSIZE, FLUSHALL, FLUSHDB, SWAPDB];
+
+const DBSIZE: Command = Command {
+    name: "dbsize",
+    group: Group::Server,
+    arity: Arity::Exactly(1),
+    flags: Flags::READONLY.or(Flags::FAST),
+    acl: Acl::KEYSPACE,
+    tips: &["request_policy:all_shards", "response_policy:agg_sum"],
+    summary: "Counts the keys of the selected database.",
+    complexity: "O(1)",
+    since: "1.0.0",
+    lock: Lock::None,
+    handler: dbsize,
+    ..Command::DEFAULT
+};
+
+const FLUSHALL: Command = Command {
+    name: "flushall",
+    group: Group::Server,
+    arity: Arity::AtLeast(1),
+    flags: Flags::WRITE,
+    acl: Acl::KEYSPACE.or(Acl::DANGEROUS),
+    tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+    args: &[Arg::one_of(
+        "flush-type",
+        &[Arg::word("async", "ASYNC").since("4.0.0"), Arg::word("sync", "SYNC").since("6.2.0")],
+    )
+    .optional()],
+    summary: "Deletes every key of every database.",
+    complexity: "O(1) for clients; the memory is freed in the background in O(N)",
+    since: "1.0.0",
+    history: &[("4.0.0", "Takes `ASYNC`."), ("6.2.0", "Takes `SYNC`.")],
+    lock: Lock::All,
+    handler: flushall,
+    ..Command::DEFAULT
+};
+
+const FLUSHDB: Command = Command {
+    name: "flushdb",
+    group: Group::Server,
+    arity: Arity::AtLeast(1),
+    flags: Flags::WRITE,
+    acl: Acl::KEYSPACE.or(Acl::DANGEROUS),
+    tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+    args: &[Arg::one_of(
+        "flush-type",
+        &[Arg::word("async", "ASYNC").since("4.0.0"), Arg::word("sync", "SYNC").since("6.2.0")],
+    )
+    .optional()],
+    summary: "Deletes every key of the selected database.",
+    complexity: "O(1) for clients; the memory is freed in the background in O(N)",
+    since: "1.0.0",
+    history: &[("4.0.0", "Takes `ASYNC`."), ("6.2.0", "Takes `SYNC`.")],
+    lock: Lock::All,
+    handler: flushdb,
+    ..Command::DEFAULT
+};
+
+const SWAPDB: Command = Command {
+    name: "swapdb",
+    group: Group::Server,
+    arity: Arity::Exactly(3),
+    flags: Flags::WRITE.or(Flags::FAST),
+    acl: Acl::KEYSPACE.or(Acl::DANGEROUS),
+    args: &[Arg::integer("index1"), Arg::integer("index2")],
+    summary: "Exchanges two databases.",
+    complexity: "O(1)",
+    since: "4.0.0",
+    lock: Lock::All,
+    handler: swapdb,
+    ..Command::DEFAULT
+};
+
+fn dbsize(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    let keys = ctx.db.keyspace().len(ctx.db.index());
+    ctx.reply.count(keys);
+    Ok(())
+}
+
+/// Checks `SYNC` or `ASYNC`. Both do the same here: the databases are empty when the reply is sent, and no client ever waits
+/// for the memory to be freed.
+fn parse_flush(args: &mut Args<'_>) -> Outcome {
+    let _ = args.accept("SYNC") || args.accept("ASYNC");
+    args.finish()
+}
+
+fn flushdb(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+    parse_flush(&mut args)?;
+    ctx.db.clear(ctx.db.index());
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn flushall(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+    parse_flush(&mut args)?;
+    for index in 0..Server::of(ctx).keyspace.databases() {
+        ctx.db.clear(index);
+    }
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn swapdb(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+    let first = args.integer().map_err(|_| CommandError::text("ERR invalid first DB index"))?;
+    let second = args.integer().map_err(|_| CommandError::text("ERR invalid second DB index"))?;
+    let (first, second) = (database(ctx, first)?, database(ctx, second)?);
+    if first != second {
+        ctx.db.swap(first, second);
+    }
+    ctx.reply.ok();
+    Ok(())
+}
