@@ -12,6 +12,7 @@
 //! | [`intset`] | compact sorted set of integers |
 //! | [`quicklist`] | linked listpacks |
 //! | [`bptree`] | order-statistic B+ tree |
+//! | [`sorted_set`] | members by name and by score: a table and a tree |
 
 pub mod bptree;
 pub mod elem;
@@ -22,4 +23,5 @@ pub mod listpack;
 pub mod lock;
 pub mod number;
 pub mod quicklist;
+pub mod sorted_set;
 pub mod table;

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | [`engine`] | the event loop of a reactor: io_uring or epoll behind one [`engine::Handler`] |
 //! | [`net`] | listeners, socket options, addresses as text |
+//! | [`allocator`] | control of the allocator |
 //! | [`clock`] | wall clock, cheap monotonic ticks |
 //!
 //! This is one of the two crates with `unsafe` (the other is `ds`): every system call of the data
 //! plane is wrapped here, in small modules with a safe surface. It knows nothing of the protocol.
 
+pub mod allocator;
 pub mod clock;
 pub mod engine;
 pub mod net;

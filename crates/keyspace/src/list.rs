@@ -30,3 +30,13 @@ impl List {
         0
     }
 }
+
+/// Elements from this size on have a node of their own.
+pub fn set_packed_threshold(_bytes: usize) {}
+
+impl List {
+    /// What `DEBUG OBJECT` adds for lists.
+    pub fn debug_details(&self) -> String {
+        String::new()
+    }
+}

@@ -228,6 +228,12 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// The head of `len` attribute pairs, which say something about the reply that follows; only in RESP3.
+    pub fn attribute(&mut self, len: usize) {
+        debug_assert!(self.is_resp3());
+        self.header(b'|', len as i64);
+    }
+
     /// An array whose length is known only after its elements: `body` writes them and returns how many. The head is then
     /// inserted in front of them (one move of the written bytes).
     pub fn array_of(&mut self, body: impl FnOnce(&mut Reply<'_>) -> usize) {

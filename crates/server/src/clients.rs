@@ -19,6 +19,8 @@ pub struct ClientInfo {
     pub fd: i32,
     /// Whether it came through the Unix socket.
     pub is_unix: bool,
+    /// Whether its peer's address is a loopback one.
+    pub is_loopback: bool,
     /// The reactor it belongs to.
     pub reactor: usize,
     /// Its engine's id for it, as bits.
@@ -71,6 +73,11 @@ pub struct Names {
 }
 
 impl ClientInfo {
+    /// Whether the peer is on this machine.
+    pub fn is_local(&self) -> bool {
+        self.is_unix || self.is_loopback
+    }
+
     /// A copy of the names.
     pub fn names(&self) -> Names {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()

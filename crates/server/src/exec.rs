@@ -39,6 +39,8 @@ pub struct Executor {
     pub config: Arc<Config>,
     /// Their part that concerns data.
     pub settings: Settings,
+    /// What counts as slow, for the slow log or the latency monitor, ns.
+    slow_ns: u64,
     batch: Batch,
     prepared: Vec<Prepared>,
     scratch: KeyScratch,
@@ -72,8 +74,10 @@ pub enum Progress {
 impl Executor {
     /// An executor for reactor `reactor`.
     pub fn new(reactor: usize, config: Arc<Config>) -> Executor {
-        let settings = config.settings();
+        let settings = config.data_settings();
+        let slow_ns = slow_ns(&config);
         Executor {
+            slow_ns,
             reactor,
             config,
             settings,
@@ -87,7 +91,8 @@ impl Executor {
 
     /// Takes over new parameters.
     pub fn configure(&mut self, config: Arc<Config>) {
-        self.settings = config.settings();
+        self.settings = config.data_settings();
+        self.slow_ns = slow_ns(&config);
         self.config = config;
     }
 
@@ -278,16 +283,10 @@ impl Executor {
         if outcome.is_err() {
             bump(&command_stats.failed, 1);
         }
-        if ns >= self.slow_ns() {
+        if ns >= self.slow_ns {
             self.note_slow(server, session, &args, entry, ns);
         }
         outcome
-    }
-
-    /// What counts as slow, for the slow log or the latency monitor, ns.
-    #[inline]
-    fn slow_ns(&self) -> u64 {
-        self.config.slow_ns
     }
 
     #[cold]
@@ -295,14 +294,14 @@ impl Executor {
         let config = &self.config;
         let us = ns / 1000;
         let flags = entry.command.flags;
-        let threshold = config.slowlog_log_slower_than;
+        let threshold = config.slowlog_log_slower_than_us;
         if threshold >= 0 && us >= threshold as u64 && !flags.has(Flags::SKIP_SLOWLOG) {
             let words = (0..args.argc()).map(|index| args.at(index));
             let len_max = config.slowlog_max_len as usize;
             server.slowlog.push(us, words, &session.info.addr, session.info.names().name, len_max);
         }
-        let threshold_ms = config.latency_monitor_threshold;
-        if threshold_ms > 0 && us / 1000 >= threshold_ms as u64 {
+        let threshold_ms = config.latency_monitor_threshold_ms;
+        if threshold_ms > 0 && us / 1000 >= threshold_ms {
             let event = if flags.has(Flags::FAST) { "fast-command" } else { "command" };
             server.latency.record(event, kinovar_io::clock::unix_ms() / 1000, us / 1000);
         }
@@ -343,6 +342,16 @@ impl Executor {
             server.background.free(self.trash.take());
         }
     }
+}
+
+/// The smaller of the two thresholds that are set.
+fn slow_ns(config: &Config) -> u64 {
+    let slowlog = u64::try_from(config.slowlog_log_slower_than_us).map_or(u64::MAX, |us| us.saturating_mul(1000));
+    let latency = match config.latency_monitor_threshold_ms {
+        0 => u64::MAX,
+        ms => ms.saturating_mul(1_000_000),
+    };
+    slowlog.min(latency)
 }
 
 /// Time within a batch: every command sees when it started, at the price of one look at the clock each.

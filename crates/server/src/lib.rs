@@ -14,6 +14,7 @@ pub mod log;
 pub mod mailbox;
 pub mod memory;
 pub mod monitor;
+pub mod os;
 pub mod reactor;
 pub mod samples;
 pub mod server;

@@ -5,7 +5,6 @@ use kinovar_io::engine::Net;
 use kinovar_io::net;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 
 /// Token of the TCP listeners.
 pub const TCP_TOKEN: usize = 0;
@@ -21,11 +20,11 @@ pub fn open(config: &Config) -> Result<Vec<(OwnedFd, usize)>, String> {
     if config.port != 0 {
         listeners.extend(open_tcp(config)?.into_iter().map(|socket| (socket, TCP_TOKEN)));
     }
-    if !config.unixsocket.is_empty() {
+    if let Some(path) = &config.unixsocket {
         // A socket left behind by an earlier run would be in the way.
-        let _ = std::fs::remove_file(&config.unixsocket);
+        let _ = std::fs::remove_file(path);
         let permissions = (config.unixsocketperm != 0).then_some(config.unixsocketperm);
-        let socket = net::listen_unix(Path::new(&config.unixsocket), permissions, config.tcp_backlog)
+        let socket = net::listen_unix(path, permissions, config.tcp_backlog as u32)
             .map_err(|error| format!("Failed opening Unix socket: bind: {}", net::error_text(&error)))?;
         listeners.push((socket, UNIX_TOKEN));
     }
@@ -39,7 +38,7 @@ fn open_tcp(config: &Config) -> Result<Vec<OwnedFd>, String> {
             Some(address) => (true, address),
             None => (false, address.as_str()),
         };
-        match net::listen_tcp(address, config.port, config.tcp_backlog) {
+        match net::listen_tcp(address, config.port, config.tcp_backlog as u32) {
             Ok(socket) => sockets.push(socket),
             Err(error) => {
                 let text = format!(

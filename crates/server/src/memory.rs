@@ -1,5 +1,7 @@
-//! What the allocator says about memory.
+//! What memory is used for, from the allocator's statistics.
 
+use crate::server::Server;
+use std::sync::atomic::Ordering::Relaxed;
 use tikv_jemalloc_ctl::{epoch, stats};
 
 /// The allocator's figures, bytes.
@@ -37,4 +39,121 @@ pub fn figures() -> Figures {
 /// Bytes in use.
 pub fn used() -> u64 {
     figures().allocated
+}
+
+/// Gives unused pages back to the operating system.
+pub fn purge() {
+    let _ = kinovar_io::allocator::purge();
+}
+
+/// Memory in use, by purpose, bytes.
+pub struct Usage {
+    /// The allocator's figures.
+    pub figures: Figures,
+    /// In use.
+    pub used: u64,
+    /// In physical memory.
+    pub rss: u64,
+    /// Most ever in use.
+    pub peak: u64,
+    /// When that was, Unix seconds.
+    pub peak_at_s: u64,
+    /// In use right after the start.
+    pub startup: u64,
+    /// Buffers of connections.
+    pub clients: u64,
+    /// Everything but data.
+    pub overhead: u64,
+    /// Data.
+    pub dataset: u64,
+    /// Tables of keys, per database that has keys.
+    pub tables: Vec<TableUsage>,
+}
+
+/// A database's tables.
+#[derive(Clone, Copy)]
+pub struct TableUsage {
+    /// The database.
+    pub index: u32,
+    /// Its keys.
+    pub keys: usize,
+    /// Bytes of its tables of keys.
+    pub bytes: u64,
+    /// Bytes of its index of expiries.
+    pub expires_bytes: u64,
+    /// Tables that are growing or shrinking.
+    pub migrating: u64,
+}
+
+impl Usage {
+    /// As of now.
+    pub fn of(server: &Server) -> Usage {
+        let figures = figures();
+        let used = figures.allocated;
+        let before = server.peak_memory.fetch_max(used, Relaxed);
+        if used > before {
+            server.peak_memory_at_s.store(kinovar_io::clock::unix_ms() / 1000, Relaxed);
+        }
+        let startup = server.startup_memory.load(Relaxed);
+        let clients: usize = server
+            .clients
+            .all()
+            .iter()
+            .map(|client| {
+                let buffers = client.query_buffer_capacity.load(Relaxed) + client.output_pending.load(Relaxed);
+                size_of::<crate::connection::Connection>() + size_of_val(&**client) + buffers
+            })
+            .sum();
+        let tables = table_usage(server);
+        let table_bytes: u64 = tables.iter().map(|table| table.bytes + table.expires_bytes).sum();
+        let overhead = startup + clients as u64 + table_bytes;
+        Usage {
+            figures,
+            used,
+            rss: crate::os::resident_bytes(),
+            peak: before.max(used),
+            peak_at_s: server.peak_memory_at_s.load(Relaxed),
+            startup,
+            clients: clients as u64,
+            overhead,
+            dataset: used.saturating_sub(overhead),
+            tables,
+        }
+    }
+
+    /// Data, as a percentage of what is in use beyond the start.
+    pub fn dataset_percentage(&self) -> f64 {
+        let net = self.used.saturating_sub(self.startup);
+        if net == 0 { 0.0 } else { self.dataset as f64 * 100.0 / net as f64 }
+    }
+}
+
+fn table_usage(server: &Server) -> Vec<TableUsage> {
+    /// Bytes per item of an ordered index, nodes being three quarters full.
+    const INDEX_ITEM: u64 = 24;
+    let keyspace = &server.keyspace;
+    let mut tables = Vec::new();
+    for index in 0..keyspace.databases() {
+        let mut usage = TableUsage { index, keys: 0, bytes: 0, expires_bytes: 0, migrating: 0 };
+        for partition in 0..keyspace.partitions() {
+            keyspace.read(partition, |partition| {
+                let Some(db) = partition.db(index) else { return };
+                usage.keys += db.len();
+                usage.bytes += db.table().memory_bytes() as u64;
+                usage.expires_bytes += (db.expires_len() + db.field_expires_len()) as u64 * INDEX_ITEM;
+                usage.migrating += u64::from(db.table().is_migrating());
+            });
+        }
+        if usage.keys > 0 {
+            tables.push(usage);
+        }
+    }
+    tables
+}
+
+/// The allocator's own report.
+pub fn allocator_report() -> String {
+    let mut report = Vec::new();
+    let _ = tikv_jemalloc_ctl::stats_print::stats_print(&mut report, Default::default());
+    String::from_utf8_lossy(&report).into_owned()
 }

@@ -95,12 +95,12 @@ impl Reactor {
         if !is_unix {
             // Failing to set an option must not cost the client its connection.
             let _ = net::set_nodelay(socket.as_fd(), true);
-            if config.tcp_keepalive > 0 {
-                let _ = net::set_keepalive(socket.as_fd(), config.tcp_keepalive as u32);
+            if config.tcp_keepalive_s > 0 {
+                let _ = net::set_keepalive(socket.as_fd(), config.tcp_keepalive_s);
             }
         }
         let local = net::local_endpoint(socket.as_fd()).map(|local| local.to_string()).unwrap_or_default();
-        let path = format!("{}:0", config.unixsocket);
+        let path = format!("{}:0", config.unixsocket.clone().unwrap_or_default().display());
         let (addr, laddr) = match peer {
             _ if is_unix => (path.clone(), path),
             Some(peer) => (peer.to_string(), local),
@@ -115,6 +115,7 @@ impl Reactor {
             laddr,
             fd,
             is_unix,
+            is_loopback: !from_outside,
             reactor: self.index,
             conn: AtomicU64::new(id.to_bits()),
             created_ms: now_ms,
@@ -217,7 +218,7 @@ impl Reactor {
         let pending = net.pending_bytes(conn.id);
         info.output_pending.store(pending, Relaxed);
         let limit = self.executor.config.client_output_buffer_limits[0];
-        if limit.hard > 0 && pending as u64 >= limit.hard || self.soft_limit_passed(conn, pending, now_ms) {
+        if limit.hard_bytes > 0 && pending as u64 >= limit.hard_bytes || self.soft_limit_passed(conn, pending, now_ms) {
             bump(&self.stats().output_limit_disconnections, 1);
             crate::log::warning(&format!(
                 "Client id={} addr={} scheduled to be closed ASAP for overcoming of output buffer limits.",
@@ -230,14 +231,14 @@ impl Reactor {
 
     fn soft_limit_passed(&self, conn: &mut Connection, pending: usize, now_ms: u64) -> bool {
         let limit = self.executor.config.client_output_buffer_limits[0];
-        if limit.soft == 0 || (pending as u64) < limit.soft {
+        if limit.soft_bytes == 0 || (pending as u64) < limit.soft_bytes {
             conn.soft_limit_since_ms = 0;
             return false;
         }
         if conn.soft_limit_since_ms == 0 {
             conn.soft_limit_since_ms = now_ms;
         }
-        now_ms - conn.soft_limit_since_ms > limit.soft_s * 1000
+        now_ms - conn.soft_limit_since_ms > limit.soft_seconds as u64 * 1000
     }
 
     /// Holds the query buffer to its limit.
@@ -245,7 +246,7 @@ impl Reactor {
         let info = &conn.session.info;
         info.query_buffer.store(conn.input.len(), Relaxed);
         info.query_buffer_capacity.store(conn.input.capacity(), Relaxed);
-        if conn.input.len() as u64 <= self.executor.config.client_query_buffer_limit {
+        if conn.input.len() as u64 <= self.executor.config.client_query_buffer_limit_bytes {
             return;
         }
         if conn.stalled {
@@ -305,7 +306,7 @@ impl Reactor {
     /// Housekeeping, every [`TICK_MS`].
     fn tick(&mut self, net: &mut Net, now_ms: u64) {
         self.next_tick_ms = now_ms + TICK_MS;
-        let timeout_ms = self.executor.config.timeout as u64 * 1000;
+        let timeout_ms = self.executor.config.timeout_s as u64 * 1000;
         self.check_some_connections(net, now_ms, timeout_ms);
         if self.index == 0 {
             self.server.sample(now_ms);

@@ -51,6 +51,8 @@ pub struct Server {
     pub active_expire: AtomicBool,
     /// Largest memory use seen, bytes.
     pub peak_memory: AtomicU64,
+    /// When that was, Unix seconds.
+    pub peak_memory_at_s: AtomicU64,
     /// Memory in use right after the start, bytes.
     pub startup_memory: AtomicU64,
     /// [`Server::dirty`] when the data was last saved.
@@ -155,7 +157,7 @@ impl Server {
 
     /// The configuration as of now.
     pub fn config(&self) -> Arc<Config> {
-        self.config.current()
+        self.config.snapshot()
     }
 
     /// How to reach a reactor.
@@ -177,6 +179,14 @@ impl Server {
     pub fn stop(&self) {
         self.stopping.store(true, Relaxed);
         self.mailboxes.get().into_iter().flatten().for_each(Mailbox::wake);
+    }
+
+    /// Starts the statistics again from 0 (`CONFIG RESETSTAT`).
+    pub fn reset_stats(&self) {
+        self.reactors.iter().for_each(ReactorStats::reset);
+        self.errors.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.samples.lock().unwrap_or_else(PoisonError::into_inner) = crate::samples::Samples::default();
+        self.background.reset_freed();
     }
 
     /// Changes made to the data since the start.

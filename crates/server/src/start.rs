@@ -2,7 +2,7 @@
 
 use crate::background::Background;
 use crate::clients::Clients;
-use crate::config::ConfigHandle;
+use crate::config::{ConfigHandle, IoEngine};
 use crate::mailbox::Mailbox;
 use crate::reactor::Reactor;
 use crate::server::{ReactorStats, Server};
@@ -13,21 +13,18 @@ use kinovar_io::engine::{Engine, EngineKind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// Number of partitions: many more than threads, so that two threads seldom want the same one.
-pub const PARTITIONS: usize = 256;
-
 /// Everything that is not a socket: data, commands, counters.
 ///
 /// # Errors
 /// The background thread could not be started.
-pub fn build(config: ConfigHandle) -> std::io::Result<Server> {
-    let current = config.current();
+pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Result<Server> {
+    let current = config.snapshot();
     let tables: Vec<&'static [kinovar_command::Command]> =
         kinovar_commands::TABLES.iter().chain(crate::commands::TABLES).copied().collect();
-    let registry = Registry::new(&tables, &current.renamed_commands);
+    let registry = Registry::new(&tables, renames);
     let commands = registry.entries().len();
     Ok(Server {
-        keyspace: Keyspace::new(PARTITIONS, current.databases),
+        keyspace: Keyspace::new(current.partitions, current.databases as u32),
         registry,
         clients: Clients::default(),
         monitors: Default::default(),
@@ -44,6 +41,7 @@ pub fn build(config: ConfigHandle) -> std::io::Result<Server> {
         stopping: AtomicBool::new(false),
         active_expire: AtomicBool::new(true),
         peak_memory: AtomicU64::new(0),
+        peak_memory_at_s: AtomicU64::new(0),
         startup_memory: AtomicU64::new(0),
         dirty_at_last_save: AtomicU64::new(0),
         config,
@@ -62,7 +60,11 @@ fn random_hex() -> String {
 /// What the log should say before the process exits with status 1.
 pub fn serve(server: Arc<Server>) -> Result<(), String> {
     let config = server.config();
-    let kind = config.io_engine;
+    let kind = match config.io_engine {
+        IoEngine::Auto => EngineKind::Auto,
+        IoEngine::IoUring => EngineKind::IoUring,
+        IoEngine::Epoll => EngineKind::Epoll,
+    };
     if kind == EngineKind::Auto
         && let Some(reason) = kinovar_io::engine::io_uring_refusal()
     {
@@ -118,6 +120,9 @@ impl Server {
         samples.turns.sample(now_ms, sum(|reactor| &reactor.turns));
         samples.busy_us.sample(now_ms, sum(|reactor| &reactor.busy_us));
         drop(samples);
-        self.peak_memory.fetch_max(crate::memory::used(), Relaxed);
+        let used = crate::memory::used();
+        if self.peak_memory.fetch_max(used, Relaxed) < used {
+            self.peak_memory_at_s.store(now_ms / 1000, Relaxed);
+        }
     }
 }

@@ -205,7 +205,7 @@ fn auth(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
 fn authenticate(ctx: &mut Ctx<'_>, user: &[u8], password: &[u8]) -> Outcome {
     let server = Server::of(ctx);
     let expected = server.config().requirepass.clone();
-    let matches = expected.is_empty() || same_secret(password, expected.as_bytes());
+    let matches = expected.is_empty() || same_secret(password, &expected);
     if user != b"default" || !matches {
         let reactor = Session::of(ctx).info.reactor;
         crate::cmdstats::bump(&server.reactors[reactor].auth_failures, 1);

@@ -213,12 +213,12 @@ fn age(s: u64) -> String {
 
 fn latency_doctor(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     let server = Server::of(ctx);
-    let text = report(server.config().latency_monitor_threshold, &server.latency.all());
+    let text = report(server.config().latency_monitor_threshold_ms, &server.latency.all());
     ctx.reply.verbatim("txt", text.as_bytes());
     Ok(())
 }
 
-fn report(threshold_ms: i64, events: &std::collections::BTreeMap<&'static str, Series>) -> String {
+fn report(threshold_ms: u64, events: &std::collections::BTreeMap<&'static str, Series>) -> String {
     if threshold_ms == 0 {
         return "Latency monitoring is off. CONFIG SET latency-monitor-threshold <milliseconds> turns it on.\n".into();
     }

@@ -2,9 +2,13 @@
 
 pub mod admin;
 pub mod client;
+pub mod config;
 pub mod connection;
 pub mod database;
+pub mod debug;
+pub mod info;
 pub mod latency;
+pub mod memory;
 pub mod slowlog;
 
 use kinovar_command::Command;
@@ -13,8 +17,12 @@ use kinovar_command::Command;
 pub const TABLES: &[&[Command]] = &[
     admin::COMMANDS,
     client::COMMANDS,
+    config::COMMANDS,
     connection::COMMANDS,
     database::COMMANDS,
+    debug::COMMANDS,
+    info::COMMANDS,
     latency::COMMANDS,
+    memory::COMMANDS,
     slowlog::COMMANDS,
 ];

@@ -1,0 +1,469 @@
+//! `INFO`: how the server is doing.
+//!
+//! A section is a function that appends its lines. Fields of subsystems that this version lacks (persistence, replication,
+//! scripts) are present where tools wait for them and say what is the case: nothing is loading, there are no replicas.
+
+use crate::config::Config;
+use crate::os;
+use crate::server::{ReactorStats, Server, sum};
+use kinovar_command::*;
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// The commands of this module.
+pub const COMMANDS: &[Command] = &[INFO];
+
+const INFO: Command = Command {
+    name: "info",
+    group: Group::Server,
+    arity: Arity::AtLeast(1),
+    flags: Flags::LOADING.or(Flags::STALE),
+    acl: Acl::DANGEROUS,
+    tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
+    args: &[Arg::string("section").optional().multiple()],
+    summary: "Tells how the server is doing.",
+    complexity: "O(1)",
+    since: "1.0.0",
+    history: &[("7.0.0", "Takes several sections.")],
+    lock: Lock::None,
+    handler: info,
+    ..Command::DEFAULT
+};
+
+/// A section: its name, whether it is shown unless asked for, and what writes it.
+type Section = (&'static str, bool, fn(&mut Page<'_>));
+
+/// All sections, in the order in which they are shown.
+const SECTIONS: &[Section] = &[
+    ("Server", true, server),
+    ("Clients", true, clients),
+    ("Memory", true, memory),
+    ("Persistence", true, persistence),
+    ("Threads", true, threads),
+    ("Stats", true, stats),
+    ("Replication", true, replication),
+    ("CPU", true, cpu),
+    ("Modules", true, modules),
+    ("Commandstats", false, commandstats),
+    ("Errorstats", true, errorstats),
+    ("Latencystats", false, latencystats),
+    ("Cluster", true, cluster),
+    ("Keyspace", true, keyspace),
+];
+
+fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let wanted: BTreeSet<String> = args.rest().map(|name| String::from_utf8_lossy(name).to_ascii_lowercase()).collect();
+    let text = page(Server::of(ctx), ctx.now_ms(), &wanted);
+    ctx.reply.verbatim("txt", text.as_bytes());
+    Ok(())
+}
+
+/// The sections that `wanted` names; the default ones when it names none.
+pub fn page(server: &Server, now_ms: u64, wanted: &BTreeSet<String>) -> String {
+    let config = server.config();
+    let mut page = Page { server, config: &config, now_ms, text: String::new() };
+    let all = wanted.contains("all") || wanted.contains("everything");
+    let default = wanted.is_empty() || wanted.contains("default");
+    for &(name, by_default, write) in SECTIONS {
+        if all || default && by_default || wanted.contains(&name.to_ascii_lowercase()) {
+            if !page.text.is_empty() {
+                page.text.push_str("\r\n");
+            }
+            let _ = write!(page.text, "# {name}\r\n");
+            write(&mut page);
+        }
+    }
+    page.text
+}
+
+/// What a section writes to and reads from.
+struct Page<'a> {
+    server: &'a Server,
+    config: &'a Config,
+    now_ms: u64,
+    text: String,
+}
+
+impl Page<'_> {
+    /// One line.
+    fn field(&mut self, name: &str, value: impl std::fmt::Display) {
+        let _ = write!(self.text, "{name}:{value}\r\n");
+    }
+
+    /// Several lines of the value 0: things that cannot happen in this version.
+    fn zeros(&mut self, names: &[&str]) {
+        names.iter().for_each(|name| self.field(name, 0));
+    }
+
+    /// A number of bytes, and the same for people.
+    fn bytes(&mut self, name: &str, bytes: u64) {
+        self.field(name, bytes);
+        self.field(&format!("{name}_human"), human(bytes));
+    }
+
+    fn sum(&self, counter: fn(&ReactorStats) -> &std::sync::atomic::AtomicU64) -> u64 {
+        sum(&self.server.reactors, counter)
+    }
+
+    /// A parameter as CONFIG GET shows it.
+    fn parameter(&self, name: &str) -> String {
+        let found = self.server.config.get(&[name.as_bytes()]);
+        found.first().map(|(_, value)| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
+    }
+
+    fn keyspace_sum(&self, counter: fn(&keyspace::Stats) -> &keyspace::stats::Counter) -> u64 {
+        self.server.reactors.iter().map(|reactor| counter(&reactor.keyspace).get()).sum()
+    }
+}
+
+/// Bytes with two decimals and a unit: `1.08M`.
+pub fn human(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["K", "M", "G", "T", "P"];
+    if bytes < 1024 {
+        return format!("{bytes}B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.2}{}", UNITS[unit])
+}
+
+fn ratio(a: u64, b: u64) -> f64 {
+    if b == 0 { 0.0 } else { a as f64 / b as f64 }
+}
+
+fn server(page: &mut Page<'_>) {
+    let (server, config) = (page.server, page.config);
+    let uptime_s = page.now_ms.saturating_sub(server.started_ms) / 1000;
+    page.field("redis_version", crate::REDIS_VERSION);
+    page.field("redis_git_sha1", "00000000");
+    page.field("redis_git_dirty", 0);
+    page.field("redis_build_id", "0000000000000000");
+    page.field("server_name", "kinovar");
+    page.field("kinovar_version", env!("CARGO_PKG_VERSION"));
+    page.field("redis_mode", "standalone");
+    page.field("os", os::name());
+    page.field("arch_bits", usize::BITS);
+    page.field("monotonic_clock", "X86 TSC or POSIX clock_gettime");
+    page.field("multiplexing_api", server.io_engine.get().copied().unwrap_or("none"));
+    page.field("atomicvar_api", "rust-std");
+    page.field("process_id", std::process::id());
+    page.field("process_supervised", page.parameter("supervised"));
+    page.field("run_id", &server.run_id);
+    page.field("tcp_port", config.port);
+    page.field("server_time_usec", kinovar_io::clock::unix_us());
+    page.field("uptime_in_seconds", uptime_s);
+    page.field("uptime_in_days", uptime_s / 86400);
+    page.field("hz", config.hz);
+    page.field("configured_hz", config.hz);
+    page.field("lru_clock", keyspace::access::lru_clock(page.now_ms));
+    let executable = std::env::current_exe().unwrap_or_default();
+    page.field("executable", executable.display());
+    page.field("config_file", server.config.file().unwrap_or_default().display());
+    page.field("io_threads_active", u8::from(server.reactors.len() > 1));
+    if config.port != 0 {
+        let bind: String = config.bind.iter().map(|address| format!(",bind={address}")).collect();
+        page.field("listener0", format!("name=tcp{bind},port={}", config.port));
+    }
+}
+
+fn clients(page: &mut Page<'_>) {
+    let clients = page.server.clients.all();
+    let input = clients.iter().map(|client| client.query_buffer_capacity.load(Relaxed)).max().unwrap_or(0);
+    let output = clients.iter().map(|client| client.output_pending.load(Relaxed)).max().unwrap_or(0);
+    page.field("connected_clients", clients.len());
+    page.field("cluster_connections", 0);
+    page.field("maxclients", page.config.maxclients);
+    page.field("client_recent_max_input_buffer", input);
+    page.field("client_recent_max_output_buffer", output);
+    page.zeros(&[
+        "blocked_clients",
+        "tracking_clients",
+        "pubsub_clients",
+        "watching_clients",
+        "clients_in_timeout_table",
+        "total_watched_keys",
+        "total_blocking_keys",
+        "total_blocking_keys_on_nokey",
+    ]);
+}
+
+fn memory(page: &mut Page<'_>) {
+    let usage = crate::memory::Usage::of(page.server);
+    let figures = usage.figures;
+    page.bytes("used_memory", usage.used);
+    page.bytes("used_memory_rss", usage.rss);
+    page.bytes("used_memory_peak", usage.peak);
+    page.field("used_memory_peak_time", usage.peak_at_s);
+    page.field("used_memory_peak_perc", format!("{:.2}%", ratio(usage.used, usage.peak) * 100.0));
+    page.field("used_memory_overhead", usage.overhead);
+    page.field("used_memory_startup", usage.startup);
+    page.field("used_memory_dataset", usage.dataset);
+    page.field("used_memory_dataset_perc", format!("{:.2}%", usage.dataset_percentage()));
+    page.field("allocator_allocated", figures.allocated);
+    page.field("allocator_active", figures.active);
+    page.field("allocator_resident", figures.resident);
+    page.field("allocator_muzzy", 0);
+    page.bytes("total_system_memory", os::total_memory_bytes());
+    page.zeros(&["used_memory_lua", "used_memory_vm_eval"]);
+    page.field("used_memory_lua_human", human(0));
+    page.zeros(&[
+        "used_memory_scripts_eval",
+        "number_of_cached_scripts",
+        "number_of_functions",
+        "number_of_libraries",
+        "used_memory_vm_functions",
+    ]);
+    page.bytes("used_memory_vm_total", 0);
+    page.field("used_memory_functions", 0);
+    page.bytes("used_memory_scripts", 0);
+    page.bytes("maxmemory", page.config.maxmemory_bytes);
+    page.field("maxmemory_policy", page.parameter("maxmemory-policy"));
+    page.field("allocator_frag_ratio", format!("{:.2}", ratio(figures.active, figures.allocated)));
+    page.field("allocator_frag_bytes", figures.active.saturating_sub(figures.allocated));
+    page.field("allocator_rss_ratio", format!("{:.2}", ratio(figures.resident, figures.active)));
+    page.field("allocator_rss_bytes", figures.resident.saturating_sub(figures.active));
+    page.field("rss_overhead_ratio", format!("{:.2}", ratio(usage.rss, figures.resident)));
+    page.field("rss_overhead_bytes", usage.rss as i64 - figures.resident as i64);
+    page.field("mem_fragmentation_ratio", format!("{:.2}", ratio(usage.rss, usage.used)));
+    page.field("mem_fragmentation_bytes", usage.rss as i64 - usage.used as i64);
+    page.zeros(&[
+        "mem_not_counted_for_evict",
+        "mem_replication_backlog",
+        "mem_total_replication_buffers",
+        "mem_replica_full_sync_buffer",
+        "mem_clients_slaves",
+    ]);
+    page.field("mem_clients_normal", usage.clients);
+    page.zeros(&["mem_cluster_links", "mem_aof_buffer"]);
+    page.field("mem_allocator", "jemalloc-5.3.0");
+    page.field("mem_overhead_db_hashtable_rehashing", 0);
+    page.field("active_defrag_running", 0);
+    page.field("lazyfree_pending_objects", page.server.background.pending());
+    page.field("lazyfreed_objects", page.server.background.freed());
+}
+
+fn persistence(page: &mut Page<'_>) {
+    page.zeros(&["loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
+    page.field("current_fork_perc", "0.00");
+    page.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
+    let changes = page.server.dirty() - page.server.dirty_at_last_save.load(Relaxed);
+    page.field("rdb_changes_since_last_save", changes);
+    page.field("rdb_bgsave_in_progress", 0);
+    page.field("rdb_last_save_time", page.server.started_ms / 1000);
+    page.field("rdb_last_bgsave_status", "ok");
+    page.field("rdb_last_bgsave_time_sec", -1);
+    page.field("rdb_current_bgsave_time_sec", -1);
+    page.zeros(&["rdb_saves", "rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
+    page.zeros(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
+    page.field("aof_last_rewrite_time_sec", -1);
+    page.field("aof_current_rewrite_time_sec", -1);
+    page.field("aof_last_bgrewrite_status", "ok");
+    page.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
+    page.field("aof_last_write_status", "ok");
+    page.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+}
+
+fn threads(page: &mut Page<'_>) {
+    let clients = page.server.clients.all();
+    for (index, reactor) in page.server.reactors.iter().enumerate() {
+        let connected = clients.iter().filter(|client| client.reactor == index).count();
+        let (reads, writes) = (reactor.reads.load(Relaxed), reactor.writes.load(Relaxed));
+        page.field(&format!("io_thread_{index}"), format!("clients={connected},reads={reads},writes={writes}"));
+    }
+}
+
+fn stats(page: &mut Page<'_>) {
+    let samples = page.server.samples.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let kilobytes = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
+    page.field("total_connections_received", page.sum(|reactor| &reactor.connections));
+    page.field("total_commands_processed", page.sum(|reactor| &reactor.processed));
+    page.field("instantaneous_ops_per_sec", samples.commands.per_second());
+    page.field("total_net_input_bytes", page.sum(|reactor| &reactor.net_in));
+    page.field("total_net_output_bytes", page.sum(|reactor| &reactor.net_out));
+    page.zeros(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
+    page.field("instantaneous_input_kbps", kilobytes(samples.net_in.per_second()));
+    page.field("instantaneous_output_kbps", kilobytes(samples.net_out.per_second()));
+    page.field("instantaneous_input_repl_kbps", "0.00");
+    page.field("instantaneous_output_repl_kbps", "0.00");
+    page.field("rejected_connections", page.sum(|reactor| &reactor.rejected_connections));
+    page.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    page.field("expired_subkeys", page.keyspace_sum(|stats| &stats.expired_fields));
+    page.field("expired_keys", page.keyspace_sum(|stats| &stats.expired_keys));
+    // Expiry is exact: no key is stale for longer than a slice of the loop.
+    page.field("expired_stale_perc", "0.00");
+    page.zeros(&[
+        "expired_time_cap_reached_count",
+        "evicted_keys",
+        "evicted_clients",
+        "evicted_scripts",
+        "total_eviction_exceeded_time",
+        "current_eviction_exceeded_time",
+    ]);
+    page.field("keyspace_hits", page.keyspace_sum(|stats| &stats.hits));
+    page.field("keyspace_misses", page.keyspace_sum(|stats| &stats.misses));
+    page.zeros(&[
+        "pubsub_channels",
+        "pubsub_patterns",
+        "pubsubshard_channels",
+        "latest_fork_usec",
+        "total_forks",
+        "migrate_cached_sockets",
+        "slave_expires_tracked_keys",
+        "active_defrag_hits",
+        "active_defrag_misses",
+        "active_defrag_key_hits",
+        "active_defrag_key_misses",
+        "total_active_defrag_time",
+        "current_active_defrag_time",
+        "tracking_total_keys",
+        "tracking_total_items",
+        "tracking_total_prefixes",
+        "unexpected_error_replies",
+    ]);
+    page.field("total_error_replies", page.sum(|reactor| &reactor.error_replies));
+    page.field("dump_payload_sanitizations", 0);
+    page.field("total_reads_processed", page.sum(|reactor| &reactor.reads));
+    page.field("total_writes_processed", page.sum(|reactor| &reactor.writes));
+    let beyond_first =
+        |counter: fn(&ReactorStats) -> &std::sync::atomic::AtomicU64| sum(&page.server.reactors[1..], counter);
+    let (reads, writes) = (beyond_first(|reactor| &reactor.reads), beyond_first(|reactor| &reactor.writes));
+    page.field("io_threaded_reads_processed", reads);
+    page.field("io_threaded_writes_processed", writes);
+    page.field("client_query_buffer_limit_disconnections", page.sum(|reactor| &reactor.query_limit_disconnections));
+    page.field("client_output_buffer_limit_disconnections", page.sum(|reactor| &reactor.output_limit_disconnections));
+    page.zeros(&["reply_buffer_shrinks", "reply_buffer_expands"]);
+    page.field("eventloop_cycles", page.sum(|reactor| &reactor.turns));
+    let busy_us: u64 = page.server.reactors.iter().map(commands_us).sum();
+    page.field("eventloop_duration_cmd_sum", busy_us);
+    page.field("instantaneous_eventloop_cycles_per_sec", samples.turns.per_second());
+    page.field("acl_access_denied_auth", page.sum(|reactor| &reactor.auth_failures));
+    page.zeros(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
+}
+
+/// Time that a reactor has spent in commands, us.
+fn commands_us(reactor: &ReactorStats) -> u64 {
+    reactor.commands.iter().map(|command| command.ns.load(Relaxed)).sum::<u64>() / 1000
+}
+
+fn replication(page: &mut Page<'_>) {
+    page.field("role", "master");
+    page.field("connected_slaves", 0);
+    page.field("master_failover_state", "no-failover");
+    page.field("master_replid", &page.server.run_id);
+    page.field("master_replid2", "0".repeat(40));
+    page.field("master_repl_offset", 0);
+    page.field("second_repl_offset", -1);
+    page.field("repl_backlog_active", 0);
+    page.field("repl_backlog_size", 1 << 20);
+    page.zeros(&["repl_backlog_first_byte_offset", "repl_backlog_histlen"]);
+}
+
+fn cpu(page: &mut Page<'_>) {
+    let (process, main) = (os::process_cpu(), os::main_thread_cpu());
+    page.field("used_cpu_sys", format!("{:.6}", process.sys));
+    page.field("used_cpu_user", format!("{:.6}", process.user));
+    page.field("used_cpu_sys_children", format!("{:.6}", process.sys_children));
+    page.field("used_cpu_user_children", format!("{:.6}", process.user_children));
+    page.field("used_cpu_sys_main_thread", format!("{:.6}", main.sys));
+    page.field("used_cpu_user_main_thread", format!("{:.6}", main.user));
+}
+
+/// There are no modules.
+fn modules(_: &mut Page<'_>) {}
+
+fn commandstats(page: &mut Page<'_>) {
+    for entry in page.server.registry.entries() {
+        let sum = |counter: fn(&crate::cmdstats::CommandStats) -> &std::sync::atomic::AtomicU64| -> u64 {
+            page.server.reactors.iter().map(|reactor| counter(&reactor.commands[entry.id]).load(Relaxed)).sum()
+        };
+        let (calls, ns) = (sum(|stats| &stats.calls), sum(|stats| &stats.ns));
+        let (rejected, failed) = (sum(|stats| &stats.rejected), sum(|stats| &stats.failed));
+        if calls + rejected + failed == 0 {
+            continue;
+        }
+        let us = ns / 1000;
+        let per_call = if calls == 0 { 0.0 } else { ns as f64 / 1000.0 / calls as f64 };
+        page.field(
+            &format!("cmdstat_{}", entry.full_name),
+            format!(
+                "calls={calls},usec={us},usec_per_call={per_call:.2},rejected_calls={rejected},failed_calls={failed}"
+            ),
+        );
+    }
+}
+
+fn errorstats(page: &mut Page<'_>) {
+    let errors = page.server.errors.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for (code, count) in errors {
+        page.field(&format!("errorstat_{code}"), format!("count={count}"));
+    }
+}
+
+fn latencystats(page: &mut Page<'_>) {
+    if !page.config.latency_tracking {
+        return;
+    }
+    for entry in page.server.registry.entries() {
+        let latencies = page.server.latencies(entry.id);
+        if latencies.total() == 0 {
+            continue;
+        }
+        let percentiles: Vec<String> = page
+            .config
+            .latency_tracking_info_percentiles
+            .iter()
+            .map(|&percentile| format!("p{percentile}={:.3}", latencies.percentile_ns(percentile) as f64 / 1000.0))
+            .collect();
+        page.field(&format!("latency_percentiles_usec_{}", entry.full_name), percentiles.join(","));
+    }
+}
+
+fn cluster(page: &mut Page<'_>) {
+    page.field("cluster_enabled", 0);
+}
+
+fn keyspace(page: &mut Page<'_>) {
+    let keyspace = &page.server.keyspace;
+    let now_ms = page.now_ms;
+    for index in 0..keyspace.databases() {
+        let (mut keys, mut expires, mut field_expires, mut ttl, mut with_ttl) = (0, 0, 0, 0u64, 0u64);
+        for partition in 0..keyspace.partitions() {
+            keyspace.read(partition, |partition| {
+                let Some(db) = partition.db(index) else { return };
+                keys += db.len();
+                expires += db.expires_len();
+                field_expires += db.field_expires_len();
+                if db.expires_len() > 0 {
+                    ttl += db.mean_ttl_ms(now_ms);
+                    with_ttl += 1;
+                }
+            });
+        }
+        if keys > 0 {
+            let mean_ttl = ttl.checked_div(with_ttl).unwrap_or(0);
+            page.field(
+                &format!("db{index}"),
+                format!("keys={keys},expires={expires},avg_ttl={mean_ttl},subexpiry={field_expires}"),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::human;
+
+    #[test]
+    fn bytes_for_people() {
+        assert_eq!(human(0), "0B");
+        assert_eq!(human(424), "424B");
+        assert_eq!(human(1_135_592), "1.08M");
+        assert_eq!(human(25_276_514_304), "23.54G");
+    }
+}
