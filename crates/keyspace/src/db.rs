@@ -130,6 +130,21 @@ impl<'a> Db<'a> {
         }
     }
 
+    /// Like [`Db::read`], but leaves the access clock alone: for commands that look at a key rather than at its value.
+    pub fn inspect(&mut self, key: &Key<'_>) -> Option<&Entry> {
+        let env = self.env;
+        match self.live(key) {
+            Some((db, place)) => {
+                env.stats.hits.add(1);
+                Some(db.table.at(place))
+            }
+            None => {
+                env.stats.misses.add(1);
+                None
+            }
+        }
+    }
+
     /// Like [`Db::read`], without returning the entry: to be followed by [`Db::peek`]. Whether the key exists.
     pub fn touch(&mut self, key: &Key<'_>) -> bool {
         self.read(key).is_some()

@@ -176,11 +176,23 @@ impl Db<'_> {
     #[inline]
     pub fn update_text(&mut self, key: &Key<'_>) -> Result<Option<StringUpdate<'_>>, WrongType> {
         let (site, place) = self.site_live(key);
-        let Some(place) = place else { return Ok(None) };
-        object::text(site.db.table.at(place))?;
-        before_change(site.db.table.at(place));
-        site.env.touch(site.db.table.at(place));
-        Ok(Some(StringUpdate { site, hash: key.hash, place, event: None }))
+        place.map(|place| StringUpdate::open(site, key.hash, place)).transpose()
+    }
+
+    /// Opens a string to be changed, making it of `initial` first when the key is absent; whether it was made.
+    #[inline]
+    pub fn upsert_text(
+        &mut self,
+        key: &Key<'_>,
+        initial: NewPayload<'_, Object>,
+    ) -> Result<(StringUpdate<'_>, bool), WrongType> {
+        let (mut site, place) = self.site_live(key);
+        if let Some(place) = place {
+            return Ok((StringUpdate::open(site, key.hash, place)?, false));
+        }
+        let meta = access::initial(site.env.now_ms, site.env.settings);
+        let place = site.insert(key.hash, Entry::new(key.name, initial, None, Some(meta)));
+        Ok((StringUpdate { site, hash: key.hash, place, event: None }, true))
     }
 
     /// Sets a string, whatever the key held; event `set`, and `expire` when `ttl` names a time.
@@ -367,6 +379,19 @@ impl Db<'_> {
 }
 
 impl Site<'_> {
+    /// Overwrites the string at `place` by another that is kept as text.
+    fn replace_literal(&mut self, hash: u64, place: Position, value: &[u8]) {
+        if value.len() > crate::string::INLINE_MAX {
+            return self.replace_payload(hash, place, value);
+        }
+        let entry = self.db.table.at_mut(place);
+        match entry.payload() {
+            kinovar_ds::entry::Payload::Object(_) => drop(entry.replace_payload(NewPayload::Bytes(value))),
+            _ => entry.set_bytes(value),
+        }
+        entry.set_raw(false);
+    }
+
     /// Overwrites what the entry at `place` holds by a string.
     #[inline]
     fn replace_payload(&mut self, hash: u64, place: Position, value: &[u8]) {
@@ -466,7 +491,22 @@ pub struct StringUpdate<'d> {
     event: Option<&'static str>,
 }
 
-impl StringUpdate<'_> {
+impl<'d> StringUpdate<'d> {
+    #[inline]
+    fn open(site: Site<'d>, hash: u64, place: Position) -> Result<Self, WrongType> {
+        let entry = site.db.table.at(place);
+        object::text(entry)?;
+        before_change(entry);
+        site.env.touch(entry);
+        Ok(StringUpdate { site, hash, place, event: None })
+    }
+
+    /// Says that the string changed although no method here did it: it was just made.
+    #[inline]
+    pub fn changed(&mut self, event: &'static str) {
+        self.event = Some(event);
+    }
+
     /// The string as it is now.
     #[inline]
     pub fn text(&self) -> Text<'_> {
@@ -494,6 +534,12 @@ impl StringUpdate<'_> {
     /// Replaces the string; the expiry stays. Integers are recognised.
     pub fn set(&mut self, value: &[u8], event: &'static str) {
         self.site.replace_payload(self.hash, self.place, value);
+        self.event = Some(event);
+    }
+
+    /// Replaces the string; the expiry stays. Kept as text even if it is an integer's.
+    pub fn set_literal(&mut self, value: &[u8], event: &'static str) {
+        self.site.replace_literal(self.hash, self.place, value);
         self.event = Some(event);
     }
 

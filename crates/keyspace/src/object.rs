@@ -6,6 +6,7 @@ use crate::set::Set;
 use crate::zset::ZSet;
 use crate::{Entry, EventClass};
 use kinovar_ds::entry::Payload;
+use kinovar_ds::number::{I64_TEXT_MAX, format_i64, parse_i64};
 
 /// A value that does not fit inside its key's entry. Short strings and integers do: they are the entry's payload.
 #[derive(Debug)]
@@ -136,7 +137,16 @@ impl Text<'_> {
     pub fn with<R>(self, f: impl FnOnce(&[u8]) -> R) -> R {
         match self {
             Text::Bytes(bytes) => f(bytes),
-            Text::Int(value) => f(value.to_string().as_bytes()),
+            Text::Int(value) => f(format_i64(value, &mut [0; I64_TEXT_MAX])),
+        }
+    }
+
+    /// The integer that this is the canonical text of.
+    #[inline]
+    pub fn to_int(self) -> Option<i64> {
+        match self {
+            Text::Bytes(bytes) => parse_i64(bytes),
+            Text::Int(value) => Some(value),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::OnceLock;
 
@@ -245,30 +246,38 @@ impl<S: Slot> Array<S> {
         value
     }
 
-    /// Moves every element whose home is `home` out, to `sink`, and says how many.
+    /// Moves every element whose home is in `homes` out, to `sink`, and says how many. `homes` is not empty and inside the array.
     ///
-    /// They lie in an unbroken chain of overflowed buckets from their home on, among elements of other homes, so each one's hash is
-    /// asked for. Counts are kept exact, so the array stays a valid one of the elements that remain.
-    pub(super) fn drain_home(&mut self, home: usize, mut sink: impl FnMut(u64, S)) -> usize {
+    /// Such an element lies in an unbroken chain of overflowed buckets from its home on, among elements of other homes, so each one's
+    /// hash is asked for. Counts are kept exact, so the array stays a valid one of the elements that remain.
+    pub(super) fn drain_homes(
+        &mut self,
+        homes: Range<usize>,
+        mut sink: impl FnMut(u64, S),
+    ) -> usize {
+        debug_assert!(homes.start < homes.end && homes.end <= self.n);
+        let last = homes.end - 1;
         let mut moved = 0;
-        let mut index = home;
+        let mut index = homes.start;
+        let mut beyond = false;
         loop {
-            for slot in self.bucket(index).occupied() {
-                // SAFETY: the slot is occupied.
-                let hash = unsafe { self.bucket(index).get(slot) }.hash();
-                if self.home(hash) == home {
-                    let place = Place { bucket: self.at(index), index, slot };
-                    // SAFETY: the slot is occupied, and nothing has changed since that was seen.
+            for place in self.places(index) {
+                // SAFETY: the slot is occupied: it was when its bucket was looked at, and only its own turn empties it.
+                let hash = unsafe { self.get(place) }.hash();
+                if homes.contains(&self.home(hash)) {
+                    // SAFETY: the same.
                     sink(hash, unsafe { self.remove(hash, place) });
                     moved += 1;
                 }
             }
-            // Nobody of this home is further on if nobody has passed here, or if all who passed the home are found.
-            if !self.bucket(index).overflowed() || !self.bucket(home).overflowed() {
+            beyond |= index == last;
+            // Behind the last home the chain ends with the first bucket that nobody passed, and nobody of these homes is there if all
+            // who passed the last home have been found.
+            if beyond && !(self.bucket(index).overflowed() && self.bucket(last).overflowed()) {
                 return moved;
             }
             index = self.next(index);
-            if index == home {
+            if index == homes.start {
                 return moved;
             }
         }
@@ -344,11 +353,24 @@ impl<S: Slot> Array<S> {
         prefetch(self.at(self.home(hash)).as_ptr());
     }
 
-    /// Starts loading what those slots of the home bucket point at whose tag fits.
+    /// Starts loading a bucket.
+    #[inline(always)]
+    pub(super) fn prefetch_bucket(&self, index: usize) {
+        prefetch(self.ptr.as_ptr().wrapping_add(index));
+    }
+
+    /// Starts loading what those slots point at that a lookup will compare first: in the home bucket, or in the next one if none
+    /// fits there.
     #[inline(always)]
     pub(super) fn prefetch_matches(&self, hash: u64) {
-        let bucket = self.bucket(self.home(hash));
-        for slot in bucket.matches(tag_of(hash)) {
+        let home = self.home(hash);
+        let mut bucket = self.bucket(home);
+        let mut matches = bucket.matches(tag_of(hash));
+        if matches.is_empty() && bucket.overflowed() {
+            bucket = self.bucket(self.next(home));
+            matches = bucket.matches(tag_of(hash));
+        }
+        for slot in matches {
             // SAFETY: a slot with a tag is occupied.
             unsafe { bucket.get(slot) }.prefetch();
         }

@@ -6,18 +6,21 @@ use std::mem::MaybeUninit;
 pub(super) const SLOTS: usize = 7;
 /// Bits 0..7 of a mask stand for the seven slots.
 const ALL: u32 = (1 << SLOTS) - 1;
-/// Index of the overflow count among the head's bytes.
-const OVERFLOW: usize = 7;
+/// Where the overflow count lies in the head.
+const OVERFLOW_SHIFT: u32 = 56;
+const OVERFLOW_ONE: u64 = 1 << OVERFLOW_SHIFT;
 
 /// ```text
 /// byte 0 … 6    7          8 …          56 … 63
 ///      tags     overflow   slot 0  …    slot 6
 /// ```
 /// A tag of zero marks an empty slot, so memory of zeros is an empty bucket. `overflow` counts the elements whose way from
-/// their home passes this bucket; at 255 it stays for good.
+/// their home passes this bucket; at 255 it stays for good. (Positions on a little-endian machine: tag i is bits 8i to 8i+7 of the
+/// head. It is always read and written whole, since a processor forwards a store of a word to the load of one that follows, but
+/// not a byte's.)
 #[repr(C, align(64))]
 pub(super) struct Bucket<S> {
-    head: [u8; 8],
+    head: u64,
     slots: [MaybeUninit<S>; SLOTS],
 }
 
@@ -31,15 +34,10 @@ pub(super) fn tag_of(hash: u64) -> u8 {
 }
 
 impl<S> Bucket<S> {
-    #[inline(always)]
-    fn head(&self) -> u64 {
-        u64::from_le_bytes(self.head)
-    }
-
     /// The slots whose tag is `tag`.
     #[inline(always)]
     pub(super) fn matches(&self, tag: u8) -> Mask {
-        Mask(equal_bytes(self.head(), tag) & ALL)
+        Mask(equal_bytes(self.head, tag) & ALL)
     }
 
     /// The empty slots.
@@ -51,46 +49,55 @@ impl<S> Bucket<S> {
     /// The occupied slots.
     #[inline(always)]
     pub(super) fn occupied(&self) -> Mask {
-        Mask(!equal_bytes(self.head(), 0) & ALL)
+        Mask(!equal_bytes(self.head, 0) & ALL)
+    }
+
+    #[inline(always)]
+    fn tag(&self, slot: usize) -> u8 {
+        (self.head >> (8 * slot)) as u8
+    }
+
+    /// The count of elements that passed.
+    #[inline(always)]
+    pub(super) fn overflow(&self) -> u8 {
+        (self.head >> OVERFLOW_SHIFT) as u8
     }
 
     /// Whether an element may have gone past this bucket.
     #[inline(always)]
     pub(super) fn overflowed(&self) -> bool {
-        self.head[OVERFLOW] != 0
+        self.head >= OVERFLOW_ONE
     }
 
     /// Whether the count has been reached at which it no longer falls.
     pub(super) fn saturated(&self) -> bool {
-        self.head[OVERFLOW] == u8::MAX
-    }
-
-    #[cfg(test)]
-    pub(super) fn overflow_count(&self) -> usize {
-        self.head[OVERFLOW] as usize
+        self.overflow() == u8::MAX
     }
 
     /// Notes that an element passes.
     #[inline(always)]
     pub(super) fn add_overflow(&mut self) {
-        self.head[OVERFLOW] = self.head[OVERFLOW].saturating_add(1);
+        if !self.saturated() {
+            self.head += OVERFLOW_ONE;
+        }
     }
 
     /// Notes that an element which passed is gone.
     #[inline(always)]
     pub(super) fn remove_overflow(&mut self) {
-        if self.head[OVERFLOW] != u8::MAX {
-            debug_assert!(self.head[OVERFLOW] > 0, "every displaced element is counted");
-            self.head[OVERFLOW] = self.head[OVERFLOW].saturating_sub(1);
+        debug_assert!(self.overflowed(), "every displaced element is counted");
+        // Zero can only be met if an element's hash has changed: a lost element then, but no count of 255.
+        if !self.saturated() && self.overflowed() {
+            self.head -= OVERFLOW_ONE;
         }
     }
 
     /// Fills an empty slot.
     #[inline(always)]
     pub(super) fn put(&mut self, slot: usize, tag: u8, value: S) {
-        debug_assert!(self.head[slot] == 0 && tag != 0);
+        debug_assert!(self.tag(slot) == 0 && tag != 0);
         self.slots[slot].write(value);
-        self.head[slot] = tag;
+        self.head |= u64::from(tag) << (8 * slot);
     }
 
     /// Empties an occupied slot.
@@ -99,8 +106,8 @@ impl<S> Bucket<S> {
     /// The slot is occupied.
     #[inline(always)]
     pub(super) unsafe fn take(&mut self, slot: usize) -> S {
-        debug_assert!(self.head[slot] != 0);
-        self.head[slot] = 0;
+        debug_assert!(self.tag(slot) != 0);
+        self.head &= !(0xff << (8 * slot));
         // SAFETY: an occupied slot holds a value, and its tag is gone, so it is not read again.
         unsafe { self.slots[slot].assume_init_read() }
     }

@@ -1,7 +1,7 @@
 //! Growing and shrinking in small steps.
 //!
 //! The frontier goes through the homes of the old array in order. Invariant: an element is in the old array iff its home there is at or
-//! beyond the frontier. One step moves all elements of one home ([`Array::drain_home`]) wherever they lie, also if they wrapped around the
+//! beyond the frontier. One step moves all elements of a few homes (`Array::drain_homes`) wherever they lie, also if they wrapped around the
 //! array's end, and keeps the old array's overflow counts exact; so both arrays are valid at any time.
 
 use super::array::{Array, capacity, home_of};
@@ -9,12 +9,14 @@ use super::bucket::SLOTS;
 use super::{Slot, Table};
 use crate::entry::size_class;
 
-/// Buckets with elements that are moved per insertion or removal. At the start of a growth 1/9 of the old array's slots are empty,
-/// 0.77 per bucket, and after at most a quarter of an insertion per bucket all is moved: it never gets full, even if all of them go
-/// there.
+/// Homes that are moved together, at least once per insertion or removal. At the start of a growth 1/9 of the old array's slots are
+/// empty, 0.77 per bucket, and after at most a quarter of an insertion per bucket all is moved: it never gets full, even if all of
+/// them go there.
 const STEP: usize = 4;
-/// Buckets looked at per insertion or removal, empty ones included: what limits a step of a shrinking table.
-const STEP_EMPTY: usize = 64;
+/// Elements moved per insertion or removal that make a second batch unnecessary …
+const STEP_MOVED: usize = 16;
+/// … and homes that are enough even if they were empty, which limits a step of a shrinking table.
+const STEP_SEEN: usize = 64;
 /// Arrays up to this many buckets are rebuilt at once: that is quicker than a step of a large one is long.
 const AT_ONCE: usize = 16;
 /// Elements per bucket that a table shrinks to, 0.57 of the slots; it does so when there is less than one (1/7).
@@ -53,7 +55,7 @@ pub(super) fn buckets_for(len: usize) -> usize {
     n
 }
 
-/// The number of buckets that `len` elements in `n` shrink to. Moving takes at most `len / STEP + n / STEP_EMPTY` calls, each of which may
+/// The number of buckets that `len` elements in `n` shrink to. Moving takes at most `len / STEP_MOVED + n / STEP_SEEN` calls, each of which may
 /// insert: hence the share of `n`, which only counts when the table emptied faster than by single removals.
 fn shrunk_buckets(len: usize, n: usize) -> usize {
     size_class((len + n / 16).div_ceil(SHRINK_TO).max(1) * 64) / 64
@@ -65,7 +67,7 @@ impl<S: Slot> Table<S> {
     #[inline(never)]
     pub(super) fn make_room(&mut self) {
         if self.migration.is_some() {
-            self.migrate(STEP, STEP_EMPTY);
+            self.migrate(STEP_MOVED, STEP_SEEN);
             // Cannot happen at the pace above; a full array must not be met with a panic even so.
             if self.migration.is_some() && self.len >= capacity(self.array.buckets()) {
                 self.migrate(usize::MAX, usize::MAX);
@@ -90,7 +92,7 @@ impl<S: Slot> Table<S> {
         if self.len == 0 {
             *self = Self::new();
         } else if self.migration.is_some() {
-            self.migrate(STEP, STEP_EMPTY);
+            self.migrate(STEP_MOVED, STEP_SEEN);
         } else {
             let wanted = shrunk_buckets(self.len, self.array.buckets());
             if wanted < self.array.buckets() {
@@ -113,7 +115,7 @@ impl<S: Slot> Table<S> {
         if at_once {
             self.migrate(usize::MAX, usize::MAX);
         } else {
-            self.migrate(STEP, STEP_EMPTY);
+            self.migrate(STEP_MOVED, STEP_SEEN);
         }
     }
 
@@ -131,11 +133,11 @@ impl<S: Slot> Table<S> {
     /// Moves the elements of up to `buckets` buckets on to the new array, if a migration is under way; returns whether it still
     /// is. For idle time: insertions and removals do it by themselves. O(`buckets`).
     pub fn migrate_step(&mut self, buckets: usize) -> bool {
-        self.migrate(buckets, buckets);
+        self.migrate(usize::MAX, buckets);
         self.migration.is_some()
     }
 
-    /// Moves the elements of up to `moved_max` homes that have any, looking at up to `seen_max`.
+    /// Moves batches of homes until `moved_max` elements are moved or `seen_max` homes done.
     fn migrate(&mut self, moved_max: usize, seen_max: usize) {
         let Some(migration) = &mut self.migration else {
             return;
@@ -144,30 +146,38 @@ impl<S: Slot> Table<S> {
         let end = old.buckets().min(frontier.saturating_add(seen_max));
         let mut moved = 0;
         while *frontier < end && moved < moved_max {
-            // The next elements' memory is fetched while these are moved.
-            let ahead = *frontier + 2;
-            if ahead < old.buckets() {
-                old.prefetch_bucket_slots(ahead);
+            let batch = *frontier..end.min(*frontier + STEP);
+            // The next batch's memory is fetched while this one is moved, or until the next call: first the lines of buckets,
+            // one batch later what their slots point at.
+            let next = batch.end..old.buckets().min(batch.end + STEP);
+            for index in next.clone() {
+                old.prefetch_bucket_slots(index);
+                old.prefetch_bucket(index + STEP);
+            }
+            let target = home_of_bucket(next.start, old.buckets(), self.array.buckets());
+            for index in target..target + STEP + 1 {
+                self.array.prefetch_bucket(index);
             }
             // The frontier goes first: should `hash` panic in between, elements may be missed, but none is owned twice.
-            let home = *frontier;
-            *frontier += 1;
-            let count = old.drain_home(home, |hash, value| {
+            *frontier = batch.end;
+            moved += old.drain_homes(batch, |hash, value| {
                 self.array.insert(hash, value);
             });
-            moved += (count > 0) as usize;
         }
         if *frontier < old.buckets() {
-            // For the next step, some time from now.
-            for index in *frontier..(*frontier + STEP).min(old.buckets()) {
-                old.prefetch_bucket_slots(index);
-            }
             return;
         }
         debug_assert!((0..old.buckets()).all(|index| old.first_place(index).is_none()));
         self.migration = None;
         self.grow_at = capacity(self.array.buckets());
     }
+}
+
+/// About where, among `new` buckets, the elements of bucket `index` among `old` go.
+#[inline(always)]
+fn home_of_bucket(index: usize, old: usize, new: usize) -> usize {
+    // Bucket counts are far below 2^32, so the product fits.
+    index * new / old
 }
 
 /// The first hash position that is still in the old array.

@@ -98,7 +98,7 @@ fn check<S: Slot>(table: &Table<S>) {
             if bucket.saturated() {
                 continue;
             }
-            assert_eq!(bucket.overflow_count(), passed, "bucket {index} of {n}");
+            assert_eq!(usize::from(bucket.overflow()), passed, "bucket {index} of {n}");
         }
     }
     assert_eq!(len, table.len());
