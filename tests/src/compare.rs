@@ -57,10 +57,7 @@ fn same_members(pairs: bool, a: &Reply, b: &Reply) -> bool {
 /// The elements in sorted order: `None` when the reply has none, in which case only equality counts.
 fn multiset(reply: &Reply, pairs: bool) -> Option<Vec<Vec<Reply>>> {
     let mut groups: Vec<Vec<Reply>> = match reply {
-        Reply::Map(entries) => entries
-            .iter()
-            .map(|(k, v)| vec![k.clone(), v.clone()])
-            .collect(),
+        Reply::Map(entries) => entries.iter().map(|(k, v)| vec![k.clone(), v.clone()]).collect(),
         _ => {
             let items = reply.items()?;
             let nested = items.iter().any(|item| item.items().is_some());
@@ -89,9 +86,7 @@ fn shape(a: &Reply, b: &Reply) -> bool {
         (Reply::Error(x), Reply::Error(y)) => x == y,
         (Reply::Map(x), Reply::Map(y)) => x.len() == y.len(),
         _ => match (a.items(), b.items()) {
-            (Some(x), Some(y)) => {
-                same_kind(a, b) && x.len() == y.len() && x.iter().zip(y).all(|(x, y)| shape(x, y))
-            }
+            (Some(x), Some(y)) => same_kind(a, b) && x.len() == y.len() && x.iter().zip(y).all(|(x, y)| shape(x, y)),
             _ => same_kind(a, b),
         },
     }
@@ -100,14 +95,10 @@ fn shape(a: &Reply, b: &Reply) -> bool {
 fn near(tolerance: i64, a: &Reply, b: &Reply) -> bool {
     match (a, b) {
         // Negative values are codes (-1 no expiry, -2 no key), never times.
-        (Reply::Int(x), Reply::Int(y)) => {
-            x == y || (*x >= 0 && *y >= 0 && x.abs_diff(*y) <= tolerance as u64)
-        }
+        (Reply::Int(x), Reply::Int(y)) => x == y || (*x >= 0 && *y >= 0 && x.abs_diff(*y) <= tolerance as u64),
         _ => match (a.items(), b.items()) {
             (Some(x), Some(y)) => {
-                same_kind(a, b)
-                    && x.len() == y.len()
-                    && x.iter().zip(y).all(|(x, y)| near(tolerance, x, y))
+                same_kind(a, b) && x.len() == y.len() && x.iter().zip(y).all(|(x, y)| near(tolerance, x, y))
             }
             _ => a == b,
         },
@@ -127,11 +118,7 @@ pub fn normalize(reply: &Reply, patterns: &[Vec<u8>]) -> Reply {
         Reply::Array(v) => Reply::Array(each(v)),
         Reply::Set(v) => Reply::Set(each(v)),
         Reply::Push(v) => Reply::Push(each(v)),
-        Reply::Map(v) => Reply::Map(
-            v.iter()
-                .map(|(k, v)| (normalize(k, patterns), normalize(v, patterns)))
-                .collect(),
-        ),
+        Reply::Map(v) => Reply::Map(v.iter().map(|(k, v)| (normalize(k, patterns), normalize(v, patterns))).collect()),
         other => other.clone(),
     }
 }
@@ -160,16 +147,11 @@ fn match_at(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
         return Some(0);
     };
     if first != b'*' {
-        return (bytes.first() == Some(&first))
-            .then(|| match_at(&bytes[1..], rest))
-            .flatten()
-            .map(|n| n + 1);
+        return (bytes.first() == Some(&first)).then(|| match_at(&bytes[1..], rest)).flatten().map(|n| n + 1);
     }
     let stops = |b: &u8| *b <= b' ' || *b == b',';
     let run = bytes.iter().position(stops).unwrap_or(bytes.len());
-    (0..=run)
-        .rev()
-        .find_map(|taken| match_at(&bytes[taken..], rest).map(|n| n + taken))
+    (0..=run).rev().find_map(|taken| match_at(&bytes[taken..], rest).map(|n| n + taken))
 }
 
 #[cfg(test)]
@@ -177,12 +159,7 @@ mod tests {
     use super::*;
 
     fn bulks(words: &[&str]) -> Reply {
-        Reply::Array(
-            words
-                .iter()
-                .map(|w| Reply::Bulk(w.as_bytes().to_vec()))
-                .collect(),
-        )
+        Reply::Array(words.iter().map(|w| Reply::Bulk(w.as_bytes().to_vec())).collect())
     }
 
     #[test]
@@ -202,11 +179,7 @@ mod tests {
         assert!(!agree(Rule::Unordered, &Reply::Int(1), &Reply::Int(2)));
         assert!(!agree(Rule::Shape, &Reply::NilBulk, &Reply::Null));
         assert!(!agree(Rule::Shape, &bulks(&["a"]), &bulks(&["a", "b"])));
-        assert!(!agree(
-            Rule::Type,
-            &Reply::Set(vec![]),
-            &Reply::Array(vec![])
-        ));
+        assert!(!agree(Rule::Type, &Reply::Set(vec![]), &Reply::Array(vec![])));
     }
 
     #[test]

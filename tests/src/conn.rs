@@ -22,16 +22,11 @@ pub struct Conn {
 impl Conn {
     /// Connects to a port of this machine.
     pub fn open(port: u16) -> Result<Conn> {
-        let stream = TcpStream::connect(("127.0.0.1", port))
-            .with_context(|| format!("connect to port {port}"))?;
+        let stream = TcpStream::connect(("127.0.0.1", port)).with_context(|| format!("connect to port {port}"))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(REPLY_TIMEOUT))?;
         stream.set_write_timeout(Some(REPLY_TIMEOUT))?;
-        Ok(Conn {
-            stream,
-            buf: Vec::new(),
-            at: 0,
-        })
+        Ok(Conn { stream, buf: Vec::new(), at: 0 })
     }
 
     /// Changes how long a reply may take.
@@ -43,11 +38,7 @@ impl Conn {
     /// Switches to RESP `version` with HELLO.
     pub fn hello(&mut self, version: u8) -> Result<()> {
         let reply = self.call(&words(&format!("HELLO {version}")))?;
-        if reply.is_error() {
-            bail!("HELLO {version}: {}", crate::show::show(&reply))
-        } else {
-            Ok(())
-        }
+        if reply.is_error() { bail!("HELLO {version}: {}", crate::show::show(&reply)) } else { Ok(()) }
     }
 
     /// Sends bytes as they are.
@@ -65,8 +56,7 @@ impl Conn {
     /// Sends a command and waits for its reply.
     pub fn call(&mut self, args: &[Vec<u8>]) -> Result<Reply> {
         self.send(args)?;
-        self.read()
-            .with_context(|| format!("reply to {}", crate::quote::join(args)))
+        self.read().with_context(|| format!("reply to {}", crate::quote::join(args)))
     }
 
     /// [`Conn::call`] with the command as a line.
@@ -77,11 +67,7 @@ impl Conn {
     /// [`Conn::line`] where an error reply is an error here too.
     pub fn must(&mut self, line: &str) -> Result<Reply> {
         let reply = self.line(line)?;
-        if reply.is_error() {
-            bail!("{line}: {}", crate::show::show(&reply))
-        } else {
-            Ok(reply)
-        }
+        if reply.is_error() { bail!("{line}: {}", crate::show::show(&reply)) } else { Ok(reply) }
     }
 
     /// Sends all commands, then reads all replies. Keep a batch well under a socket buffer, since nothing is read
@@ -92,10 +78,7 @@ impl Conn {
         self.send_raw(&out)?;
         commands
             .iter()
-            .map(|args| {
-                self.read()
-                    .with_context(|| format!("reply to {}", crate::quote::join(args)))
-            })
+            .map(|args| self.read().with_context(|| format!("reply to {}", crate::quote::join(args))))
             .collect()
     }
 
@@ -119,10 +102,7 @@ impl Conn {
             match self.fill() {
                 Ok(0) => return Ok(()),
                 Ok(_) => self.at = self.buf.len(),
-                Err(error) => match error
-                    .downcast_ref::<std::io::Error>()
-                    .map(std::io::Error::kind)
-                {
+                Err(error) => match error.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
                     Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => return Ok(()),
                     _ => return Err(error),
                 },

@@ -21,15 +21,9 @@ impl Known {
 
     fn parse(text: &str) -> Result<Known> {
         let mut patterns = Vec::new();
-        for line in text
-            .lines()
-            .map(str::trim)
-            .filter(|l| !l.is_empty() && !l.starts_with('#'))
-        {
+        for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
             match line.split_once(" -- ") {
-                Some((pattern, reason)) if !reason.trim().is_empty() => {
-                    patterns.push(pattern.trim().to_lowercase())
-                }
+                Some((pattern, reason)) if !reason.trim().is_empty() => patterns.push(pattern.trim().to_lowercase()),
                 _ => bail!("known.txt: no reason given in {line:?}"),
             }
         }
@@ -39,9 +33,7 @@ impl Known {
     /// True when a difference in the reply to this command is listed.
     pub fn covers(&self, command_line: &str) -> bool {
         let line = command_line.to_lowercase();
-        self.patterns
-            .iter()
-            .any(|p| glob(p.as_bytes(), line.as_bytes()))
+        self.patterns.iter().any(|p| glob(p.as_bytes(), line.as_bytes()))
     }
 }
 

@@ -27,20 +27,14 @@ pub struct Pair {
 impl Sides {
     /// Starts both with the same extra arguments.
     pub fn start(&self, extra: &[&str]) -> Result<Pair> {
-        Ok(Pair {
-            subject: self.subject.start(extra)?,
-            oracle: self.oracle.start(extra)?,
-        })
+        Ok(Pair { subject: self.subject.start(extra)?, oracle: self.oracle.start(extra)? })
     }
 }
 
 impl Pair {
     /// A connection to each.
     pub fn conn(&self) -> Result<PairConn> {
-        Ok(PairConn {
-            subject: self.subject.conn()?,
-            oracle: self.oracle.conn()?,
-        })
+        Ok(PairConn { subject: self.subject.conn()?, oracle: self.oracle.conn()? })
     }
 
     /// True while both processes run.
@@ -71,8 +65,7 @@ impl PairConn {
     pub fn call(&mut self, args: &[Vec<u8>]) -> Result<Replies> {
         self.subject.send(args)?;
         self.oracle.send(args)?;
-        self.read()
-            .with_context(|| format!("reply to {}", join(args)))
+        self.read().with_context(|| format!("reply to {}", join(args)))
     }
 
     /// The next reply of both.
@@ -93,18 +86,12 @@ impl PairConn {
     pub fn pipeline(&mut self, commands: &[Vec<Vec<u8>>]) -> Result<Vec<Replies>> {
         let subject = self.subject.pipeline(commands).context("subject")?;
         let oracle = self.oracle.pipeline(commands).context("oracle")?;
-        Ok(subject
-            .into_iter()
-            .zip(oracle)
-            .map(|(subject, oracle)| Replies { subject, oracle })
-            .collect())
+        Ok(subject.into_iter().zip(oracle).map(|(subject, oracle)| Replies { subject, oracle }).collect())
     }
 
     /// Switches both to RESP `version`.
     pub fn hello(&mut self, version: u8) -> Result<()> {
-        self.subject
-            .call(&words(&format!("HELLO {version}")))
-            .context("subject")?;
+        self.subject.call(&words(&format!("HELLO {version}"))).context("subject")?;
         self.oracle.hello(version).context("oracle")
     }
 }

@@ -57,9 +57,7 @@ fn quoted(bytes: &[u8], mut at: usize, quote: u8, arg: &mut Vec<u8>) -> Option<u
 fn escape(bytes: &[u8], at: usize, arg: &mut Vec<u8>) -> Option<usize> {
     let byte = *bytes.get(at)?;
     if byte == b'x' {
-        let hex = bytes
-            .get(at + 1..at + 3)
-            .and_then(|h| std::str::from_utf8(h).ok());
+        let hex = bytes.get(at + 1..at + 3).and_then(|h| std::str::from_utf8(h).ok());
         if let Some(value) = hex.and_then(|h| u8::from_str_radix(h, 16).ok()) {
             arg.push(value);
             return Some(at + 3);
@@ -119,10 +117,7 @@ mod tests {
 
     #[test]
     fn lines_split_as_in_redis_cli() {
-        assert_eq!(
-            words(r#"SET "a\x00b" 'it\'s' ''"#),
-            [&b"SET"[..], b"a\0b", b"it's", b""]
-        );
+        assert_eq!(words(r#"SET "a\x00b" 'it\'s' ''"#), [&b"SET"[..], b"a\0b", b"it's", b""]);
         assert_eq!(split(r#"GET "a"#), None);
         assert_eq!(split(r#"GET "a"b"#), None);
     }
@@ -130,13 +125,7 @@ mod tests {
     #[test]
     fn joining_and_splitting_give_the_same() {
         let all: Vec<u8> = (0..=255).collect();
-        let args = vec![
-            b"SET".to_vec(),
-            all,
-            vec![],
-            b"@x".to_vec(),
-            b"a b".to_vec(),
-        ];
+        let args = vec![b"SET".to_vec(), all, vec![], b"@x".to_vec(), b"a b".to_vec()];
         assert_eq!(split(&join(&args)), Some(args));
     }
 }

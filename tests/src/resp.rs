@@ -134,9 +134,7 @@ fn line(buf: &[u8], at: usize) -> Decoded<&[u8]> {
 
 /// A decimal integer in its only spelling: no plus sign, no leading zero, no minus zero.
 fn integer(text: &[u8]) -> Result<i64, ProtocolError> {
-    let parsed = std::str::from_utf8(text)
-        .ok()
-        .and_then(|s| s.parse::<i64>().ok());
+    let parsed = std::str::from_utf8(text).ok().and_then(|s| s.parse::<i64>().ok());
     match parsed {
         Some(n) if n.to_string().as_bytes() == text => Ok(n),
         _ => bad(format!("bad integer {:?}", String::from_utf8_lossy(text))),
@@ -181,20 +179,12 @@ fn decode_at(buf: &[u8], at: usize, depth: usize) -> Decoded<Reply> {
 /// The text of a double, checked to be one.
 fn double(text: &[u8]) -> Result<Vec<u8>, ProtocolError> {
     let ok = std::str::from_utf8(text).is_ok_and(|s| s.parse::<f64>().is_ok());
-    if ok {
-        Ok(text.to_vec())
-    } else {
-        bad(format!("bad double {:?}", String::from_utf8_lossy(text)))
-    }
+    if ok { Ok(text.to_vec()) } else { bad(format!("bad double {:?}", String::from_utf8_lossy(text))) }
 }
 
 fn blob(buf: &[u8], kind: u8, len: Option<usize>, at: usize) -> Decoded<Reply> {
     let Some(len) = len else {
-        return if kind == b'$' {
-            Ok(Some((Reply::NilBulk, at)))
-        } else {
-            bad("nil of a type without nil")
-        };
+        return if kind == b'$' { Ok(Some((Reply::NilBulk, at))) } else { bad("nil of a type without nil") };
     };
     let Some(tail) = buf.get(at + len..at + len + 2) else {
         return Ok(None);
@@ -214,11 +204,7 @@ fn blob(buf: &[u8], kind: u8, len: Option<usize>, at: usize) -> Decoded<Reply> {
 
 fn aggregate(buf: &[u8], kind: u8, len: Option<usize>, at: usize, depth: usize) -> Decoded<Reply> {
     let Some(len) = len else {
-        return if kind == b'*' {
-            Ok(Some((Reply::NilArray, at)))
-        } else {
-            bad("nil of a type without nil")
-        };
+        return if kind == b'*' { Ok(Some((Reply::NilArray, at))) } else { bad("nil of a type without nil") };
     };
     let count = if kind == b'%' { len * 2 } else { len };
     let Some((items, next)) = sequence(buf, count, at, depth)? else {
@@ -292,18 +278,9 @@ mod tests {
         assert_eq!(one(b"*-1\r\n"), Reply::NilArray);
         assert_eq!(one(b"_\r\n"), Reply::Null);
         assert_eq!(one(b",1.50\r\n"), Reply::Double(b"1.50".to_vec()));
-        assert_eq!(
-            one(b"=5\r\ntxt:a\r\n"),
-            Reply::Verbatim(b"txt".to_vec(), b"a".to_vec())
-        );
-        assert_eq!(
-            one(b"%1\r\n+a\r\n:1\r\n"),
-            Reply::Map(vec![(Reply::Simple(b"a".to_vec()), Reply::Int(1))])
-        );
-        assert_eq!(
-            one(b"*2\r\n#t\r\n~0\r\n"),
-            Reply::Array(vec![Reply::Bool(true), Reply::Set(vec![])])
-        );
+        assert_eq!(one(b"=5\r\ntxt:a\r\n"), Reply::Verbatim(b"txt".to_vec(), b"a".to_vec()));
+        assert_eq!(one(b"%1\r\n+a\r\n:1\r\n"), Reply::Map(vec![(Reply::Simple(b"a".to_vec()), Reply::Int(1))]));
+        assert_eq!(one(b"*2\r\n#t\r\n~0\r\n"), Reply::Array(vec![Reply::Bool(true), Reply::Set(vec![])]));
     }
 
     #[test]
@@ -328,11 +305,7 @@ mod tests {
             b"x\r\n",
             b",\r\n",
         ] {
-            assert!(
-                decode(bytes).is_err(),
-                "{:?}",
-                String::from_utf8_lossy(bytes)
-            );
+            assert!(decode(bytes).is_err(), "{:?}", String::from_utf8_lossy(bytes));
         }
     }
 }

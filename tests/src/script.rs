@@ -74,52 +74,32 @@ impl Script {
 
     /// Parses the text of a script.
     pub fn parse(path: &Path, text: &str) -> Result<Script> {
-        let mut script = Script {
-            path: path.to_path_buf(),
-            start_args: Vec::new(),
-            protocols: vec![2, 3],
-            steps: Vec::new(),
-        };
+        let mut script =
+            Script { path: path.to_path_buf(), start_args: Vec::new(), protocols: vec![2, 3], steps: Vec::new() };
         for (i, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            script
-                .add(i + 1, line)
-                .with_context(|| format!("{}:{}: {line}", path.display(), i + 1))?;
+            script.add(i + 1, line).with_context(|| format!("{}:{}: {line}", path.display(), i + 1))?;
         }
         Ok(script)
     }
 
     fn add(&mut self, line: usize, text: &str) -> Result<()> {
         let args = split(text).context("quotes do not match")?;
-        let word = |i: usize| {
-            String::from_utf8_lossy(args.get(i).map(Vec::as_slice).unwrap_or_default()).into_owned()
-        };
+        let word = |i: usize| String::from_utf8_lossy(args.get(i).map(Vec::as_slice).unwrap_or_default()).into_owned();
         match word(0).as_str() {
             "@start" => self.start_args = (1..args.len()).map(word).collect(),
-            "@protocols" => {
-                self.protocols = (1..args.len())
-                    .map(|i| word(i).parse())
-                    .collect::<Result<_, _>>()?
-            }
-            _ => self.steps.push(Step {
-                line,
-                text: text.to_string(),
-                action: action(&args, text)?,
-            }),
+            "@protocols" => self.protocols = (1..args.len()).map(|i| word(i).parse()).collect::<Result<_, _>>()?,
+            _ => self.steps.push(Step { line, text: text.to_string(), action: action(&args, text)? }),
         }
         Ok(())
     }
 }
 
 fn action(args: &[Vec<u8>], text: &str) -> Result<Action> {
-    let word = |i: usize| {
-        args.get(i)
-            .map(|w| String::from_utf8_lossy(w).into_owned())
-            .context("too few words")
-    };
+    let word = |i: usize| args.get(i).map(|w| String::from_utf8_lossy(w).into_owned()).context("too few words");
     Ok(match word(0)?.as_str() {
         "@repeat" => {
             let rest = text.splitn(3, ' ').nth(2).context("nothing to repeat")?;
@@ -137,10 +117,7 @@ fn action(args: &[Vec<u8>], text: &str) -> Result<Action> {
         "@conn" => Action::Connection(word(1)?),
         "@read" => Action::Read(check(&args[1..])?),
         "@closed" => Action::Closed(args[1..].to_vec()),
-        "@until-gone" => Action::Until(
-            "(integer) 0".into(),
-            vec![b"EXISTS".to_vec(), args[1].clone()],
-        ),
+        "@until-gone" => Action::Until("(integer) 0".into(), vec![b"EXISTS".to_vec(), args[1].clone()]),
         "@until" => Action::Until(word(1)?, args[2..].to_vec()),
         _ => Action::Command(check(args)?),
     })
@@ -148,11 +125,7 @@ fn action(args: &[Vec<u8>], text: &str) -> Result<Action> {
 
 /// Reads the loosening directives in front of a command.
 fn check(args: &[Vec<u8>]) -> Result<Check> {
-    let mut check = Check {
-        args: Vec::new(),
-        rule: Rule::Exact,
-        patterns: Vec::new(),
-    };
+    let mut check = Check { args: Vec::new(), rule: Rule::Exact, patterns: Vec::new() };
     let mut words = args.iter();
     while let Some(word) = words.next() {
         match word.as_slice() {
@@ -165,9 +138,7 @@ fn check(args: &[Vec<u8>]) -> Result<Check> {
                 let n = words.next().context("@near needs a number")?;
                 check.rule = Rule::Near(String::from_utf8_lossy(n).parse()?);
             }
-            b"@normalize" => check
-                .patterns
-                .push(words.next().context("@normalize needs a pattern")?.clone()),
+            b"@normalize" => check.patterns.push(words.next().context("@normalize needs a pattern")?.clone()),
             w if w.first() == Some(&b'@') => {
                 bail!("unknown directive {}", String::from_utf8_lossy(w))
             }
@@ -190,14 +161,9 @@ pub fn run(script: &Script, sides: &Sides, known: &Known) -> Result<Report> {
         let outcome = run.all(script);
         report.merge(run.report);
         if let Err(error) = outcome {
-            let died = if pair.alive() {
-                String::new()
-            } else {
-                format!("\nserver output:\n{}", pair.subject.output())
-            };
-            report
-                .failures
-                .push(format!("RESP{protocol}: {error:#}{died}"));
+            let died =
+                if pair.alive() { String::new() } else { format!("\nserver output:\n{}", pair.subject.output()) };
+            report.failures.push(format!("RESP{protocol}: {error:#}{died}"));
         }
     }
     Ok(report)
@@ -206,30 +172,17 @@ pub fn run(script: &Script, sides: &Sides, known: &Known) -> Result<Report> {
 /// Runs every `*.txt` of a folder that is a script; `filter` narrows it to one name.
 pub fn run_folder(dir: &Path, filter: Option<&str>, sides: &Sides) -> Result<Report> {
     let known = Known::load()?;
-    let mut paths: Vec<PathBuf> = fs::read_dir(dir)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<_>>()?;
-    paths.retain(|p| {
-        p.extension().is_some_and(|e| e == "txt") && p.file_name().is_some_and(|n| n != "known.txt")
-    });
+    let mut paths: Vec<PathBuf> = fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    paths.retain(|p| p.extension().is_some_and(|e| e == "txt") && p.file_name().is_some_and(|n| n != "known.txt"));
     paths.sort();
     let mut report = Report::default();
     for path in paths {
-        let stem = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         if filter.is_some_and(|f| f != stem) {
             continue;
         }
         let one = run(&Script::load(&path)?, sides, &known)?;
-        println!(
-            "  script {stem}: {} passed, {} failed, {} known",
-            one.passed,
-            one.failures.len(),
-            one.known
-        );
+        println!("  script {stem}: {} passed, {} failed, {} known", one.passed, one.failures.len(), one.known);
         report.merge(one);
     }
     Ok(report)
@@ -247,28 +200,14 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(script: &Script, pair: &'a Pair, protocol: u8, known: &'a Known) -> Result<Run<'a>> {
-        let path = script
-            .path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let path = script.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (conns, report) = (HashMap::new(), Report::default());
-        Ok(Run {
-            pair,
-            conns,
-            current: "main".into(),
-            protocol,
-            report,
-            known,
-            path,
-        })
+        Ok(Run { pair, conns, current: "main".into(), protocol, report, known, path })
     }
 
     fn all(&mut self, script: &Script) -> Result<()> {
         for step in &script.steps {
-            self.step(step)
-                .with_context(|| format!("{}:{}: {}", self.path, step.line, step.text))?;
+            self.step(step).with_context(|| format!("{}:{}: {}", self.path, step.line, step.text))?;
             if self.report.failures.len() >= DIFFERENCES_MAX {
                 bail!("{}: stopped after {DIFFERENCES_MAX} differences", self.path);
             }
@@ -285,10 +224,7 @@ impl<'a> Run<'a> {
             }
             self.conns.insert(self.current.clone(), conn);
         }
-        Ok(self
-            .conns
-            .get_mut(&self.current)
-            .expect("the connection was put in above"))
+        Ok(self.conns.get_mut(&self.current).expect("the connection was put in above"))
     }
 
     fn step(&mut self, step: &Step) -> Result<()> {
@@ -347,14 +283,11 @@ impl<'a> Run<'a> {
     }
 
     fn repeat(&mut self, step: &Step, count: usize, line: &str, rule: Rule) -> Result<()> {
-        let command =
-            |i: usize| split(&line.replace("{i}", &i.to_string())).context("quotes do not match");
+        let command = |i: usize| split(&line.replace("{i}", &i.to_string())).context("quotes do not match");
         let commands: Vec<Vec<Vec<u8>>> = (0..count).map(command).collect::<Result<_>>()?;
         for batch in commands.chunks(200) {
             let replies = self.conn()?.pipeline(batch)?;
-            let wrong = replies
-                .iter()
-                .position(|r| !agree(rule, &r.subject, &r.oracle));
+            let wrong = replies.iter().position(|r| !agree(rule, &r.subject, &r.oracle));
             match wrong {
                 None => self.report.passed += 1,
                 Some(i) => self.differ(step, &join(&batch[i]), &replies[i]),
@@ -372,10 +305,7 @@ impl<'a> Run<'a> {
         if subject == oracle {
             self.report.passed += 1;
         } else {
-            let replies = Replies {
-                subject: Reply::Array(subject),
-                oracle: Reply::Array(oracle),
-            };
+            let replies = Replies { subject: Reply::Array(subject), oracle: Reply::Array(oracle) };
             self.differ(step, &join(args), &replies);
         }
         Ok(())
@@ -387,15 +317,7 @@ impl<'a> Run<'a> {
         conn.oracle.send_raw(bytes)?;
         for _ in 0..count {
             let replies = self.conn()?.read()?;
-            self.judge(
-                step,
-                &Check {
-                    args: vec![bytes.to_vec()],
-                    rule: Rule::Exact,
-                    patterns: Vec::new(),
-                },
-                &replies,
-            );
+            self.judge(step, &Check { args: vec![bytes.to_vec()], rule: Rule::Exact, patterns: Vec::new() }, &replies);
         }
         Ok(())
     }
@@ -407,12 +329,8 @@ impl<'a> Run<'a> {
             conn.subject.send(args)?;
             conn.oracle.send(args)?;
         }
-        conn.oracle
-            .wait_closed()
-            .context("oracle keeps the connection")?;
-        conn.subject
-            .wait_closed()
-            .context("subject keeps the connection")?;
+        conn.oracle.wait_closed().context("oracle keeps the connection")?;
+        conn.subject.wait_closed().context("subject keeps the connection")?;
         self.conns.remove(&self.current);
         self.report.passed += 1;
         Ok(())
@@ -437,10 +355,7 @@ impl<'a> Run<'a> {
 
 /// Everything a cursor command finds, sorted, each element once.
 fn walk(conn: &mut crate::conn::Conn, args: &[Vec<u8>], protocol: u8) -> Result<Vec<Reply>> {
-    let cursor_at = args
-        .iter()
-        .position(|a| a == b"0")
-        .context("no cursor 0 in the command")?;
+    let cursor_at = args.iter().position(|a| a == b"0").context("no cursor 0 in the command")?;
     let paired = scans_pairs(args);
     let mut args = args.to_vec();
     let mut found = Vec::new();
@@ -478,11 +393,7 @@ mod tests {
         for entry in fs::read_dir(crate::tests_dir().join("diff")).unwrap() {
             let path = entry.unwrap().path();
             if path.file_name().is_some_and(|n| n != "known.txt") {
-                assert!(
-                    !Script::load(&path).unwrap().steps.is_empty(),
-                    "{}",
-                    path.display()
-                );
+                assert!(!Script::load(&path).unwrap().steps.is_empty(), "{}", path.display());
                 count += 1;
             }
         }

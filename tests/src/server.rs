@@ -28,19 +28,9 @@ pub struct Program {
 impl Program {
     /// `kinovar` wants the `server` subcommand first, everything else is called like redis-server.
     pub fn new(name: &str, path: &Path) -> Program {
-        let is_kinovar = path
-            .file_name()
-            .is_some_and(|f| f.to_string_lossy().starts_with("kinovar"));
-        let prefix = if is_kinovar {
-            vec!["server".to_string()]
-        } else {
-            Vec::new()
-        };
-        Program {
-            path: path.to_path_buf(),
-            name: name.to_string(),
-            prefix,
-        }
+        let is_kinovar = path.file_name().is_some_and(|f| f.to_string_lossy().starts_with("kinovar"));
+        let prefix = if is_kinovar { vec!["server".to_string()] } else { Vec::new() };
+        Program { path: path.to_path_buf(), name: name.to_string(), prefix }
     }
 
     /// Starts it with `extra` redis-server arguments and waits until it answers.
@@ -71,31 +61,11 @@ impl Server {
         words.push(program.path.to_string_lossy().into_owned());
         words.extend(program.prefix.iter().cloned());
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).args([
-            "--port",
-            &port.to_string(),
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-        ]);
-        command
-            .args(["--enable-debug-command", "yes", "--dir"])
-            .arg(&dir)
-            .args(extra);
-        command
-            .stdin(Stdio::null())
-            .stderr(log.try_clone()?)
-            .stdout(log);
-        let child = command
-            .spawn()
-            .with_context(|| format!("start {}", words.join(" ")))?;
-        let mut server = Server {
-            child,
-            port,
-            dir,
-            name: program.name.clone(),
-        };
+        command.args(&words[1..]).args(["--port", &port.to_string(), "--save", "", "--appendonly", "no"]);
+        command.args(["--enable-debug-command", "yes", "--dir"]).arg(&dir).args(extra);
+        command.stdin(Stdio::null()).stderr(log.try_clone()?).stdout(log);
+        let child = command.spawn().with_context(|| format!("start {}", words.join(" ")))?;
+        let mut server = Server { child, port, dir, name: program.name.clone() };
         server.wait_ready()?;
         Ok(server)
     }
@@ -127,13 +97,8 @@ impl Server {
 
     /// Resident memory in bytes.
     pub fn rss_bytes(&self) -> Result<u64> {
-        let statm =
-            fs::read_to_string(format!("/proc/{}/statm", self.pid())).context("read statm")?;
-        let pages: u64 = statm
-            .split(' ')
-            .nth(1)
-            .context("statm has two columns")?
-            .parse()?;
+        let statm = fs::read_to_string(format!("/proc/{}/statm", self.pid())).context("read statm")?;
+        let pages: u64 = statm.split(' ').nth(1).context("statm has two columns")?.parse()?;
         Ok(pages * 4096)
     }
 
@@ -152,11 +117,7 @@ impl Server {
                 bail!("{} ended at start:\n{}", self.name, self.output());
             }
             if Instant::now() > deadline {
-                bail!(
-                    "{} did not answer within {START_TIMEOUT:?}:\n{}",
-                    self.name,
-                    self.output()
-                );
+                bail!("{} did not answer within {START_TIMEOUT:?}:\n{}", self.name, self.output());
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -177,10 +138,7 @@ impl Drop for Server {
 }
 
 fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")
-        .context("find a free port")?
-        .local_addr()?
-        .port())
+    Ok(TcpListener::bind("127.0.0.1:0").context("find a free port")?.local_addr()?.port())
 }
 
 fn fresh_dir(port: u16) -> Result<PathBuf> {

@@ -10,10 +10,7 @@ const SHOWN_MAX: usize = 2000;
 pub fn show(reply: &Reply) -> String {
     let mut text = render(reply, "");
     if text.len() > SHOWN_MAX {
-        let cut = (0..=SHOWN_MAX)
-            .rev()
-            .find(|&i| text.is_char_boundary(i))
-            .unwrap_or(0);
+        let cut = (0..=SHOWN_MAX).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
         text.truncate(cut);
         text.push_str("… (cut)");
     }
@@ -33,11 +30,7 @@ fn render(reply: &Reply, indent: &str) -> String {
         Reply::Double(s) => format!("(double) {}", String::from_utf8_lossy(s)),
         Reply::Bool(b) => format!("({b})"),
         Reply::BigNumber(s) => format!("(big number) {}", String::from_utf8_lossy(s)),
-        Reply::Verbatim(format, s) => format!(
-            "(verbatim {}) {}",
-            String::from_utf8_lossy(format),
-            quoted_text(s)
-        ),
+        Reply::Verbatim(format, s) => format!("(verbatim {}) {}", String::from_utf8_lossy(format), quoted_text(s)),
         Reply::Array(items) => list("array", ')', items, indent),
         Reply::Set(items) => list("set", '~', items, indent),
         Reply::Push(items) => list("push", '>', items, indent),
@@ -51,8 +44,7 @@ fn list(kind: &str, mark: char, items: &[Reply], indent: &str) -> String {
     }
     let width = items.len().to_string().len();
     let deeper = format!("{indent}{}", " ".repeat(width + 2));
-    let line =
-        |(i, item): (usize, &Reply)| format!("{:>width$}{mark} {}", i + 1, render(item, &deeper));
+    let line = |(i, item): (usize, &Reply)| format!("{:>width$}{mark} {}", i + 1, render(item, &deeper));
     let lines: Vec<String> = items.iter().enumerate().map(line).collect();
     lines.join(&format!("\n{indent}"))
 }
@@ -64,12 +56,7 @@ fn map(pairs: &[(Reply, Reply)], indent: &str) -> String {
     let width = pairs.len().to_string().len();
     let deeper = format!("{indent}{}", " ".repeat(width + 2));
     let line = |(i, (key, value)): (usize, &(Reply, Reply))| {
-        format!(
-            "{:>width$}# {} => {}",
-            i + 1,
-            render(key, &deeper),
-            render(value, &deeper)
-        )
+        format!("{:>width$}# {} => {}", i + 1, render(key, &deeper), render(value, &deeper))
     };
     let lines: Vec<String> = pairs.iter().enumerate().map(line).collect();
     lines.join(&format!("\n{indent}"))
