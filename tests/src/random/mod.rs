@@ -1,17 +1,260 @@
-//! stub
-use crate::{pair::Sides, report::Report};
-/// x
-pub const GROUPS: &[&str] = &["string"];
-/// x
+//! Random comparison: seeded commands of one group to both servers, in epochs that start from empty servers.
+//!
+//! The commands of an epoch depend on the seed alone, never on replies, so an epoch can be replayed and thinned out:
+//! a difference is shrunk to a short list of commands before it is reported ([`shrink`]). At the end of an epoch the
+//! whole keyspace of both sides is compared ([`state`]).
+
+mod grammar;
+mod shrink;
+mod state;
+mod words;
+
+use std::collections::HashSet;
+
+use anyhow::{Result, ensure};
+
+use crate::compare::agree;
+use crate::known::Known;
+use crate::pair::{Pair, PairConn, Replies, Sides};
+use crate::quote::join;
+use crate::report::Report;
+use crate::resp::Reply;
+use crate::rng::Rng;
+use crate::show::show;
+use grammar::{Command, Grammar};
+use words::Words;
+
+/// The groups there are grammars for.
+pub const GROUPS: &[&str] = &["string", "list", "set", "zset", "hash", "generic", "server"];
+/// Commands between two empty servers; short enough to replay hundreds of times while shrinking.
+const EPOCH: usize = 2500;
+/// Commands sent before replies are read.
+const BATCH: usize = 100;
+/// After so many different failures a group stops.
+const FAILURES_MAX: usize = 12;
+
+/// What to run.
+#[derive(Clone, Debug)]
 pub struct Plan {
-    /// x
+    /// One of [`GROUPS`].
     pub group: String,
-    /// x
+    /// How many commands.
     pub count: usize,
-    /// x
+    /// Decides everything that follows.
     pub seed: u64,
 }
-/// x
-pub fn run(_: &Plan, _: &Sides) -> anyhow::Result<Report> {
-    Ok(Report::default())
+
+/// The commands of an epoch and the setting they run in.
+#[derive(Clone, Debug)]
+struct Epoch {
+    protocol: u8,
+    settings: &'static [&'static str],
+    commands: Vec<Command>,
+}
+
+/// A difference, with enough to recognise it while shrinking.
+#[derive(Clone, Debug)]
+struct Difference {
+    signature: String,
+    /// Index of the command; past the end when only the final state differs.
+    at: usize,
+    command: String,
+    subject: String,
+    oracle: String,
+}
+
+/// Low thresholds, so that a few dozen elements cross every conversion; and the defaults.
+const SMALL: &[&str] = &[
+    "hash-max-listpack-entries 8",
+    "hash-max-listpack-value 20",
+    "set-max-intset-entries 8",
+    "set-max-listpack-entries 8",
+    "set-max-listpack-value 20",
+    "zset-max-listpack-entries 8",
+    "zset-max-listpack-value 20",
+    "list-max-listpack-size 4",
+    "list-compress-depth 0",
+];
+const COMPRESSED: &[&str] = &[
+    "hash-max-listpack-entries 16",
+    "hash-max-listpack-value 64",
+    "set-max-intset-entries 16",
+    "set-max-listpack-entries 16",
+    "set-max-listpack-value 64",
+    "zset-max-listpack-entries 16",
+    "zset-max-listpack-value 64",
+    "list-max-listpack-size -1",
+    "list-compress-depth 1",
+];
+const DEFAULTS: &[&str] = &[
+    "hash-max-listpack-entries 128",
+    "hash-max-listpack-value 64",
+    "set-max-intset-entries 512",
+    "set-max-listpack-entries 128",
+    "set-max-listpack-value 64",
+    "zset-max-listpack-entries 128",
+    "zset-max-listpack-value 64",
+    "list-max-listpack-size -2",
+    "list-compress-depth 0",
+];
+
+/// The grammar files of a group.
+fn files(group: &str) -> Vec<&str> {
+    if group == "server" { vec!["server"] } else { vec!["common", group] }
+}
+
+/// Runs a plan on fresh servers.
+pub fn run(plan: &Plan, sides: &Sides) -> Result<Report> {
+    ensure!(GROUPS.contains(&plan.group.as_str()), "no group {:?}; there are {}", plan.group, GROUPS.join(", "));
+    let grammar = Grammar::load(&files(&plan.group))?;
+    let mut arena = Arena::new(sides)?;
+    let mut report = Report::default();
+    let mut seen = HashSet::new();
+    let mut done = 0;
+    while done < plan.count && report.failures.len() < FAILURES_MAX {
+        let epoch = epoch(&grammar, plan, done / EPOCH);
+        let differences = arena.replay(&epoch);
+        report.passed += epoch.commands.len().saturating_sub(differences.len());
+        done += epoch.commands.len();
+        for difference in differences {
+            if seen.insert(difference.signature.clone()) && report.failures.len() < FAILURES_MAX {
+                report.failures.push(arena.explain(&epoch, &difference, plan));
+            }
+        }
+    }
+    report.known = arena.known_count;
+    println!("  random {}: {done} commands, {} differences, {} known", plan.group, seen.len(), report.known);
+    Ok(report)
+}
+
+fn epoch(grammar: &Grammar, plan: &Plan, number: usize) -> Epoch {
+    let seed = Rng::new(plan.seed ^ ((number as u64) << 32)).next_u64();
+    let settings = [SMALL, DEFAULTS, COMPRESSED][number % 3];
+    let mut words = Words::new(seed, [40, 300, 60][number % 3]);
+    let mut commands = Vec::with_capacity(EPOCH + 4);
+    while commands.len() < EPOCH.min(plan.count) {
+        grammar.draw(&mut words, &mut commands);
+    }
+    Epoch { protocol: if number % 2 == 0 { 2 } else { 3 }, settings, commands }
+}
+
+/// Both servers, replaced when one dies.
+struct Arena<'a> {
+    sides: &'a Sides,
+    pair: Pair,
+    known: Known,
+    known_count: usize,
+}
+
+impl<'a> Arena<'a> {
+    fn new(sides: &'a Sides) -> Result<Arena<'a>> {
+        Ok(Arena { sides, pair: sides.start(&[])?, known: Known::load()?, known_count: 0 })
+    }
+
+    /// Runs an epoch from empty servers and returns its differences. A server that dies or hangs is a difference too,
+    /// and the last one.
+    fn replay(&mut self, epoch: &Epoch) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        let mut at = 0;
+        if let Err(error) = self.replay_into(epoch, &mut differences, &mut at) {
+            differences.push(self.broken(epoch, at, &error));
+        }
+        differences
+    }
+
+    fn replay_into(&mut self, epoch: &Epoch, differences: &mut Vec<Difference>, at: &mut usize) -> Result<()> {
+        let mut conn = self.prepare(epoch)?;
+        for batch in epoch.commands.chunks(BATCH) {
+            let args: Vec<Vec<Vec<u8>>> = batch.iter().map(|c| c.args.clone()).collect();
+            let replies = conn.pipeline(&args)?;
+            for (command, replies) in batch.iter().zip(&replies) {
+                if !agree(command.rule, &replies.subject, &replies.oracle) {
+                    let line = join(&command.args);
+                    self.note(differences, *at, line, replies);
+                }
+                *at += 1;
+            }
+        }
+        *at = epoch.commands.len();
+        let mut conn = self.pair.conn()?;
+        if let Some((command, replies)) = state::compare(&mut conn)? {
+            self.note(differences, *at, format!("(state) {command}"), &replies);
+        }
+        Ok(())
+    }
+
+    fn prepare(&mut self, epoch: &Epoch) -> Result<PairConn> {
+        if !self.pair.alive() {
+            self.pair = self.sides.start(&[])?;
+        }
+        let mut conn = self.pair.conn()?;
+        conn.must("FLUSHALL")?;
+        for setting in epoch.settings {
+            conn.must(&format!("CONFIG SET {setting}"))?;
+        }
+        if epoch.protocol == 3 {
+            conn.hello(3)?;
+        }
+        Ok(conn)
+    }
+
+    fn note(&mut self, differences: &mut Vec<Difference>, at: usize, command: String, replies: &Replies) {
+        if self.known.covers(&command) {
+            self.known_count += 1;
+            return;
+        }
+        let signature = format!("{}|{}|{}", name(&command), kind(&replies.subject), kind(&replies.oracle));
+        let (subject, oracle) = (show(&replies.subject), show(&replies.oracle));
+        differences.push(Difference { signature, at, command, subject, oracle });
+    }
+
+    /// A side stopped answering; both are started again.
+    fn broken(&mut self, epoch: &Epoch, at: usize, error: &anyhow::Error) -> Difference {
+        let output = self.pair.subject.output();
+        let tail: Vec<&str> = output.lines().rev().take(30).collect();
+        let tail: Vec<&str> = tail.into_iter().rev().collect();
+        let command = epoch.commands.get(at).map_or_else(|| "(state)".into(), |c| join(&c.args));
+        let died = if self.pair.subject.alive() { "still runs" } else { "died" };
+        if let Ok(pair) = self.sides.start(&[]) {
+            self.pair = pair;
+        }
+        Difference {
+            signature: format!("broken|{died}"),
+            at,
+            command: format!("(somewhere from) {command}"),
+            subject: format!("{error:#}; the server {died}\n{}", tail.join("\n")),
+            oracle: String::new(),
+        }
+    }
+
+    /// Shrinks a difference and puts it into words.
+    fn explain(&mut self, epoch: &Epoch, difference: &Difference, plan: &Plan) -> String {
+        let (commands, difference) = shrink::shrink(self, epoch, difference);
+        let script: Vec<String> = commands.iter().map(|c| format!("  {}", join(&c.args))).collect();
+        format!(
+            "random {} (seed {}, RESP{}, {}): {}\n--- subject\n{}\n--- oracle\n{}\n--- commands\n{}",
+            plan.group,
+            plan.seed,
+            epoch.protocol,
+            epoch.settings.join(", "),
+            difference.command,
+            difference.subject,
+            difference.oracle,
+            script.join("\n")
+        )
+    }
+}
+
+/// The command's name; for a state difference the reading command.
+fn name(command: &str) -> String {
+    command.split(' ').take(if command.starts_with('(') { 2 } else { 1 }).collect::<Vec<_>>().join(" ").to_lowercase()
+}
+
+/// The kind of a reply, and for errors the text: what makes two differences look alike.
+fn kind(reply: &Reply) -> String {
+    match reply {
+        Reply::Error(text) => String::from_utf8_lossy(text).chars().take(60).collect(),
+        Reply::Simple(text) => String::from_utf8_lossy(text).into_owned(),
+        other => format!("{other:?}").chars().take_while(|c| c.is_alphabetic()).collect(),
+    }
 }
