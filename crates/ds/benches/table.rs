@@ -49,8 +49,7 @@ fn measure(name: &str, count: usize, run: impl FnOnce()) {
 
 fn partition(keyspace: &Keyspace, key: &Key) -> usize {
     // Stands for CRC16, which costs about as much.
-    (u64::from_ne_bytes(key[8..].try_into().expect("8 bytes")).wrapping_mul(0x9e3779b97f4a7c15) >> 56)
-        as usize
+    (u64::from_ne_bytes(key[8..].try_into().expect("8 bytes")).wrapping_mul(0x9e3779b97f4a7c15) >> 56) as usize
         & (keyspace.len() - 1)
 }
 

@@ -250,11 +250,7 @@ impl<S: Slot> Array<S> {
     ///
     /// Such an element lies in an unbroken chain of overflowed buckets from its home on, among elements of other homes, so each one's
     /// hash is asked for. Counts are kept exact, so the array stays a valid one of the elements that remain.
-    pub(super) fn drain_homes(
-        &mut self,
-        homes: Range<usize>,
-        mut sink: impl FnMut(u64, S),
-    ) -> usize {
+    pub(super) fn drain_homes(&mut self, homes: Range<usize>, mut sink: impl FnMut(u64, S)) -> usize {
         debug_assert!(homes.start < homes.end && homes.end <= self.n);
         let last = homes.end - 1;
         let mut moved = 0;

@@ -187,7 +187,13 @@ impl Kind {
     pub fn takes_many(&self) -> bool {
         matches!(
             self,
-            Kind::Flags(..) | Kind::Bind | Kind::Save | Kind::OutputLimits | Kind::Percentiles | Kind::OomScores | Kind::Primary
+            Kind::Flags(..)
+                | Kind::Bind
+                | Kind::Save
+                | Kind::OutputLimits
+                | Kind::Percentiles
+                | Kind::OomScores
+                | Kind::Primary
         )
     }
 
@@ -233,8 +239,9 @@ impl Kind {
             }
             Value::OutputLimits(limits) => {
                 let each = CLIENT_CLASSES.iter().zip(limits);
-                let each: Vec<String> =
-                    each.map(|(class, l)| format!("{class} {} {} {}", l.hard_bytes, l.soft_bytes, l.soft_seconds)).collect();
+                let each: Vec<String> = each
+                    .map(|(class, l)| format!("{class} {} {} {}", l.hard_bytes, l.soft_bytes, l.soft_seconds))
+                    .collect();
                 each.join(" ").into_bytes()
             }
             Value::Percentiles(list) => show_percentiles(list).into_bytes(),
@@ -378,11 +385,7 @@ pub fn memory_bytes(word: &[u8]) -> Option<u64> {
         b"gb" => 1 << 30,
         _ => return None,
     };
-    let number = if digits == 0 {
-        0
-    } else {
-        std::str::from_utf8(&word[..digits]).ok()?.parse().unwrap_or(u64::MAX)
-    };
+    let number = if digits == 0 { 0 } else { std::str::from_utf8(&word[..digits]).ok()?.parse().unwrap_or(u64::MAX) };
     Some(number.wrapping_mul(unit))
 }
 
@@ -395,7 +398,8 @@ fn parse_names(words: &[Vec<u8>], names: &[(&str, i64)]) -> Result<i64, String> 
     if words.is_empty() {
         return Err(one_of(names));
     }
-    let number = |word: &Vec<u8>| names.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes())).map(|(_, n)| *n);
+    let number =
+        |word: &Vec<u8>| names.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes())).map(|(_, n)| *n);
     words.iter().try_fold(0, |all, word| number(word).map(|n| all | n)).ok_or_else(|| one_of(names))
 }
 
@@ -531,7 +535,17 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, bytes) in [("", 0), ("7", 7), ("7b", 7), ("2k", 2000), ("2KB", 2048), ("3m", 3_000_000), ("3Mb", 3 << 20), ("1g", 1_000_000_000), ("kb", 0)] {
+        for (text, bytes) in [
+            ("", 0),
+            ("7", 7),
+            ("7b", 7),
+            ("2k", 2000),
+            ("2KB", 2048),
+            ("3m", 3_000_000),
+            ("3Mb", 3 << 20),
+            ("1g", 1_000_000_000),
+            ("kb", 0),
+        ] {
             assert_eq!(memory_bytes(text.as_bytes()), Some(bytes), "{text}");
         }
         for text in ["-1", "+1", " 1", "1 ", "1.5", "1tb", "1%", "x"] {

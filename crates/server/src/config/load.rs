@@ -92,7 +92,11 @@ pub struct Loaded {
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub fn load(sources: &Sources, dir: Box<dyn WorkingDir>, is_command: &dyn Fn(&str) -> bool) -> Result<Loaded, LoadError> {
+pub fn load(
+    sources: &Sources,
+    dir: Box<dyn WorkingDir>,
+    is_command: &dyn Fn(&str) -> bool,
+) -> Result<Loaded, LoadError> {
     let file = sources.file.as_ref().map(|path| dir.current().join(path));
     let mut reader =
         Reader { store: Store::new(dir), renames: Vec::new(), users: Vec::new(), is_command, hashed_password: None };
@@ -243,8 +247,15 @@ impl Reader<'_> {
         let mut hashed = false;
         for rule in &words[1..] {
             match rule.as_slice() {
-                b"on" | b"sanitize-payload" | b"skip-sanitize-payload" | b"~*" | b"allkeys" | b"&*" | b"allchannels"
-                | b"+@all" | b"allcommands" => {}
+                b"on"
+                | b"sanitize-payload"
+                | b"skip-sanitize-payload"
+                | b"~*"
+                | b"allkeys"
+                | b"&*"
+                | b"allchannels"
+                | b"+@all"
+                | b"allcommands" => {}
                 b"nopass" | b"resetpass" | b"reset" => self.set_password(b""),
                 [b'>', password @ ..] => self.set_password(password),
                 [b'#', _, ..] => hashed = true,
@@ -283,8 +294,9 @@ impl Reader<'_> {
             Some((line, text)) if self.store.text("requirepass").is_empty() => Err(LoadError::Directive {
                 line: *line,
                 text: text.clone(),
-                reason: "Error in user declaration 'default': a hashed password is not supported yet without requirepass"
-                    .into(),
+                reason:
+                    "Error in user declaration 'default': a hashed password is not supported yet without requirepass"
+                        .into(),
             }),
             _ => Ok(()),
         }

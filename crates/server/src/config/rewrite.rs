@@ -209,7 +209,9 @@ mod tests {
 
     #[test]
     fn bytes_get_the_largest_exact_unit() {
-        for (bytes, text) in [(0, "0"), (1, "1"), (1000, "1000"), (1024, "1kb"), (1025, "1025"), (3 << 20, "3mb"), (5 << 30, "5gb")] {
+        for (bytes, text) in
+            [(0, "0"), (1, "1"), (1000, "1000"), (1024, "1kb"), (1025, "1025"), (3 << 20, "3mb"), (5 << 30, "5gb")]
+        {
             assert_eq!(file_bytes(bytes), text);
         }
     }

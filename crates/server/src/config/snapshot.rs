@@ -351,7 +351,8 @@ impl Config {
             lazyfree_lazy_user_flush: store.flag("lazyfree-lazy-user-flush"),
             hash_max_listpack_entries: count("hash-max-listpack-entries"),
             hash_max_listpack_value: count("hash-max-listpack-value"),
-            list_max_listpack_size: i32::try_from(store.number("list-max-listpack-size")).expect("the table's range is i32"),
+            list_max_listpack_size: i32::try_from(store.number("list-max-listpack-size"))
+                .expect("the table's range is i32"),
             list_compress_depth: small("list-compress-depth"),
             set_max_intset_entries: count("set-max-intset-entries"),
             set_max_listpack_entries: count("set-max-listpack-entries"),

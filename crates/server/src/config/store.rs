@@ -41,11 +41,7 @@ pub struct Store {
 impl Store {
     /// Defaults everywhere.
     pub fn new(dir: Box<dyn WorkingDir>) -> Store {
-        Store {
-            values: PARAMS.iter().map(|p| p.kind.default_value()).collect(),
-            given: vec![false; PARAMS.len()],
-            dir,
-        }
+        Store { values: PARAMS.iter().map(|p| p.kind.default_value()).collect(), given: vec![false; PARAMS.len()], dir }
     }
 
     /// The value of the parameter at a position of [`PARAMS`].

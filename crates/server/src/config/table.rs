@@ -37,7 +37,9 @@ pub const PARAMS: &[Param] = &[
     uint("maxclients", 10_000, 1, UINT_MAX, "most clients connected at once"),
     uint("max-new-connections-per-cycle", 10, 1, 1000, "most connections accepted in one turn of an event loop"),
     uint("max-new-tls-connections-per-cycle", 1, 1, 1000, "most TLS connections accepted in one turn").later(),
-    uint("socket-mark-id", 0, 0, UINT_MAX, "mark set on listening sockets").immutable().inert("setting it needs a privilege"),
+    uint("socket-mark-id", 0, 0, UINT_MAX, "mark set on listening sockets")
+        .immutable()
+        .inert("setting it needs a privilege"),
     text("bind-source-addr", "", "local address of outgoing connections").later(),
     boolean("protected-mode", true, "without a password, serve local clients only"),
     bytes("client-query-buffer-limit", 1 << 30, MIB, "bytes of an unfinished request after which a client is closed"),
@@ -56,7 +58,12 @@ pub const PARAMS: &[Param] = &[
     boolean("hide-user-data-from-log", false, "keep what clients sent out of the log"),
     boolean("always-show-logo", false, "show the logo even when not on a terminal").immutable(),
     boolean("set-proc-title", true, "change the title of the process").immutable(),
-    checked("proc-title-template", "{title} {listen-addr} {server-mode}", check::title_template, "title of the process"),
+    checked(
+        "proc-title-template",
+        "{title} {listen-addr} {server-mode}",
+        check::title_template,
+        "title of the process",
+    ),
     checked("locale-collate", "", check::locale, "locale that SORT ALPHA compares by; only the C locale is known"),
     special("dir", Kind::Dir, "working directory; data files lie there").protected(),
     boolean("crash-log-enabled", true, "log a report when the server crashes").inert("a panic logs its own report"),
@@ -65,12 +72,18 @@ pub const PARAMS: &[Param] = &[
     boolean("disable-thp", true, "turn transparent huge pages off").immutable().inert(NO_FORK),
     names("oom-score-adj", 0, OOM_SCORE, "adjust what the kernel's out-of-memory killer prefers"),
     special("oom-score-adj-values", Kind::OomScores, "adjustments for a primary, a replica and a background child"),
-    int("watchdog-period", 0, 0, INT_MAX, "log stalls longer than this, ms").hidden().settles(|ms| if ms == 0 { 0 } else { ms.max(200) }).inert(TEST_AID),
+    int("watchdog-period", 0, 0, INT_MAX, "log stalls longer than this, ms")
+        .hidden()
+        .settles(|ms| if ms == 0 { 0 } else { ms.max(200) })
+        .inert(TEST_AID),
     names("shutdown-on-sigint", 0, &[], "what SIGINT does").shutdown_flags(),
     names("shutdown-on-sigterm", 0, &[], "what SIGTERM does").shutdown_flags(),
     int("shutdown-timeout", 10, 0, INT_MAX, "seconds that a shutdown waits for replicas"),
     text_or_empty("ignore-warnings", "", "start-up warnings to leave out"),
-    text("server-cpulist", "", "cores for the server's threads").alias("server_cpulist").immutable().inert(PINNED_OTHERWISE),
+    text("server-cpulist", "", "cores for the server's threads")
+        .alias("server_cpulist")
+        .immutable()
+        .inert(PINNED_OTHERWISE),
     text("bio-cpulist", "", "cores for background threads").alias("bio_cpulist").immutable().inert(PINNED_OTHERWISE),
     text("aof-rewrite-cpulist", "", "cores for rewriting").alias("aof_rewrite_cpulist").immutable().inert(NO_FORK),
     text("bgsave-cpulist", "", "cores for saving").alias("bgsave_cpulist").immutable().inert(NO_FORK),
@@ -100,8 +113,11 @@ pub const PARAMS: &[Param] = &[
     boolean("lazyfree-lazy-server-del", false, "free overwritten values in the background"),
     boolean("lazyfree-lazy-user-del", false, "DEL frees in the background, as UNLINK does"),
     boolean("lazyfree-lazy-user-flush", false, "FLUSHALL and FLUSHDB free in the background by default"),
-    boolean("lazyexpire-nested-arbitrary-keys", true, "expire keys that scripts reach undeclared").hidden().inert(TEST_AID),
-    uint("hash-max-listpack-entries", 512, 0, i64::MAX, "fields of the largest compact hash").alias("hash-max-ziplist-entries"),
+    boolean("lazyexpire-nested-arbitrary-keys", true, "expire keys that scripts reach undeclared")
+        .hidden()
+        .inert(TEST_AID),
+    uint("hash-max-listpack-entries", 512, 0, i64::MAX, "fields of the largest compact hash")
+        .alias("hash-max-ziplist-entries"),
     bytes("hash-max-listpack-value", 64, 0, "longest field or value of a compact hash").alias("hash-max-ziplist-value"),
     int("list-max-listpack-size", -2, INT_MIN, INT_MAX, "elements of a list node, or -1 to -5 for 4 to 64 KB")
         .alias("list-max-ziplist-size"),
@@ -123,7 +139,9 @@ pub const PARAMS: &[Param] = &[
     int("active-defrag-threshold-upper", 100, 0, 1000, "fragmentation that takes its full share").inert(NO_DEFRAG),
     bytes("active-defrag-ignore-bytes", 100 * MIB, 1, "waste too small to start it").inert(NO_DEFRAG),
     int("active-defrag-max-scan-fields", 1000, 1, i64::MAX, "fields scanned in one step").inert(NO_DEFRAG),
-    int("prefetch-batch-max-size", 16, 0, 128, "keys fetched ahead at once").hidden().inert("every batch is fetched ahead"),
+    int("prefetch-batch-max-size", 16, 0, 128, "keys fetched ahead at once")
+        .hidden()
+        .inert("every batch is fetched ahead"),
     // Watching the server.
     int("slowlog-log-slower-than", 10_000, -1, i64::MAX, "microseconds of a command worth logging; -1 logs none"),
     int("slowlog-max-len", 128, 0, i64::MAX, "entries that the slow log keeps"),
@@ -151,8 +169,12 @@ pub const PARAMS: &[Param] = &[
     boolean("stop-writes-on-bgsave-error", true, "refuse writes after a failed save").later(),
     names("sanitize-dump-payload", 0, SANITIZE, "how well RESTORE checks its payload").later(),
     boolean("appendonly", false, "keep an append-only file").later(),
-    checked("appendfilename", "appendonly.aof", check::appendfilename, "base name of append-only files").immutable().later(),
-    checked("appenddirname", "appendonlydir", check::appenddirname, "directory of append-only files").immutable().later(),
+    checked("appendfilename", "appendonly.aof", check::appendfilename, "base name of append-only files")
+        .immutable()
+        .later(),
+    checked("appenddirname", "appendonlydir", check::appenddirname, "directory of append-only files")
+        .immutable()
+        .later(),
     names("appendfsync", 1, APPEND_FSYNC, "when the append-only file is synced").later(),
     boolean("no-appendfsync-on-rewrite", false, "do not sync during a rewrite").later(),
     int("auto-aof-rewrite-percentage", 100, 0, INT_MAX, "growth that starts a rewrite; 0 starts none").later(),
@@ -166,7 +188,9 @@ pub const PARAMS: &[Param] = &[
     special("replicaof", Kind::Primary, "primary to follow: host and port").alias("slaveof").immutable().later(),
     text("masterauth", "", "password for the primary").later(),
     text("masteruser", "", "user for the primary").later(),
-    boolean("replica-serve-stale-data", true, "answer while not in touch with the primary").alias("slave-serve-stale-data").later(),
+    boolean("replica-serve-stale-data", true, "answer while not in touch with the primary")
+        .alias("slave-serve-stale-data")
+        .later(),
     boolean("replica-read-only", true, "refuse writes on a replica").alias("slave-read-only").later(),
     boolean("replica-ignore-maxmemory", true, "leave eviction to the primary").alias("slave-ignore-maxmemory").later(),
     boolean("replica-ignore-disk-write-errors", false, "go on when the disk fails").later(),
@@ -176,18 +200,26 @@ pub const PARAMS: &[Param] = &[
     text("replica-announce-ip", "", "address told to the primary").alias("slave-announce-ip").later(),
     int("replica-announce-port", 0, 0, 65535, "port told to the primary").alias("slave-announce-port").later(),
     signed_bytes("replica-full-sync-buffer-limit", 0, 0, "bytes buffered by a replica during a full sync").later(),
-    signed_bytes("repl-backlog-size", MIB, 1, "bytes kept for replicas that come back").settles_on_set(|size| size.max(16 << 10)).later(),
+    signed_bytes("repl-backlog-size", MIB, 1, "bytes kept for replicas that come back")
+        .settles_on_set(|size| size.max(16 << 10))
+        .later(),
     int("repl-backlog-ttl", 3600, 0, i64::MAX, "seconds that the backlog outlives the last replica").later(),
     int("repl-timeout", 60, 1, INT_MAX, "seconds of silence that break a replication link").later(),
-    int("repl-ping-replica-period", 10, 1, INT_MAX, "seconds between pings to replicas").alias("repl-ping-slave-period").later(),
+    int("repl-ping-replica-period", 10, 1, INT_MAX, "seconds between pings to replicas")
+        .alias("repl-ping-slave-period")
+        .later(),
     boolean("repl-disable-tcp-nodelay", false, "fewer packets to replicas, more delay").later(),
     boolean("repl-diskless-sync", true, "send snapshots without a file").later(),
     int("repl-diskless-sync-delay", 5, 0, INT_MAX, "seconds to wait for more replicas").later(),
     int("repl-diskless-sync-max-replicas", 0, 0, INT_MAX, "replicas that end that wait").later(),
     names("repl-diskless-load", 0, DISKLESS_LOAD, "how a replica loads a snapshot from the link").later(),
     boolean("repl-rdb-channel", true, "a second link for the snapshot").hidden().later(),
-    int("min-replicas-to-write", 0, 0, INT_MAX, "replicas without which writes are refused").alias("min-slaves-to-write").later(),
-    int("min-replicas-max-lag", 10, 0, INT_MAX, "seconds that such a replica may lag").alias("min-slaves-max-lag").later(),
+    int("min-replicas-to-write", 0, 0, INT_MAX, "replicas without which writes are refused")
+        .alias("min-slaves-to-write")
+        .later(),
+    int("min-replicas-max-lag", 10, 0, INT_MAX, "seconds that such a replica may lag")
+        .alias("min-slaves-max-lag")
+        .later(),
     names("propagation-error-behavior", 0, PROPAGATION, "what a failing propagated command does").later(),
     // Cluster.
     boolean("cluster-enabled", false, "be a node of a cluster").immutable().later(),
@@ -209,8 +241,12 @@ pub const PARAMS: &[Param] = &[
     int("cluster-announce-port", 0, 0, 65535, "port told to other nodes").later(),
     int("cluster-announce-tls-port", 0, 0, 65535, "TLS port told to other nodes").later(),
     int("cluster-announce-bus-port", 0, 0, 65535, "bus port told to other nodes").later(),
-    checked("cluster-announce-hostname", "", check::hostname, "host name told to other nodes").unset_when_empty().later(),
-    checked("cluster-announce-human-nodename", "", check::node_name, "name of the node in logs").unset_when_empty().later(),
+    checked("cluster-announce-hostname", "", check::hostname, "host name told to other nodes")
+        .unset_when_empty()
+        .later(),
+    checked("cluster-announce-human-nodename", "", check::node_name, "name of the node in logs")
+        .unset_when_empty()
+        .later(),
     names("cluster-preferred-endpoint-type", 0, ENDPOINT, "what redirects name").later(),
     int("cluster-compatibility-sample-ratio", 0, 0, 100, "share of commands checked for cluster use, percent").later(),
     boolean("cluster-slot-stats-enabled", false, "keep statistics of each slot").later(),
@@ -314,7 +350,8 @@ pub const FORGOTTEN: [&str; 4] =
 pub fn find(name: &[u8]) -> Option<usize> {
     static INDEX: OnceLock<HashMap<&'static str, usize>> = OnceLock::new();
     let index = INDEX.get_or_init(|| {
-        let names = |(at, p): (usize, &Param)| [Some(p.name), p.alias].into_iter().flatten().map(move |name| (name, at));
+        let names =
+            |(at, p): (usize, &Param)| [Some(p.name), p.alias].into_iter().flatten().map(move |name| (name, at));
         PARAMS.iter().enumerate().flat_map(names).collect()
     });
     let lower = name.to_ascii_lowercase();
@@ -327,7 +364,12 @@ pub fn help() -> String {
     for param in PARAMS.iter().filter(|p| !p.hidden) {
         let default = param.kind.show(&param.kind.default_value());
         let default = String::from_utf8_lossy(&default);
-        out.push_str(&format!("{} {}\n    {}\n", param.name, if default.is_empty() { "\"\"" } else { &default }, param.about));
+        out.push_str(&format!(
+            "{} {}\n    {}\n",
+            param.name,
+            if default.is_empty() { "\"\"" } else { &default },
+            param.about
+        ));
     }
     out
 }
