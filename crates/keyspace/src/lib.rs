@@ -45,7 +45,6 @@ pub use db::{Db, Env};
 pub use door::{StringUpdate, Update};
 pub use event::{Event, EventClass, Observer};
 pub use key::Key;
-pub use kinovar_ds::entry::NewPayload;
 pub use kinovar_ds::entry::{NewPayload, Payload};
 pub use kinovar_ds::lock::set_single_threaded;
 pub use object::{Object, Text, Value, ValueType, WrongType};
