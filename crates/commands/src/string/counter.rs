@@ -1,6 +1,6 @@
 //! Strings as numbers: INCR, DECR and their variants.
 
-use kinovar_command::keyspace::NewPayload;
+use kinovar_command::keyspace::{Event, EventClass, NewPayload};
 use kinovar_command::long_double::LongDouble;
 use kinovar_command::{Access, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, Key, KeySpec, Outcome};
 
@@ -114,23 +114,25 @@ pub(super) const INCRBYFLOAT: Command = Command {
 fn incrbyfloat(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     const EVENT: &str = "incrbyfloat";
     let key = args.key()?;
-    let increment = LongDouble::parse(args.take()?);
-    let update = ctx.db.update_text(&key)?;
-    let value = match &update {
-        Some(update) => update.text().with(LongDouble::parse).ok_or(CommandError::NotFloat)?,
-        None => LongDouble::ZERO,
-    };
-    let sum = value.checked_add(increment.ok_or(CommandError::NotFloat)?).ok_or(CommandError::NanOrInfinity)?;
+    let increment = args.take()?;
     let mut text = Vec::with_capacity(32);
-    sum.push_text(&mut text);
     // The sum is stored as text, even if it is an integer's.
-    match update {
-        Some(mut update) => update.set_literal(&text, EVENT),
-        None => {
-            let (mut update, _) = ctx.db.upsert_text(&key, NewPayload::Bytes(b""))?;
-            update.set_literal(&text, EVENT);
-        }
+    if let Some(mut update) = ctx.db.update_text(&key)? {
+        update.text().with(|value| push_sum(value, increment, &mut text))?;
+        update.set_literal(&text, EVENT);
+    } else {
+        push_sum(b"0", increment, &mut text)?;
+        let event = Event { class: EventClass::String, name: EVENT };
+        ctx.db.put(&key, NewPayload::Bytes(&text), None, event);
     }
     ctx.reply.bulk(&text);
+    Ok(())
+}
+
+/// Appends the sum of two decimal numbers.
+fn push_sum(value: &[u8], increment: &[u8], out: &mut Vec<u8>) -> Outcome {
+    let value = LongDouble::parse(value).ok_or(CommandError::NotFloat)?;
+    let increment = LongDouble::parse(increment).ok_or(CommandError::NotFloat)?;
+    value.checked_add(increment).ok_or(CommandError::NanOrInfinity)?.push_text(out);
     Ok(())
 }
