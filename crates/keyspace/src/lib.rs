@@ -49,6 +49,7 @@ pub use kinovar_ds::entry::{NewPayload, Payload};
 pub use kinovar_ds::lock::set_single_threaded;
 pub use object::{Object, Text, Value, ValueType, WrongType};
 pub use partition::{Partition, PartitionDb, Trash};
+pub use set::Set;
 pub use settings::Settings;
 pub use space::{Keyspace, Locked};
 pub use stats::Stats;
