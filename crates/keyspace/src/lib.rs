@@ -47,6 +47,7 @@ pub use event::{Event, EventClass, Observer};
 pub use key::Key;
 pub use kinovar_ds::entry::{NewPayload, Payload};
 pub use kinovar_ds::lock::set_single_threaded;
+pub use kinovar_ds::sorted_set::Inserted;
 pub use object::{Object, Text, Value, ValueType, WrongType};
 pub use partition::{Partition, PartitionDb, Trash};
 pub use set::Set;

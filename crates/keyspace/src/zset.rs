@@ -109,7 +109,8 @@ fn as_text(item: Item<'_>) -> Text<'_> {
 /// Writes a score as it is stored in a listpack.
 fn stored(score: f64, out: &mut Vec<u8>) {
     out.clear();
-    number::push_f64(out, score);
+    // A listpack knows no negative zero: integral scores are stored as integers.
+    number::push_f64(out, if score == 0.0 { 0.0 } else { score });
 }
 
 impl ZSet {

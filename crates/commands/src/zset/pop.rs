@@ -1,0 +1,147 @@
+//! Removing the lowest or the highest.
+
+use super::{write_head, write_member, write_pair};
+use kinovar_command::keyspace::zset::ZSet;
+use kinovar_command::*;
+
+pub(super) const ZPOPMIN: Command = Command {
+    name: "zpopmin",
+    group: Group::SortedSet,
+    arity: Arity::AtLeast(2),
+    flags: Flags::WRITE.or(Flags::FAST),
+    keys: &[KeySpec::first(Access::RW.access().delete())],
+    args: &[Arg::key("key", 0), Arg::integer("count").optional()],
+    summary: "Removes the members with the lowest scores.",
+    complexity: "O(M log N) for M members",
+    since: "5.0.0",
+    handler: zpopmin,
+    ..Command::DEFAULT
+};
+
+pub(super) const ZPOPMAX: Command = Command {
+    name: "zpopmax",
+    group: Group::SortedSet,
+    arity: Arity::AtLeast(2),
+    flags: Flags::WRITE.or(Flags::FAST),
+    keys: &[KeySpec::first(Access::RW.access().delete())],
+    args: &[Arg::key("key", 0), Arg::integer("count").optional()],
+    summary: "Removes the members with the highest scores.",
+    complexity: "O(M log N) for M members",
+    since: "5.0.0",
+    handler: zpopmax,
+    ..Command::DEFAULT
+};
+
+pub(super) const ZMPOP: Command = Command {
+    name: "zmpop",
+    group: Group::SortedSet,
+    arity: Arity::AtLeast(4),
+    flags: Flags::WRITE.or(Flags::MOVABLEKEYS),
+    keys: &[KeySpec::counted(1, Access::RW.access().delete())],
+    args: &[
+        Arg::integer("numkeys"),
+        Arg::key("key", 0).multiple(),
+        Arg::one_of("where", &[Arg::word("min", "MIN"), Arg::word("max", "MAX")]),
+        Arg::integer("count").token("COUNT").optional(),
+    ],
+    summary: "Removes members with the lowest or highest scores from the first sorted set that has any.",
+    complexity: "O(K + M log N): K keys, M members removed",
+    since: "7.0.0",
+    handler: zmpop,
+    ..Command::DEFAULT
+};
+
+fn zpopmin(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    pop(ctx, args, false)
+}
+
+fn zpopmax(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    pop(ctx, args, true)
+}
+
+fn event(highest: bool) -> &'static str {
+    if highest { "zpopmax" } else { "zpopmin" }
+}
+
+/// The `count` lowest or highest ranks of a set of `len`.
+fn end_ranks(len: usize, count: usize, highest: bool) -> std::ops::Range<usize> {
+    let count = count.min(len);
+    if highest { len - count..len } else { 0..count }
+}
+
+fn pop(ctx: &mut Ctx<'_>, mut args: Args<'_>, highest: bool) -> Outcome {
+    let key = args.key()?;
+    if args.left() > 1 {
+        return Err(CommandError::Syntax);
+    }
+    let count = match args.next() {
+        None => None,
+        Some(count) => {
+            let count = number::parse_i64(count).and_then(|count| usize::try_from(count).ok());
+            Some(count.ok_or(CommandError::MustBePositive)?)
+        }
+    };
+    let Some(mut zset) = ctx.db.update::<ZSet>(&key)? else {
+        ctx.reply.array(0);
+        return Ok(());
+    };
+    let ranks = end_ranks(zset.len(), count.unwrap_or(1), highest);
+    // One pair without a count is flat in both protocols.
+    match count {
+        Some(_) => write_head(&mut ctx.reply, ranks.len(), true),
+        None => ctx.reply.array(2),
+    }
+    zset.for_each(ranks.clone(), highest, |member, score| match count {
+        Some(_) => write_pair(&mut ctx.reply, member, score, true),
+        None => {
+            write_member(&mut ctx.reply, member);
+            ctx.reply.double(score);
+        }
+    });
+    match zset.remove_range(ranks, |_, _| {}) {
+        0 => zset.unchanged(),
+        removed => zset.changed(event(highest), removed),
+    }
+    Ok(())
+}
+
+fn zmpop(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+    let error = CommandError::text("ERR numkeys should be greater than 0");
+    let numkeys = number::parse_i64(args.take()?).filter(|&count| count > 0).ok_or(error)? as u64;
+    // After the keys comes the word that says from which end.
+    if numkeys >= args.left() as u64 {
+        return Err(CommandError::Syntax);
+    }
+    let first = args.index();
+    for _ in 0..numkeys {
+        args.next();
+    }
+    let highest = args.accept("MAX");
+    if !highest && !args.accept("MIN") {
+        return Err(CommandError::Syntax);
+    }
+    let mut count = 1;
+    if args.left() >= 2 && args.accept("COUNT") {
+        let error = CommandError::text("ERR count should be greater than 0");
+        count = number::parse_i64(args.take()?).filter(|&count| count > 0).ok_or(error)? as usize;
+    }
+    args.finish()?;
+    for index in first..first + numkeys as usize {
+        let key = args.key_at(index);
+        let Some(mut zset) = ctx.db.update::<ZSet>(&key)? else { continue };
+        let ranks = end_ranks(zset.len(), count, highest);
+        ctx.reply.array(2);
+        ctx.reply.bulk(key.name);
+        ctx.reply.array(ranks.len());
+        zset.for_each(ranks.clone(), highest, |member, score| {
+            ctx.reply.array(2);
+            write_member(&mut ctx.reply, member);
+            ctx.reply.double(score);
+        });
+        let removed = zset.remove_range(ranks, |_, _| {});
+        zset.changed(event(highest), removed);
+        return Ok(());
+    }
+    ctx.reply.null_array();
+    Ok(())
+}
