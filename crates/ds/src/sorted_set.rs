@@ -181,7 +181,7 @@ impl SortedSet {
     pub fn memory_bytes(&self, samples: usize) -> usize {
         let count = if samples == 0 { self.len() } else { samples.min(self.len()) };
         let looked_at: usize = self.members.iter().take(count).map(Entry::allocated_size).sum();
-        let members = if count == 0 { 0 } else { looked_at * self.len() / count };
+        let members = (looked_at * self.len()).checked_div(count).unwrap_or(0);
         self.members.memory_bytes() + self.order.memory_bytes() + members
     }
 }
