@@ -7,6 +7,7 @@
 pub mod generic;
 pub mod hash;
 pub mod list;
+mod scan;
 pub mod set;
 pub mod string;
 #[cfg(test)]

@@ -426,6 +426,11 @@ impl<'d, T: Value> Update<'d, T> {
     pub fn env(&self) -> Env<'d> {
         self.site.env
     }
+
+    /// Drops a value that was taken out of the collection's place, in the background if it is large.
+    pub fn discard(&self, value: T) {
+        self.site.env.discard_object(value.into_object());
+    }
 }
 
 impl<T: Value> Deref for Update<'_, T> {

@@ -47,6 +47,7 @@ pub use event::{Event, EventClass, Observer};
 pub use key::Key;
 pub use object::{Object, Text, Value, ValueType, WrongType};
 pub use partition::{Partition, PartitionDb, Trash};
+pub use set::Set;
 pub use settings::Settings;
 pub use space::{Keyspace, Locked};
 pub use stats::Stats;
