@@ -46,7 +46,7 @@ fn clients(count: usize, work: impl Fn(usize) -> Result<()> + Sync) -> Result<()
         let work = &work;
         let handles: Vec<_> = (0..count).map(|i| scope.spawn(move || work(i))).collect();
         let join = |h: thread::ScopedJoinHandle<'_, Result<()>>| h.join().expect("a client thread does not panic");
-        handles.into_iter().map(join).collect()
+        handles.into_iter().try_for_each(join)
     })
 }
 

@@ -84,7 +84,7 @@ fn storm(server: &Server, connections: usize, duration: Duration, served: &Atomi
         }
         stop.store(true, Ordering::Relaxed);
         bad.into_iter().for_each(|b| b.join().expect("a bad client does not panic"));
-        good.into_iter().map(|g| g.join().expect("a good client does not panic")).collect()
+        good.into_iter().try_for_each(|g| g.join().expect("a good client does not panic"))
     })
 }
 

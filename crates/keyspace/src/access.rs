@@ -13,7 +13,7 @@ const LFU_INITIAL: u32 = 5;
 /// The clock for a time, in seconds.
 #[inline]
 pub fn lru_clock(now_ms: u64) -> u32 {
-    (now_ms / 1000 & CLOCK_MASK) as u32
+    ((now_ms / 1000) & CLOCK_MASK) as u32
 }
 
 /// Bits for a key that is created now.
@@ -51,5 +51,5 @@ pub fn decayed(bits: u32, now_ms: u64, settings: &Settings) -> u32 {
 }
 
 fn minute(now_ms: u64) -> u32 {
-    (now_ms / 60_000 & 0xFFFF) as u32
+    ((now_ms / 60_000) & 0xFFFF) as u32
 }

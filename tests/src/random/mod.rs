@@ -135,7 +135,7 @@ fn epoch(grammar: &Grammar, plan: &Plan, number: usize) -> Epoch {
     while commands.len() < EPOCH.min(plan.count) {
         grammar.draw(&mut words, &mut commands);
     }
-    Epoch { protocol: if number % 2 == 0 { 2 } else { 3 }, settings, commands }
+    Epoch { protocol: if number.is_multiple_of(2) { 2 } else { 3 }, settings, commands }
 }
 
 /// Both servers, replaced when one dies.

@@ -70,7 +70,7 @@ pub fn intersection(sets: &[&Set], settings: &Settings) -> Set {
         true
     });
     if only_ints {
-        result.to_intset(settings);
+        result.convert_to_intset(settings);
     }
     result
 }

@@ -88,7 +88,7 @@ impl Set {
             Repr::Table(_) => return,
         };
         if count > max {
-            self.to_table(count);
+            self.convert_to_table(count);
         }
     }
 
@@ -124,7 +124,7 @@ impl Set {
     #[inline]
     pub fn add(&mut self, member: &[u8], settings: &Settings) -> bool {
         if let Repr::Table(table) = &mut self.0 {
-            return add_to_table(table, &ElemKey::new(member));
+            return add_convert_to_table(table, &ElemKey::new(member));
         }
         self.add_compact(member, settings)
     }
@@ -136,7 +136,7 @@ impl Set {
                     let added = ints.add(value);
                     let max = settings.set_max_intset_entries.min(INTSET_ENTRIES_MAX);
                     if added && ints.len() > max {
-                        self.to_table(max + 1);
+                        self.convert_to_table(max + 1);
                     }
                     return added;
                 }
@@ -162,11 +162,11 @@ impl Set {
             }
             Repr::Table(_) => {}
         }
-        add_to_table(self.to_table(self.len() + 1), &ElemKey::new(member))
+        add_convert_to_table(self.convert_to_table(self.len() + 1), &ElemKey::new(member))
     }
 
     /// Makes it a hash table with room for `capacity` members. O(n).
-    fn to_table(&mut self, capacity: usize) -> &mut Table<Elem> {
+    fn convert_to_table(&mut self, capacity: usize) -> &mut Table<Elem> {
         if !matches!(self.0, Repr::Table(_)) {
             let mut table = Box::new(Table::with_capacity(capacity.max(self.len())));
             let mut buf = [0; 24];
@@ -183,7 +183,7 @@ impl Set {
     }
 
     /// Makes a set of integers an intset again, if it may be one. O(n log n).
-    fn to_intset(&mut self, settings: &Settings) {
+    fn convert_to_intset(&mut self, settings: &Settings) {
         if self.is_intset() || self.len() > settings.set_max_intset_entries.min(INTSET_ENTRIES_MAX) {
             return;
         }
@@ -294,7 +294,7 @@ impl Set {
             Repr::Table(table) => {
                 let looked_at = if samples == 0 { table.len() } else { samples.min(table.len()) };
                 let sampled: usize = table.iter().take(looked_at).map(Elem::allocated_size).sum();
-                let elems = if looked_at == 0 { 0 } else { sampled * table.len() / looked_at };
+                let elems = (sampled * table.len()).checked_div(looked_at).unwrap_or(0);
                 size_of::<Table<Elem>>() + table.memory_bytes() + elems
             }
         }
@@ -302,7 +302,7 @@ impl Set {
 }
 
 #[inline]
-fn add_to_table(table: &mut Table<Elem>, key: &ElemKey<'_>) -> bool {
+fn add_convert_to_table(table: &mut Table<Elem>, key: &ElemKey<'_>) -> bool {
     table.find_or_insert_with(key.hash(), |elem| key.matches(elem), || key.to_elem()).1
 }
 
