@@ -267,7 +267,7 @@ fn quotient(value: u64, divisor: u64) -> LongDouble {
     let dividend = u128::from(value) << shift;
     let divisor = u128::from(divisor);
     // At least 68 bits, so the remainder matters only for ties.
-    round(dividend / divisor, -(shift as i32), dividend % divisor != 0)
+    round(dividend / divisor, -(shift as i32), !dividend.is_multiple_of(divisor))
 }
 
 /// `value / divisor`, neither being 0: bit by bit, as many as rounding needs.

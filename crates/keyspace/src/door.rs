@@ -250,6 +250,15 @@ impl Db<'_> {
     /// Puts an entry taken from elsewhere under `key`, which becomes its name, whatever the key held. Keeps the entry's
     /// expiry and access clock.
     pub fn put_entry(&mut self, key: &Key<'_>, entry: Entry, event: Event) {
+        self.place_entry(key, entry, event, 1);
+    }
+
+    /// Like [`Db::put_entry`] with an entry from [`Db::take`]: together they are one change, which was counted there.
+    pub fn put_moved(&mut self, key: &Key<'_>, entry: Entry, event: Event) {
+        self.place_entry(key, entry, event, 0);
+    }
+
+    fn place_entry(&mut self, key: &Key<'_>, entry: Entry, event: Event, count: u64) {
         let (mut site, place) = self.site_live(key);
         if let Some(place) = place {
             let old = site.remove(key.hash, place);
@@ -262,7 +271,7 @@ impl Db<'_> {
         };
         let place = site.insert(key.hash, entry);
         site.fields_changed(key.hash, None, field_expiry);
-        site.changed(place, event, 1);
+        site.changed(place, event, count);
     }
 
     /// Takes a key with its value out of the database, to be put elsewhere. `event` is what it is called here.

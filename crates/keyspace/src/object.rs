@@ -5,7 +5,7 @@ use crate::list::List;
 use crate::set::Set;
 use crate::zset::ZSet;
 use crate::{Entry, EventClass};
-use kinovar_ds::entry::Payload;
+use kinovar_ds::entry::{NewPayload, Payload};
 use kinovar_ds::number::{I64_TEXT_MAX, format_i64, parse_i64};
 
 /// A value that does not fit inside its key's entry. Short strings and integers do: they are the entry's payload.
@@ -198,6 +198,19 @@ pub fn value_type(entry: &Entry) -> ValueType {
         Payload::Object(Object::Hash(_)) => ValueType::Hash,
         Payload::Object(Object::Raw(_)) | Payload::Bytes(_) | Payload::Int(_) | Payload::None => ValueType::String,
     }
+}
+
+/// A copy of an entry under another key, with the same expiry and with `meta` as its access clock.
+pub fn copy(entry: &Entry, key: &[u8], meta: u32) -> Entry {
+    let payload = match entry.payload() {
+        Payload::None => NewPayload::None,
+        Payload::Bytes(bytes) => NewPayload::Bytes(bytes),
+        Payload::Int(value) => NewPayload::Int(value),
+        Payload::Object(object) => NewPayload::Object(object.deep_copy()),
+    };
+    let mut copy = Entry::new(key, payload, entry.expire_at_ms(), Some(meta));
+    copy.set_raw(entry.raw());
+    copy
 }
 
 /// The encoding of the value in an entry, as `OBJECT ENCODING` reports it.

@@ -1,0 +1,280 @@
+//! Recorded from the reference, unless a test says otherwise.
+
+use crate::testing::{Fixture, check};
+
+#[test]
+fn existence() {
+    check(&[
+        ("SET a 1", "+OK"),
+        ("SADD s m", ":1"),
+        ("EXISTS a a s none", ":3"),
+        ("TOUCH a a s none", ":3"),
+        ("TYPE a", "+string"),
+        ("TYPE s", "+set"),
+        ("TYPE none", "+none"),
+        ("DEL a a s none", ":2"),
+        ("SET a 1", "+OK"),
+        ("UNLINK a a none", ":1"),
+        ("EXISTS a", ":0"),
+        ("DEL", "-ERR wrong number of arguments for 'del' command"),
+        ("DEL none", ":0"),
+    ]);
+}
+
+#[test]
+fn copies() {
+    check(&[
+        ("COPY a b", ":0"),
+        ("SET a 1 EX 100", "+OK"),
+        ("COPY a a", "-ERR source and destination objects are the same"),
+        ("COPY a a DB 0", "-ERR source and destination objects are the same"),
+        ("COPY a a DB 1", ":1"),
+        ("COPY a b DB 16", "-ERR DB index is out of range"),
+        ("COPY a b DB -1", "-ERR DB index is out of range"),
+        ("COPY a b DB abc", "-ERR value is not an integer or out of range"),
+        ("COPY a b DB", "-ERR syntax error"),
+        ("COPY a b FOO", "-ERR syntax error"),
+        ("COPY a b REPLACE REPLACE DB 2 DB 3", ":1"),
+        ("EXISTS b", ":0"),
+        ("COPY a b", ":1"),
+        ("COPY a b", ":0"),
+        ("COPY a b REPLACE", ":1"),
+        ("TTL b", ":100"),
+        ("GET b", "$1 1"),
+        ("COPY none b DB 99", "-ERR DB index is out of range"),
+        ("COPY none none", "-ERR source and destination objects are the same"),
+        ("COPY none b FOO DB 99", "-ERR syntax error"),
+        ("COPY a b DB 99 FOO", "-ERR DB index is out of range"),
+        ("COPY a b DB 99999999999999999999", "-ERR value is not an integer or out of range"),
+        ("COPY a b DB 4294967296", "-ERR value is out of range, value must between -2147483648 and 2147483647"),
+        ("APPEND r x", ":1"),
+        ("APPEND r y", ":2"),
+        ("COPY r r2", ":1"),
+        ("OBJECT ENCODING r2", "$3 raw"),
+        ("SADD s m", ":1"),
+        ("COPY s s2", ":1"),
+        ("SADD s n", ":1"),
+        ("SCARD s2", ":1"),
+    ]);
+}
+
+#[test]
+fn moves() {
+    check(&[
+        ("SET a 1 EX 100", "+OK"),
+        ("MOVE a 0", "-ERR source and destination objects are the same"),
+        ("MOVE a 16", "-ERR DB index is out of range"),
+        ("MOVE a abc", "-ERR value is not an integer or out of range"),
+        ("MOVE a 99999999999999999999", "-ERR value is not an integer or out of range"),
+        ("MOVE a 4294967297", "-ERR value is out of range, value must between -2147483648 and 2147483647"),
+        ("MOVE a -1", "-ERR DB index is out of range"),
+        ("MOVE none 1", ":0"),
+        ("MOVE none 0", "-ERR source and destination objects are the same"),
+        ("MOVE a 1", ":1"),
+        ("EXISTS a", ":0"),
+        ("SET a 2", "+OK"),
+        ("MOVE a 1", ":0"),
+        ("GET a", "$1 2"),
+    ]);
+}
+
+#[test]
+fn names() {
+    check(&[
+        ("RENAME none b", "-ERR no such key"),
+        ("RENAME none none", "-ERR no such key"),
+        ("SET a 1 EX 100", "+OK"),
+        ("RENAME a a", "+OK"),
+        ("RENAMENX a a", ":0"),
+        ("RENAMENX none none", "-ERR no such key"),
+        ("RENAMENX none a", "-ERR no such key"),
+        ("SADD b m", ":1"),
+        ("RENAME a b", "+OK"),
+        ("EXISTS a", ":0"),
+        ("TTL b", ":100"),
+        ("GET b", "$1 1"),
+        ("RENAMENX b z", ":1"),
+        ("TTL z", ":100"),
+        ("SET y 1", "+OK"),
+        ("RENAMENX z y", ":0"),
+        ("RENAME y z", "+OK"),
+        ("TTL z", ":-1"),
+        ("RENAME z", "-ERR wrong number of arguments for 'rename' command"),
+    ]);
+}
+
+#[test]
+fn expiries() {
+    check(&[
+        ("EXPIRE none abc", "-ERR value is not an integer or out of range"),
+        ("EXPIRE none 10 GT", ":0"),
+        ("EXPIRE none 10", ":0"),
+        ("SET k v", "+OK"),
+        ("EXPIRE k 10 GT", ":0"),
+        ("EXPIRE k 10 XX", ":0"),
+        ("EXPIRE k 10 LT", ":1"),
+        ("TTL k", ":10"),
+        ("EXPIRE k 10 LT", ":0"),
+        ("EXPIRE k 10 GT", ":0"),
+        ("EXPIRE k 20 GT", ":1"),
+        ("EXPIRE k 20 NX", ":0"),
+        ("EXPIRE k 5 XX LT", ":1"),
+        ("EXPIRE k 5 XX XX LT LT", ":0"),
+        ("EXPIRE k 30 XX gt", ":1"),
+        ("EXPIRE k 3 XX LT", ":1"),
+        ("EXPIRE k 5 NX NX", ":0"),
+        ("EXPIRE k 5 XX GT LT", "-ERR GT and LT options at the same time are not compatible"),
+        ("EXPIRE k 5 GT LT", "-ERR GT and LT options at the same time are not compatible"),
+        ("EXPIRE k 5 LT GT NX", "-ERR NX and XX, GT or LT options at the same time are not compatible"),
+        ("EXPIRE k 5 \"\"", "-ERR Unsupported option"),
+        ("EXPIRE k 5 NX FOO", "-ERR Unsupported option FOO"),
+        ("EXPIRE k 5 FOO NX XX", "-ERR Unsupported option FOO"),
+        ("EXPIRE k 5 NX XX FOO", "-ERR Unsupported option FOO"),
+        ("EXPIRE k abc NX XX", "-ERR NX and XX, GT or LT options at the same time are not compatible"),
+        ("EXPIRE k abc", "-ERR value is not an integer or out of range"),
+        ("EXPIRE k 9223372036854775807", "-ERR invalid expire time in 'expire' command"),
+        ("EXPIRE k -9223372036854775808", "-ERR invalid expire time in 'expire' command"),
+        ("EXPIRE k 9223372036854775", "-ERR invalid expire time in 'expire' command"),
+        ("PEXPIRE k 9223372036854775807", "-ERR invalid expire time in 'pexpire' command"),
+        ("EXPIREAT k 9223372036854775807", "-ERR invalid expire time in 'expireat' command"),
+        ("EXPIRE none 9223372036854775", "-ERR invalid expire time in 'expire' command"),
+        ("EXPIRE k 100", ":1"),
+        ("TTL k", ":100"),
+        ("PEXPIRE k 100400", ":1"),
+        ("TTL k", ":100"),
+    ]);
+}
+
+#[test]
+fn expiries_in_the_past() {
+    check(&[
+        ("SET k v", "+OK"),
+        ("EXPIRE k 0", ":1"),
+        ("EXISTS k", ":0"),
+        ("SET k v", "+OK"),
+        ("PEXPIRE k -1", ":1"),
+        ("EXISTS k", ":0"),
+        ("SET k v", "+OK"),
+        ("EXPIREAT k 1", ":1"),
+        ("EXISTS k", ":0"),
+        ("SET k v", "+OK"),
+        ("PEXPIRE k -9223372036854775808", ":1"),
+        ("EXISTS k", ":0"),
+        ("SET k v", "+OK"),
+        ("EXPIRE k -1 GT", ":0"),
+        ("EXPIRE k -1 XX", ":0"),
+        ("EXPIRE k -1 LT", ":1"),
+        ("EXISTS k", ":0"),
+        ("EXPIRE k -1", ":0"),
+    ]);
+}
+
+#[test]
+fn times() {
+    check(&[
+        ("TTL none", ":-2"),
+        ("PTTL none", ":-2"),
+        ("EXPIRETIME none", ":-2"),
+        ("PEXPIRETIME none", ":-2"),
+        ("PERSIST none", ":0"),
+        ("SET k v", "+OK"),
+        ("TTL k", ":-1"),
+        ("PTTL k", ":-1"),
+        ("EXPIRETIME k", ":-1"),
+        ("PEXPIRETIME k", ":-1"),
+        ("PERSIST k", ":0"),
+        ("PEXPIREAT k 33177117420999", ":1"),
+        ("EXPIRETIME k", ":33177117421"),
+        ("PEXPIRETIME k", ":33177117420999"),
+        ("PEXPIREAT k 33177117420499", ":1"),
+        ("EXPIRETIME k", ":33177117420"),
+        ("PEXPIREAT k 9223372036854775807", ":1"),
+        ("EXPIRETIME k", ":9223372036854776"),
+        ("PEXPIRETIME k", ":9223372036854775807"),
+        ("EXPIREAT k 33177117420", ":1"),
+        ("PEXPIRETIME k", ":33177117420000"),
+        ("PERSIST k", ":1"),
+        ("PERSIST k", ":0"),
+        ("TTL k", ":-1"),
+    ]);
+}
+
+#[test]
+fn objects() {
+    check(&[
+        ("OBJECT", "-ERR wrong number of arguments for 'object' command"),
+        ("OBJECT foo", "-ERR unknown subcommand 'foo'. Try OBJECT HELP."),
+        ("OBJECT foo bar", "-ERR unknown subcommand 'foo'. Try OBJECT HELP."),
+        ("OBJECT encoding", "-ERR wrong number of arguments for 'object|encoding' command"),
+        ("OBJECT encoding none", "$-1"),
+        ("OBJECT refcount none", "$-1"),
+        ("OBJECT idletime none", "$-1"),
+        ("OBJECT freq none", "$-1"),
+        ("SET i 5", "+OK"),
+        (
+            "OBJECT freq i",
+            "-ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.",
+        ),
+        ("OBJECT idletime i", ":0"),
+        ("OBJECT refcount i", ":1"),
+        ("OBJECT encoding i", "$3 int"),
+        ("OBJECT encoding a b", "-ERR wrong number of arguments for 'object|encoding' command"),
+        ("OBJECT help a", "-ERR wrong number of arguments for 'object|help' command"),
+    ]);
+}
+
+#[test]
+fn scan_arguments() {
+    check(&[
+        ("SCAN 0", "*2 $1 0 *0"),
+        ("SCAN abc", "-ERR invalid cursor"),
+        ("SCAN -1", "-ERR invalid cursor"),
+        ("SCAN 18446744073709551615", "*2 $1 0 *0"),
+        ("SCAN 18446744073709551616", "-ERR invalid cursor"),
+        ("SCAN \"\"", "-ERR invalid cursor"),
+        ("SCAN \" 1\"", "*2 $1 0 *0"),
+        ("SCAN \"1 \"", "-ERR invalid cursor"),
+        ("SCAN +1", "*2 $1 0 *0"),
+        ("SCAN 01", "*2 $1 0 *0"),
+        ("SCAN 0x1", "-ERR invalid cursor"),
+        ("SCAN -01", "*2 $1 0 *0"),
+        ("SCAN \"\\t1\"", "*2 $1 0 *0"),
+        ("SCAN \" -1\"", "*2 $1 0 *0"),
+        ("SCAN \"1\\x00a\"", "*2 $1 0 *0"),
+        ("SCAN -0", "*2 $1 0 *0"),
+        ("SCAN -99999999999999999999", "-ERR invalid cursor"),
+        ("SCAN 0 COUNT 0", "-ERR syntax error"),
+        ("SCAN 0 COUNT -1", "-ERR syntax error"),
+        ("SCAN 0 COUNT abc", "-ERR value is not an integer or out of range"),
+        ("SCAN 0 COUNT", "-ERR syntax error"),
+        ("SCAN 0 FOO", "-ERR syntax error"),
+        ("SCAN 0 FOO 1", "-ERR syntax error"),
+        ("SCAN 0 TYPE foo", "*2 $1 0 *0"),
+        ("SCAN abc FOO 1", "-ERR invalid cursor"),
+        ("SCAN 0 COUNT abc FOO 1", "-ERR value is not an integer or out of range"),
+        ("SCAN 0 MATCH a COUNT 1 MATCH b", "*2 $1 0 *0"),
+        ("SCAN 0 MATCH", "-ERR syntax error"),
+        ("SCAN 0 NOVALUES", "-ERR NOVALUES option can only be used in HSCAN"),
+        ("SET a 1", "+OK"),
+        ("SCAN 0", "*2 $1 0 *1 $1 a"),
+        ("SCAN 0 MATCH a* TYPE STRING COUNT 1000", "*2 $1 0 *1 $1 a"),
+        ("SCAN 0 MATCH b*", "*2 $1 0 *0"),
+        ("SCAN 0 TYPE hash", "*2 $1 0 *0"),
+        ("SCAN 0 TYPE nosuch", "*2 $1 0 *0"),
+    ]);
+}
+
+#[test]
+fn keys_and_chance() {
+    check(&[
+        ("RANDOMKEY", "$-1"),
+        ("KEYS *", "*0"),
+        ("KEYS \"\"", "*0"),
+        ("SET abc 1", "+OK"),
+        ("RANDOMKEY", "$3 abc"),
+        ("KEYS a?c", "*1 $3 abc"),
+        ("KEYS [^a]bc", "*0"),
+        ("KEYS *", "*1 $3 abc"),
+        ("KEYS b*", "*0"),
+    ]);
+}
