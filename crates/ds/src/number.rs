@@ -123,41 +123,97 @@ pub fn push_f64(out: &mut Vec<u8>, value: f64) {
     push_shortest(out, value);
 }
 
-/// The digits of a finite, non-zero double in fixed or exponent form, whichever Redis's printer picks.
+/// The decimal digits of a positive, finite double, without zeros at either end, and the power of ten that the last one
+/// stands for.
+fn digits_of(value: f64, digits: &mut Vec<u8>) -> i32 {
+    let mut buffer = dtoa::Buffer::new();
+    let text = buffer.format_finite(value);
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let mut power: i32 = exponent.parse().expect("a decimal exponent");
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    digits.extend(whole.bytes().chain(fraction.bytes()).skip_while(|&digit| digit == b'0'));
+    power -= fraction.len() as i32;
+    while digits.last() == Some(&b'0') {
+        digits.pop();
+        power += 1;
+    }
+    power
+}
+
+/// A finite, non-zero double in fixed or exponent form, whichever the reference's printer picks.
 fn push_shortest(out: &mut Vec<u8>, value: f64) {
     if value < 0.0 {
         out.push(b'-');
     }
-    let scientific = format!("{:e}", value.abs());
-    let (mantissa, exponent) = scientific.split_once('e').expect("LowerExp always prints an exponent");
-    let exponent: i32 = exponent.parse().expect("LowerExp prints a decimal exponent");
-    let digits: Vec<u8> = mantissa.bytes().filter(|&byte| byte != b'.').collect();
+    let mut digits = Vec::with_capacity(20);
+    let trailing = digits_of(value.abs(), &mut digits);
     let count = digits.len() as i32;
-    // value = 0.d1d2d3… * 10^(exponent+1) = d1d2d3… * 10^trailing
-    let trailing = exponent - (count - 1);
+    // value = d1.d2d3… * 10^exponent = d1d2d3… * 10^trailing
+    let exponent = trailing + count - 1;
     if trailing >= 0 && exponent.abs() < count + 7 {
         out.extend_from_slice(&digits);
         out.extend(std::iter::repeat_n(b'0', trailing as usize));
     } else if trailing < 0 && (trailing > -7 || exponent.abs() < 4) {
-        let point = count + trailing;
-        if point <= 0 {
-            out.extend_from_slice(b"0.");
-            out.extend(std::iter::repeat_n(b'0', (-point) as usize));
+        push_fixed(out, &digits, count + trailing);
+    } else {
+        push_scientific(out, &digits, exponent);
+    }
+}
+
+/// `digits` with the point after the first `point` of them, zeros in front where it is not positive.
+fn push_fixed(out: &mut Vec<u8>, digits: &[u8], point: i32) {
+    if point <= 0 {
+        out.extend_from_slice(b"0.");
+        out.extend(std::iter::repeat_n(b'0', (-point) as usize));
+        out.extend_from_slice(digits);
+    } else {
+        out.extend_from_slice(&digits[..point as usize]);
+        out.push(b'.');
+        out.extend_from_slice(&digits[point as usize..]);
+    }
+}
+
+fn push_scientific(out: &mut Vec<u8>, digits: &[u8], exponent: i32) {
+    out.push(digits[0]);
+    if digits.len() > 1 {
+        out.push(b'.');
+        out.extend_from_slice(&digits[1..]);
+    }
+    out.push(b'e');
+    out.push(if exponent < 0 { b'-' } else { b'+' });
+    push_i64(out, i64::from(exponent.abs()));
+}
+
+/// Appends a double with seventeen significant digits, zeros at the end left out: C's `%.17g`, which a few replies use.
+pub fn push_f64_17(out: &mut Vec<u8>, value: f64) {
+    if !value.is_finite() || value == 0.0 {
+        return push_f64(out, value);
+    }
+    if value < 0.0 {
+        out.push(b'-');
+    }
+    let scientific = format!("{:.16e}", value.abs());
+    let (mantissa, exponent) = scientific.split_once('e').expect("LowerExp prints an exponent");
+    let exponent: i32 = exponent.parse().expect("LowerExp prints a decimal exponent");
+    let mut digits: Vec<u8> = mantissa.bytes().filter(|&byte| byte != b'.').collect();
+    while digits.len() > 1 && digits.last() == Some(&b'0') {
+        digits.pop();
+    }
+    if (-4..17).contains(&exponent) {
+        if exponent as usize + 1 >= digits.len() && exponent >= 0 {
             out.extend_from_slice(&digits);
+            out.extend(std::iter::repeat_n(b'0', exponent as usize + 1 - digits.len()));
         } else {
-            out.extend_from_slice(&digits[..point as usize]);
-            out.push(b'.');
-            out.extend_from_slice(&digits[point as usize..]);
+            push_fixed(out, &digits, exponent + 1);
         }
     } else {
+        let sign = if exponent < 0 { '-' } else { '+' };
         out.push(digits[0]);
-        if count > 1 {
+        if digits.len() > 1 {
             out.push(b'.');
             out.extend_from_slice(&digits[1..]);
         }
-        out.push(b'e');
-        out.push(if exponent < 0 { b'-' } else { b'+' });
-        push_i64(out, i64::from(exponent.abs()));
+        out.extend_from_slice(format!("e{sign}{:02}", exponent.abs()).as_bytes());
     }
 }
 
@@ -202,6 +258,23 @@ mod tests {
     }
 
     #[test]
+    fn seventeen_digits() {
+        for (value, expected) in [
+            (18.973, "18.972999999999999"),
+            (1.0, "1"),
+            (0.1, "0.10000000000000001"),
+            (1e-5, "1.0000000000000001e-05"),
+            (123456.0, "123456"),
+            (1e17, "1e+17"),
+            (-2.5, "-2.5"),
+        ] {
+            let mut out = Vec::new();
+            push_f64_17(&mut out, value);
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
+    #[test]
     fn doubles_print_like_the_reference() {
         for (value, expected) in [
             (3.0, "3"),
@@ -212,6 +285,7 @@ mod tests {
             (0.00001, "0.00001"),
             (1e-7, "1e-7"),
             (1.5e300, "1.5e+300"),
+            (1e23, "99999999999999990000000"),
             (0.1, "0.1"),
             (-0.25, "-0.25"),
             (2.00000000000000044, "2.0000000000000004"),

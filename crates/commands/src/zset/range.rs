@@ -242,11 +242,11 @@ impl<'a> Query<'a> {
                 with_scores = true;
             } else if args.left() > 2 && args.accept("LIMIT") {
                 (offset, limit) = (args.integer()?, args.integer()?);
-            } else if family.reverse.is_none() && args.accept("REV") {
+            } else if reverse.is_none() && args.accept("REV") {
                 reverse = Some(true);
-            } else if family.by.is_none() && args.accept("BYLEX") {
+            } else if by.is_none() && args.accept("BYLEX") {
                 by = Some(By::Lex);
-            } else if family.by.is_none() && args.accept("BYSCORE") {
+            } else if by.is_none() && args.accept("BYSCORE") {
                 by = Some(By::Score);
             } else {
                 return Err(CommandError::Syntax);

@@ -239,13 +239,17 @@ fn zscan(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let options = ScanOptions::parse(&mut args, false)?;
     let mut elements = Vec::new();
     let mut out = Reply::new(&mut elements, ctx.reply.protocol());
-    let (mut visited, mut shown) = (0, 0);
+    let (mut visited, mut shown, mut text) = (0, 0, Vec::new());
+    // Scores of large sets come with all their digits here, and only here.
+    let print = if zset.encoding() == "skiplist" { number::push_f64_17 } else { number::push_f64 };
     loop {
         at = zset.scan(at, &mut |member, score| {
             visited += 1;
             if member.with(|bytes| options.matches(bytes)) {
                 write_member(&mut out, member);
-                out.bulk_double(score);
+                text.clear();
+                print(&mut text, score);
+                out.bulk(&text);
                 shown += 2;
             }
         });
