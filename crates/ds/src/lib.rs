@@ -17,6 +17,7 @@
 pub mod bptree;
 pub mod elem;
 pub mod entry;
+mod grisu;
 pub mod hash;
 pub mod intset;
 pub mod listpack;

@@ -123,30 +123,13 @@ pub fn push_f64(out: &mut Vec<u8>, value: f64) {
     push_shortest(out, value);
 }
 
-/// The decimal digits of a positive, finite double, without zeros at either end, and the power of ten that the last one
-/// stands for.
-fn digits_of(value: f64, digits: &mut Vec<u8>) -> i32 {
-    let mut buffer = dtoa::Buffer::new();
-    let text = buffer.format_finite(value);
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
-    let mut power: i32 = exponent.parse().expect("a decimal exponent");
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    digits.extend(whole.bytes().chain(fraction.bytes()).skip_while(|&digit| digit == b'0'));
-    power -= fraction.len() as i32;
-    while digits.last() == Some(&b'0') {
-        digits.pop();
-        power += 1;
-    }
-    power
-}
-
 /// A finite, non-zero double in fixed or exponent form, whichever the reference's printer picks.
 fn push_shortest(out: &mut Vec<u8>, value: f64) {
     if value < 0.0 {
         out.push(b'-');
     }
     let mut digits = Vec::with_capacity(20);
-    let trailing = digits_of(value.abs(), &mut digits);
+    let trailing = crate::grisu::digits(value.abs(), &mut digits);
     let count = digits.len() as i32;
     // value = d1.d2d3… * 10^exponent = d1d2d3… * 10^trailing
     let exponent = trailing + count - 1;
@@ -200,7 +183,7 @@ pub fn push_f64_17(out: &mut Vec<u8>, value: f64) {
         digits.pop();
     }
     if (-4..17).contains(&exponent) {
-        if exponent as usize + 1 >= digits.len() && exponent >= 0 {
+        if exponent >= 0 && exponent as usize + 1 >= digits.len() {
             out.extend_from_slice(&digits);
             out.extend(std::iter::repeat_n(b'0', exponent as usize + 1 - digits.len()));
         } else {
