@@ -62,7 +62,8 @@ struct Site<'d> {
 
 impl Site<'_> {
     /// Adds an entry whose key is absent.
-    fn insert(&mut self, hash: u64, entry: Entry) -> Position {
+    fn insert(&mut self, hash: u64, mut entry: Entry) -> Position {
+        object::note_embedding(&mut entry);
         if let Some(at_ms) = entry.expire_at_ms() {
             self.db.expires.insert(at_ms, hash);
             self.keyspace.note_due(self.partition, at_ms);
@@ -96,6 +97,7 @@ impl Site<'_> {
             return;
         }
         entry.set_expire(at_ms);
+        object::note_embedding(entry);
         self.db.expires.change(hash, before, at_ms);
         if let Some(at_ms) = at_ms {
             self.keyspace.note_due(self.partition, at_ms);
@@ -399,6 +401,7 @@ impl Site<'_> {
             _ => entry.set_bytes(value),
         }
         entry.set_raw(false);
+        object::note_embedding(entry);
     }
 
     /// Overwrites what the entry at `place` holds by a string.
@@ -420,6 +423,7 @@ impl Site<'_> {
         }
         let entry = self.db.table.at_mut(place);
         entry.set_raw(false);
+        object::note_embedding(entry);
         self.env.touch(entry);
     }
 }

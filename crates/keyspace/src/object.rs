@@ -166,8 +166,23 @@ impl Text<'_> {
     }
 }
 
-/// Strings up to this length that were set in one go are reported as `embstr`.
-pub const EMBSTR_MAX: usize = 44;
+/// A string that was set in one go is reported as `embstr` while key and value together have up to so many bytes.
+const EMBEDDED_MAX: usize = 41;
+/// An expiry counts for so many of them, unless the key is so long that the reference has kept room for it.
+const EXPIRY_BYTES: usize = 8;
+const KEY_WITH_ROOM: usize = 32;
+
+/// Marks a string that the reference would not keep in one piece with its key. The mark stays until the string is set
+/// again, even if it would fit later. To be called when a string was set, or got an expiry or another key.
+#[inline]
+pub(crate) fn note_embedding(entry: &mut Entry) {
+    let Payload::Bytes(bytes) = entry.payload() else { return };
+    let key = entry.key().len();
+    let expiry = if entry.expire_at_ms().is_some() && key < KEY_WITH_ROOM { EXPIRY_BYTES } else { 0 };
+    if key + bytes.len() + expiry > EMBEDDED_MAX && !entry.raw() {
+        entry.set_raw(true);
+    }
+}
 
 /// The string in an entry.
 #[inline]
@@ -217,7 +232,7 @@ pub fn copy(entry: &Entry, key: &[u8], meta: u32) -> Entry {
 pub fn encoding(entry: &Entry) -> &'static str {
     match entry.payload() {
         Payload::Int(_) => "int",
-        Payload::Bytes(bytes) if bytes.len() <= EMBSTR_MAX && !entry.raw() => "embstr",
+        Payload::Bytes(_) if !entry.raw() => "embstr",
         Payload::Bytes(_) | Payload::None | Payload::Object(Object::Raw(_)) => "raw",
         Payload::Object(Object::List(list)) => list.encoding(),
         Payload::Object(Object::Set(set)) => set.encoding(),
