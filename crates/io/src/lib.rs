@@ -1,4 +1,4 @@
-//! Sockets, event loops and clocks of Kinovar.
+//! Sockets, event loops, clocks and process control of Kinovar.
 //!
 //! | module | what is in it |
 //! |---|---|
@@ -6,6 +6,7 @@
 //! | [`net`] | listeners, socket options, addresses as text |
 //! | [`allocator`] | control of the allocator |
 //! | [`clock`] | wall clock, cheap monotonic ticks |
+//! | [`process`] | daemon, signals, title, affinity, usage, supervisors, syslog |
 //!
 //! This is one of the two crates with `unsafe` (the other is `ds`): every system call of the data
 //! plane is wrapped here, in small modules with a safe surface. It knows nothing of the protocol.
@@ -14,4 +15,5 @@ pub mod allocator;
 pub mod clock;
 pub mod engine;
 pub mod net;
+pub mod process;
 mod sys;
