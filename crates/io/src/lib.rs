@@ -1,4 +1,4 @@
-//! Sockets, event loops and clocks of Kinovar.
+//! Sockets, event loops, clocks and process control of Kinovar.
 //!
 //! | module | what is in it |
 //! |---|---|
