@@ -1,6 +1,6 @@
 //! Recorded from the reference, unless a test says otherwise.
 
-use crate::testing::{Fixture, check};
+use crate::testing::check;
 
 #[test]
 fn get_and_set() {

@@ -110,7 +110,7 @@ fn choices_are_even() {
         for (count, expected) in [(1, 1000), (3, 3000), (7, 7000)] {
             let mut sampled = vec![0; 10];
             let mut popped = vec![0; 10];
-            let mut note = |tally: &mut Vec<i32>, member: Member<'_>| {
+            let note = |tally: &mut Vec<i32>, member: Member<'_>| {
                 let text = member.bytes(&mut [0; 24]).to_vec();
                 tally[texts.iter().position(|name| name.as_bytes() == text).unwrap()] += 1;
             };
