@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod background;
+pub mod cli_args;
 pub mod clients;
 pub mod cmdstats;
 pub mod commands;
@@ -9,6 +10,7 @@ pub mod config;
 pub mod connection;
 pub mod exec;
 pub mod latency;
+pub mod lifecycle;
 pub mod listen;
 pub mod log;
 pub mod mailbox;
@@ -24,7 +26,3 @@ pub mod start;
 
 /// The Redis version whose behaviour this server has: clients switch features on it.
 pub const REDIS_VERSION: &str = "8.2.3";
-
-fn ready(_server: &server::Server, _config: &config::Config) {
-    log::notice("Ready to accept connections tcp");
-}

@@ -24,8 +24,10 @@ pub enum Message {
         /// What to send.
         bytes: Vec<u8>,
     },
-    /// The listeners changed: this is the new set (only to the reactor that accepts).
+    /// These are the new listeners (only to the reactor that accepts).
     Listen(Vec<(OwnedFd, usize)>),
+    /// Close the listeners and open those of the configuration (only to the reactor that accepts).
+    Relisten,
 }
 
 /// The queue of one reactor.

@@ -300,6 +300,13 @@ impl Reactor {
                 }
             }),
             Message::Listen(listeners) => crate::listen::replace(net, listeners),
+            Message::Relisten => {
+                crate::listen::replace(net, Vec::new());
+                match crate::listen::open(&self.server.config()) {
+                    Ok(listeners) => crate::listen::replace(net, listeners),
+                    Err(reason) => crate::log::warning(&reason),
+                }
+            }
         }
     }
 
@@ -429,6 +436,9 @@ impl Handler for Reactor {
         if generation != self.config_generation {
             self.config_generation = generation;
             self.executor.configure(self.server.config());
+        }
+        if self.index == 0 {
+            crate::lifecycle::obey_signals(&self.server);
         }
         let now_ms = clock::unix_ms();
         if now_ms >= self.next_tick_ms {

@@ -13,15 +13,20 @@ use kinovar_io::engine::{Engine, EngineKind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 
+/// Every command, some under other names.
+pub fn registry(renames: &[(String, String)]) -> Registry {
+    let tables: Vec<&'static [kinovar_command::Command]> =
+        kinovar_commands::TABLES.iter().chain(crate::commands::TABLES).copied().collect();
+    Registry::new(&tables, renames)
+}
+
 /// Everything that is not a socket: data, commands, counters.
 ///
 /// # Errors
 /// The background thread could not be started.
 pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Result<Server> {
     let current = config.snapshot();
-    let tables: Vec<&'static [kinovar_command::Command]> =
-        kinovar_commands::TABLES.iter().chain(crate::commands::TABLES).copied().collect();
-    let registry = Registry::new(&tables, renames);
+    let registry = registry(renames);
     let commands = registry.entries().len();
     Ok(Server {
         keyspace: Keyspace::new(current.partitions, current.databases as u32),
@@ -76,6 +81,7 @@ pub fn serve(server: Arc<Server>) -> Result<(), String> {
         engines.push(Engine::new(kind).map_err(failed)?);
     }
     let _ = server.io_engine.set(engines[0].kind().name());
+    crate::lifecycle::watch_signals(&engines[0].waker());
     let mailboxes = engines.iter().map(|engine| Mailbox::new(engine.waker())).collect();
     assert!(server.mailboxes.set(mailboxes).is_ok(), "a server is served once");
     for (socket, token) in crate::listen::open(&config)? {
@@ -83,7 +89,7 @@ pub fn serve(server: Arc<Server>) -> Result<(), String> {
     }
     // From here on the data is touched by the reactors alone; with one of them its locks need not be real.
     let _ = kinovar_command::keyspace::set_single_threaded(server.reactors.len() == 1);
-    crate::ready(&server, &config);
+    crate::lifecycle::ready(&server, &config);
     let others = engines.split_off(1);
     let threads: Vec<_> = others
         .into_iter()

@@ -21,6 +21,11 @@ const FACILITIES: &[(&str, i32)] = &[
 ];
 
 impl Facility {
+    /// The facility of this code of syslog(3).
+    pub fn from_code(code: i32) -> Facility {
+        Facility(code)
+    }
+
     /// The name, in lower case.
     pub fn name(self) -> &'static str {
         FACILITIES.iter().find(|(_, code)| *code == self.0).map_or("user", |(name, _)| name)

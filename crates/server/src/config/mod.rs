@@ -31,6 +31,8 @@ mod rewrite;
 mod snapshot;
 mod store;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use check::expand_title;
 pub use handle::{ApplyHook, ConfigHandle, SetError};

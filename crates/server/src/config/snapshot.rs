@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use kinovar_command::keyspace::Settings;
+use kinovar_keyspace::settings::Settings;
 
 use super::events;
 use super::kind::{OutputLimit, SaveRule, Value, shutdown};
