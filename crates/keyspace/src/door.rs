@@ -449,9 +449,12 @@ impl<'d, T: Value> Update<'d, T> {
         Ok(Update { site, hash, place, event: None, indexed_expiry_ms, told: false, value: PhantomData })
     }
 
-    /// Says that the value changed: by `event`, in `count` places (what `rdb_changes_since_last_save` counts).
+    /// Says that the value changed: by `event`, in `count` places (what `rdb_changes_since_last_save` counts). May be said
+    /// several times, in order.
     pub fn changed(&mut self, event: &'static str, count: usize) {
-        self.event = Some((event, count as u64));
+        if let Some((name, count)) = self.event.replace((event, count as u64)) {
+            self.site.changed(self.place, Event { class: T::TYPE.event_class(), name }, count);
+        }
         self.told = true;
     }
 

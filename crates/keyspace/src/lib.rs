@@ -44,6 +44,7 @@ pub mod zset;
 pub use db::{Db, Env};
 pub use door::{StringUpdate, Update};
 pub use event::{Event, EventClass, Observer};
+pub use hash::{Field, FieldTtl, Hash};
 pub use key::Key;
 pub use kinovar_ds::entry::{NewPayload, Payload};
 pub use kinovar_ds::lock::set_single_threaded;

@@ -1,6 +1,0 @@
-//! To come.
-
-use kinovar_command::Command;
-
-/// The commands of this group.
-pub const COMMANDS: &[Command] = &[];
