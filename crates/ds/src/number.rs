@@ -83,11 +83,14 @@ pub fn push_i64(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Parses a double the way Redis reads scores and increments: decimal or exponent form, `inf`, `+inf`, `-inf`,
-/// `infinity` in any case, hexadecimal floats not included. `None` for `nan`, for surrounding space and for anything else.
+/// `infinity` in any case, hexadecimal (`0x1.8p3`). `None` for `nan`, for surrounding space and for anything else.
 pub fn parse_f64(text: &[u8]) -> Option<f64> {
     let first = *text.first()?;
     if first.is_ascii_whitespace() {
         return None;
+    }
+    if let Some(value) = parse_hex_f64(text) {
+        return Some(value);
     }
     let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     if value.is_nan() {
@@ -98,6 +101,37 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
         return None;
     }
     Some(value)
+}
+
+/// Parses a hexadecimal double as C's `strtod` does: `0x` digits, with a point and a binary exponent if it likes.
+fn parse_hex_f64(text: &[u8]) -> Option<f64> {
+    let (negative, rest) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, text),
+    };
+    let rest = rest.strip_prefix(b"0x").or_else(|| rest.strip_prefix(b"0X"))?;
+    let (digits, exponent) = match rest.iter().position(|byte| byte.eq_ignore_ascii_case(&b'p')) {
+        Some(at) => (&rest[..at], std::str::from_utf8(&rest[at + 1..]).ok()?.parse::<i32>().ok()?),
+        None => (rest, 0),
+    };
+    let (mut value, mut scale, mut after_point, mut count) = (0f64, 0i32, false, 0);
+    for &byte in digits {
+        match char::from(byte).to_digit(16) {
+            Some(digit) => {
+                value = value * 16.0 + f64::from(digit);
+                scale -= if after_point { 4 } else { 0 };
+                count += 1;
+            }
+            None if byte == b'.' && !after_point => after_point = true,
+            None => return None,
+        }
+    }
+    if count == 0 {
+        return None;
+    }
+    let value = value * 2f64.powi(scale.saturating_add(exponent));
+    Some(if negative { -value } else { value })
 }
 
 /// Appends a double with the fewest digits that read back the same: `3`, `0.1`, `1e-7`, `1.5e+300`, `inf`, `-inf`, `nan`.

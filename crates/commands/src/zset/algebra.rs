@@ -203,8 +203,20 @@ impl Aggregate {
         match self {
             // Infinity and minus infinity cancel out.
             Aggregate::Sum => not_nan(a + b),
-            Aggregate::Min => a.min(b),
-            Aggregate::Max => a.max(b),
+            Aggregate::Min => {
+                if b < a {
+                    b
+                } else {
+                    a
+                }
+            }
+            Aggregate::Max => {
+                if b > a {
+                    b
+                } else {
+                    a
+                }
+            }
         }
     }
 }
@@ -282,13 +294,11 @@ impl<'a> Call<'a> {
     fn compute(&self, db: &Db<'_>, operation: Operation) -> Result<ZSet, CommandError> {
         let inputs = self.inputs(db)?;
         let settings = db.settings();
-        let mut result = match operation {
+        Ok(match operation {
             Operation::Union => union(&inputs, self.aggregate, settings),
             Operation::Inter => inter(inputs, self.aggregate, settings),
             Operation::Diff => diff(&inputs, settings),
-        };
-        result.compact(settings);
-        Ok(result)
+        })
     }
 }
 
@@ -369,7 +379,8 @@ fn read(ctx: &mut Ctx<'_>, mut args: Args<'_>, name: &str, operation: Operation)
 fn store(ctx: &mut Ctx<'_>, mut args: Args<'_>, name: &'static str, operation: Operation) -> Outcome {
     let destination = args.key()?;
     let call = Call::parse(ctx, &mut args, name, operation, true)?;
-    let result = call.compute(&ctx.db, operation)?;
+    let mut result = call.compute(&ctx.db, operation)?;
+    result.compact(ctx.db.settings());
     let len = result.len();
     ctx.db.store(&destination, result, name);
     ctx.reply.count(len);

@@ -140,6 +140,9 @@ fn quit(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 
 fn select(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let index = args.integer()?;
+    if i32::try_from(index).is_err() {
+        return Err(CommandError::text("ERR value is out of range, value must between -2147483648 and 2147483647"));
+    }
     let index = database(ctx, index)?;
     Session::of(ctx).select(index);
     ctx.reply.ok();
