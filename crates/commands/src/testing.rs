@@ -98,8 +98,8 @@ impl Fixture {
     /// Runs command lines and compares their replies.
     #[track_caller]
     pub fn check(&mut self, cases: &[(&str, &str)]) {
-        for (line, expected) in cases {
-            assert_eq!(self.run(line), *expected, "{line}");
+        for (index, (line, expected)) in cases.iter().enumerate() {
+            assert_eq!(self.run(line), *expected, "case {index}: {line}");
         }
     }
 }

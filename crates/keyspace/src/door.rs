@@ -62,8 +62,7 @@ struct Site<'d> {
 
 impl Site<'_> {
     /// Adds an entry whose key is absent.
-    fn insert(&mut self, hash: u64, mut entry: Entry) -> Position {
-        object::note_embedding(&mut entry);
+    fn insert(&mut self, hash: u64, entry: Entry) -> Position {
         if let Some(at_ms) = entry.expire_at_ms() {
             self.db.expires.insert(at_ms, hash);
             self.keyspace.note_due(self.partition, at_ms);
@@ -97,7 +96,9 @@ impl Site<'_> {
             return;
         }
         entry.set_expire(at_ms);
-        object::note_embedding(entry);
+        if before.is_none() {
+            object::note_expiry(entry);
+        }
         self.db.expires.change(hash, before, at_ms);
         if let Some(at_ms) = at_ms {
             self.keyspace.note_due(self.partition, at_ms);
@@ -211,6 +212,9 @@ impl Db<'_> {
             Some(place) => {
                 before_change(site.db.table.at(place));
                 site.replace_payload(key.hash, place, value);
+                if ttl != Ttl::Clear && site.db.table.at(place).expire_at_ms().is_some() {
+                    object::note_embedding(site.db.table.at_mut(place));
+                }
                 if ttl != Ttl::Keep {
                     site.set_expiry(key.hash, place, at_ms);
                 }
@@ -218,7 +222,11 @@ impl Db<'_> {
             }
             None => {
                 let meta = access::initial(site.env.now_ms, site.env.settings);
-                site.insert(key.hash, Entry::new(key.name, crate::string::payload(value), at_ms, Some(meta)))
+                let mut entry = Entry::new(key.name, crate::string::payload(value), at_ms, Some(meta));
+                if at_ms.is_some() {
+                    object::note_expiry(&mut entry);
+                }
+                site.insert(key.hash, entry)
             }
         };
         site.changed(place, Event { class: crate::EventClass::String, name: "set" }, 1);
@@ -251,7 +259,8 @@ impl Db<'_> {
 
     /// Puts an entry taken from elsewhere under `key`, which becomes its name, whatever the key held. Keeps the entry's
     /// expiry and access clock.
-    pub fn put_entry(&mut self, key: &Key<'_>, entry: Entry, event: Event) {
+    pub fn put_entry(&mut self, key: &Key<'_>, mut entry: Entry, event: Event) {
+        object::note_embedding(&mut entry);
         self.place_entry(key, entry, event, 1);
     }
 
@@ -266,7 +275,7 @@ impl Db<'_> {
             let old = site.remove(key.hash, place);
             site.env.discard(old);
         }
-        let entry = if entry.key() == key.name { entry } else { entry.with_key(key.name) };
+        let entry = if entry.key() == key.name { entry } else { object::renamed(entry, key.name) };
         let field_expiry = match entry.payload() {
             kinovar_ds::entry::Payload::Object(Object::Hash(value)) => value.next_expiry_ms(),
             _ => None,
@@ -423,7 +432,6 @@ impl Site<'_> {
         }
         let entry = self.db.table.at_mut(place);
         entry.set_raw(false);
-        object::note_embedding(entry);
         self.env.touch(entry);
     }
 }
@@ -555,6 +563,7 @@ impl<'d> StringUpdate<'d> {
     /// Replaces the string; the expiry stays. Integers are recognised.
     pub fn set(&mut self, value: &[u8], event: &'static str) {
         self.site.replace_payload(self.hash, self.place, value);
+        object::note_embedding(self.site.db.table.at_mut(self.place));
         self.event = Some(event);
     }
 

@@ -168,19 +168,42 @@ impl Text<'_> {
 
 /// A string that was set in one go is reported as `embstr` while key and value together have up to so many bytes.
 const EMBEDDED_MAX: usize = 41;
-/// An expiry counts for so many of them, unless the key is so long that the reference has kept room for it.
-const EXPIRY_BYTES: usize = 8;
+/// The same for one that shares the reference's allocation with an expiry.
+const EMBEDDED_EXPIRING_MAX: usize = EMBEDDED_MAX - 8;
+/// With keys of this length the reference may keep room for an expiry that is set later.
 const KEY_WITH_ROOM: usize = 32;
 
+/// Whether an inline string is longer, together with its key, than `max` bytes.
+fn exceeds(entry: &Entry, max: usize) -> bool {
+    matches!(entry.payload(), Payload::Bytes(bytes) if entry.key().len() + bytes.len() > max)
+}
+
 /// Marks a string that the reference would not keep in one piece with its key. The mark stays until the string is set
-/// again, even if it would fit later. To be called when a string was set, or got an expiry or another key.
-#[inline]
+/// again, even if it would fit later. To be called when a string gets another key, or was set without touching the expiry.
 pub(crate) fn note_embedding(entry: &mut Entry) {
-    let Payload::Bytes(bytes) = entry.payload() else { return };
-    let key = entry.key().len();
-    let expiry = if entry.expire_at_ms().is_some() && key < KEY_WITH_ROOM { EXPIRY_BYTES } else { 0 };
-    if key + bytes.len() + expiry > EMBEDDED_MAX && !entry.raw() {
+    let max = if entry.expire_at_ms().is_some() { EMBEDDED_EXPIRING_MAX } else { EMBEDDED_MAX };
+    if exceeds(entry, max) {
         entry.set_raw(true);
+    }
+}
+
+/// An entry under another key.
+pub(crate) fn renamed(mut entry: Entry, key: &[u8]) -> Entry {
+    // What was too long beside the old key stays so beside a shorter one.
+    if exceeds(&entry, EMBEDDED_MAX) {
+        entry.set_raw(true);
+    }
+    let mut entry = entry.with_key(key);
+    note_embedding(&mut entry);
+    entry
+}
+
+/// The same for a string that was set already when it got its expiry.
+pub(crate) fn note_expiry(entry: &mut Entry) {
+    // With a long key the reference may have left room for it, which depends on its allocator: measured, not understood.
+    let has_room = entry.key().len() >= KEY_WITH_ROOM && exceeds(entry, EMBEDDED_MAX - 2);
+    if !has_room {
+        note_embedding(entry);
     }
 }
 
@@ -224,7 +247,7 @@ pub fn copy(entry: &Entry, key: &[u8], meta: u32) -> Entry {
         Payload::Object(object) => NewPayload::Object(object.deep_copy()),
     };
     let mut copy = Entry::new(key, payload, entry.expire_at_ms(), Some(meta));
-    copy.set_raw(entry.raw());
+    copy.set_raw(entry.raw() || exceeds(entry, EMBEDDED_MAX));
     copy
 }
 
@@ -232,7 +255,7 @@ pub fn copy(entry: &Entry, key: &[u8], meta: u32) -> Entry {
 pub fn encoding(entry: &Entry) -> &'static str {
     match entry.payload() {
         Payload::Int(_) => "int",
-        Payload::Bytes(_) if !entry.raw() => "embstr",
+        Payload::Bytes(_) if !entry.raw() && !exceeds(entry, EMBEDDED_MAX) => "embstr",
         Payload::Bytes(_) | Payload::None | Payload::Object(Object::Raw(_)) => "raw",
         Payload::Object(Object::List(list)) => list.encoding(),
         Payload::Object(Object::Set(set)) => set.encoding(),
