@@ -1,6 +1,6 @@
-//! What the commands that walk a collection with a cursor (`SSCAN`, `HSCAN`, `ZSCAN`) have in common.
+//! What the commands that walk with a cursor (`SCAN`, `SSCAN`, `HSCAN`, `ZSCAN`) have in common.
 
-use kinovar_command::{Args, CommandError, glob};
+use kinovar_command::{Args, CommandError, glob, number};
 
 /// `NOVALUES` where there are no values.
 const NO_VALUES_ONLY_IN_HSCAN: CommandError = CommandError::text("ERR NOVALUES option can only be used in HSCAN");
@@ -17,25 +17,36 @@ pub struct ScanOptions<'a> {
 }
 
 impl<'a> ScanOptions<'a> {
+    /// What holds if nothing is said.
+    pub const DEFAULT: ScanOptions<'static> = ScanOptions { count: 10, pattern: None, no_values: false };
+
     /// Parses `[MATCH pattern] [COUNT count] [NOVALUES]`, the last only for a hash.
     pub fn parse(args: &mut Args<'a>, of_hash: bool) -> Result<ScanOptions<'a>, CommandError> {
-        let mut options = ScanOptions { count: 10, pattern: None, no_values: false };
+        let mut options = ScanOptions::DEFAULT;
         while !args.is_empty() {
-            if args.accept("COUNT") {
-                let count = args.integer()?;
-                options.count = usize::try_from(count).ok().filter(|&count| count > 0).ok_or(CommandError::Syntax)?;
-            } else if args.accept("MATCH") {
-                options.pattern = Some(args.take()?).filter(|pattern| *pattern != b"*");
-            } else if args.accept("NOVALUES") {
-                if !of_hash {
-                    return Err(NO_VALUES_ONLY_IN_HSCAN);
-                }
-                options.no_values = true;
-            } else {
+            if !options.accept(args, of_hash)? {
                 return Err(CommandError::Syntax);
             }
         }
         Ok(options)
+    }
+
+    /// Takes one option; `false`, taking nothing, if it is none of those that [`ScanOptions::parse`] knows.
+    pub fn accept(&mut self, args: &mut Args<'a>, of_hash: bool) -> Result<bool, CommandError> {
+        if args.accept("COUNT") {
+            let count = args.integer()?;
+            self.count = usize::try_from(count).ok().filter(|&count| count > 0).ok_or(CommandError::Syntax)?;
+        } else if args.accept("MATCH") {
+            self.pattern = Some(args.take()?).filter(|pattern| *pattern != b"*");
+        } else if args.accept("NOVALUES") {
+            if !of_hash {
+                return Err(NO_VALUES_ONLY_IN_HSCAN);
+            }
+            self.no_values = true;
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     /// Whether an element is to be shown.
@@ -45,11 +56,30 @@ impl<'a> ScanOptions<'a> {
     }
 }
 
-/// Takes a cursor: an unsigned number as C's `strtoull` reads it, that is with blanks or a plus sign in front if it likes.
+/// Takes a cursor.
 pub fn cursor(args: &mut Args<'_>) -> Result<u64, CommandError> {
-    let text = args.take()?;
-    let digits = text.trim_ascii_start();
-    let digits = digits.strip_prefix(b"+").unwrap_or(digits);
-    let parsed = digits.first().filter(|first| first.is_ascii_digit()).and_then(|_| std::str::from_utf8(digits).ok());
-    parsed.and_then(|digits| digits.parse().ok()).ok_or(CommandError::InvalidCursor)
+    parse_cursor(args.take()?).ok_or(CommandError::InvalidCursor)
+}
+
+/// A cursor as C's `strtoull` reads it: space and a sign may stand in front, and a NUL ends it. A plain negative number is
+/// none.
+fn parse_cursor(text: &[u8]) -> Option<u64> {
+    if let Some(value) = number::parse_i64(text) {
+        return u64::try_from(value).ok();
+    }
+    let text = text.split(|&byte| byte == 0).next()?;
+    let space = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t'..=b'\r')).count();
+    let (negative, digits) = match &text[space..] {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() {
+        return None;
+    }
+    let value = digits.iter().try_fold(0u64, |value, digit| {
+        let digit = (*digit as char).to_digit(10)?;
+        value.checked_mul(10)?.checked_add(u64::from(digit))
+    })?;
+    Some(if negative { value.wrapping_neg() } else { value })
 }

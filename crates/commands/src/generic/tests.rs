@@ -1,6 +1,6 @@
 //! Recorded from the reference, unless a test says otherwise.
 
-use crate::testing::check;
+use crate::testing::{Fixture, check};
 
 #[test]
 fn existence() {
@@ -277,4 +277,88 @@ fn keys_and_chance() {
         ("KEYS *", "*1 $3 abc"),
         ("KEYS b*", "*0"),
     ]);
+}
+
+/// All keys that SCAN names, with the options given, and the number of calls.
+fn scan_all(fixture: &mut Fixture, options: &str) -> (Vec<String>, usize) {
+    let (mut cursor, mut keys, mut calls) = ("0".to_owned(), Vec::new(), 0);
+    loop {
+        let reply = fixture.run(&format!("SCAN {cursor} {options}"));
+        let words: Vec<&str> = reply.split(' ').collect();
+        // *2 $n cursor *count, then a length and a key at a time.
+        cursor = words[2].to_owned();
+        keys.extend(words[4..].chunks(2).map(|pair| pair[1].to_owned()));
+        calls += 1;
+        if cursor == "0" {
+            keys.sort();
+            return (keys, calls);
+        }
+    }
+}
+
+#[test]
+fn scan_names_every_key_once() {
+    let mut fixture = Fixture::new();
+    let mut expected: Vec<String> = (0..500).map(|n| format!("key:{n}")).collect();
+    for key in &expected {
+        fixture.run(&format!("SET {key} 1"));
+    }
+    fixture.check(&[("SADD other m", ":1"), ("SET gone 1 PX 10", "+OK")]);
+    fixture.now_ms += 11;
+    expected.sort();
+    for options in ["MATCH key:*", "TYPE string", "COUNT 1 TYPE String", "COUNT 10000 MATCH key:*"] {
+        let (keys, calls) = scan_all(&mut fixture, options);
+        assert_eq!(keys, expected, "{options}");
+        assert_eq!(calls == 1, options.contains("10000"), "{options}");
+    }
+    assert_eq!(scan_all(&mut fixture, "TYPE set").0, ["other"]);
+    fixture.db = 1;
+    assert_eq!(scan_all(&mut fixture, ""), (vec![], 1));
+}
+
+#[test]
+fn what_has_expired_is_not_shown() {
+    let mut fixture = Fixture::new();
+    fixture.check(&[("SET a 1 PX 10", "+OK"), ("KEYS *", "*1 $1 a"), ("RANDOMKEY", "$1 a")]);
+    fixture.now_ms += 10;
+    fixture.check(&[("KEYS *", "*1 $1 a"), ("PTTL a", ":0")]);
+    fixture.now_ms += 1;
+    fixture.check(&[("KEYS *", "*0"), ("SCAN 0", "*2 $1 0 *0"), ("RANDOMKEY", "$-1"), ("EXISTS a", ":0")]);
+    fixture.check(&[("SET b 1", "+OK"), ("SET a 1 PX 1", "+OK")]);
+    fixture.now_ms += 2;
+    fixture.check(&[("RANDOMKEY", "$1 b"), ("RENAMENX b a", ":1"), ("TTL a", ":-1")]);
+}
+
+#[test]
+fn every_key_can_be_drawn() {
+    let mut fixture = Fixture::new();
+    let mut left: std::collections::BTreeSet<String> = (0..20).map(|n| format!("{n:02}")).collect();
+    for key in &left {
+        fixture.run(&format!("SET {key} 1"));
+    }
+    for _ in 0..1000 {
+        left.remove(&fixture.run("RANDOMKEY")[3..]);
+    }
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn use_is_told_by_policy() {
+    let mut fixture = Fixture::new();
+    fixture.check(&[("SET a 1", "+OK")]);
+    fixture.now_ms += 5000;
+    fixture.check(&[("OBJECT IDLETIME a", ":5"), ("TYPE a", "+string"), ("EXISTS a", ":1"), ("TTL a", ":-1")]);
+    fixture.check(&[("OBJECT IDLETIME a", ":5"), ("TOUCH a", ":1"), ("OBJECT IDLETIME a", ":0")]);
+    fixture.settings.lfu = true;
+    fixture.check(&[("SET b 1", "+OK"), ("OBJECT FREQ b", ":5"), ("OBJECT FREQ none", "$-1")]);
+    fixture.check(&[("OBJECT IDLETIME none", "$-1")]);
+    assert!(fixture.run("OBJECT IDLETIME b").starts_with("-ERR An LFU maxmemory policy is selected"));
+}
+
+#[test]
+fn help_lists_every_subcommand() {
+    let help = Fixture::new().run("OBJECT HELP");
+    for word in ["ENCODING", "FREQ", "HELP", "IDLETIME", "REFCOUNT"] {
+        assert!(help.contains(&format!("+{word}")), "{word}");
+    }
 }

@@ -5,10 +5,9 @@
 //! number and a position in its table (see `kinovar_ds::table`), `position * partitions + partition`: 48 and at most 14 bits. It stays
 //! valid whatever happens to the table in between, and 0 is both the first position and the end.
 
+use crate::scan::{self, ScanOptions};
 use kinovar_command::keyspace::{Db, Entry, object};
-use kinovar_command::{
-    Acl, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, Lock, Outcome, Reply, glob, number,
-};
+use kinovar_command::{Acl, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, Lock, Outcome, Reply, glob};
 
 pub(super) const KEYS: Command = Command {
     name: "keys",
@@ -122,69 +121,57 @@ pub(super) const SCAN: Command = Command {
     since: "2.8.0",
     history: &[("6.0.0", "New option `TYPE`.")],
     lock: Lock::None,
-    handler: scan,
+    handler: scan_keys,
     ..Command::DEFAULT
 };
 
-const NOVALUES: CommandError = CommandError::text("ERR NOVALUES option can only be used in HSCAN");
-
-struct ScanOptions<'a> {
-    /// About how many keys to look at.
-    count: u64,
-    /// `None` for all keys.
-    pattern: Option<&'a [u8]>,
+/// The options of SCAN: those of its relatives and a type.
+struct KeyScan<'a> {
+    options: ScanOptions<'a>,
     type_name: Option<&'a [u8]>,
 }
 
-impl<'a> ScanOptions<'a> {
-    fn parse(mut args: Args<'a>) -> Result<ScanOptions<'a>, CommandError> {
-        let mut options = ScanOptions { count: 10, pattern: None, type_name: None };
+impl<'a> KeyScan<'a> {
+    fn parse(mut args: Args<'a>) -> Result<KeyScan<'a>, CommandError> {
+        let mut scan = KeyScan { options: ScanOptions::DEFAULT, type_name: None };
         while !args.is_empty() {
-            if args.accept("COUNT") {
-                let count = args.integer()?;
-                options.count = u64::try_from(count).ok().filter(|&count| count > 0).ok_or(CommandError::Syntax)?;
-            } else if args.accept("MATCH") {
-                options.pattern = Some(args.take()?).filter(|&pattern| pattern != b"*");
-            } else if args.accept("TYPE") {
-                options.type_name = Some(args.take()?);
-            } else if args.accept("NOVALUES") {
-                return Err(NOVALUES);
-            } else {
+            if args.accept("TYPE") {
+                scan.type_name = Some(args.take()?);
+            } else if !scan.options.accept(&mut args, false)? {
                 return Err(CommandError::Syntax);
             }
         }
-        Ok(options)
+        Ok(scan)
     }
 
     fn wants(&self, entry: &Entry, now_ms: u64) -> bool {
         let is_type = |name: &[u8]| object::value_type(entry).name().as_bytes().eq_ignore_ascii_case(name);
-        self.pattern.is_none_or(|pattern| glob::matches(pattern, entry.key()))
-            && self.type_name.is_none_or(is_type)
-            && !has_expired(entry, now_ms)
+        self.options.matches(entry.key()) && self.type_name.is_none_or(is_type) && !has_expired(entry, now_ms)
     }
 }
 
 /// Calls of the table's scan, for each key asked for: sparse tables must not make a call long.
-const STEPS_PER_KEY: u64 = 10;
+const STEPS_PER_KEY: usize = 10;
 
-fn scan(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
-    let mut cursor = parse_cursor(args.take()?).ok_or(CommandError::InvalidCursor)?;
-    let options = ScanOptions::parse(args)?;
+fn scan_keys(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+    let mut cursor = scan::cursor(&mut args)?;
+    let wanted = KeyScan::parse(args)?;
+    let count = wanted.options.count;
     let now_ms = ctx.now_ms();
     let mut written = Vec::new();
     let mut keys = Reply::new(&mut written, ctx.reply.protocol());
     let (mut visited, mut shown) = (0, 0);
-    let mut steps = options.count.saturating_mul(STEPS_PER_KEY);
+    let mut steps = count.saturating_mul(STEPS_PER_KEY);
     loop {
         let passed_empty = step(&mut ctx.db, &mut cursor, &mut |entry| {
             visited += 1;
-            if options.wants(entry, now_ms) {
+            if wanted.wants(entry, now_ms) {
                 keys.bulk(entry.key());
                 shown += 1;
             }
         });
-        steps -= u64::from(!passed_empty);
-        if cursor == 0 || visited >= options.count || steps == 0 {
+        steps -= usize::from(!passed_empty);
+        if cursor == 0 || visited >= count || steps == 0 {
             break;
         }
     }
@@ -209,27 +196,4 @@ fn step(db: &mut Db<'_>, cursor: &mut u64, visit: &mut dyn FnMut(&Entry)) -> boo
         _ => position * partitions + index,
     };
     part.is_none()
-}
-
-/// A cursor as C's `strtoull` reads it: space and a sign may stand in front, and a NUL ends it. A plain negative number is
-/// none.
-fn parse_cursor(text: &[u8]) -> Option<u64> {
-    if let Some(value) = number::parse_i64(text) {
-        return u64::try_from(value).ok();
-    }
-    let text = text.split(|&byte| byte == 0).next()?;
-    let space = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t'..=b'\r')).count();
-    let (negative, digits) = match &text[space..] {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
-    };
-    if digits.is_empty() {
-        return None;
-    }
-    let value = digits.iter().try_fold(0u64, |value, digit| {
-        let digit = (*digit as char).to_digit(10)?;
-        value.checked_mul(10)?.checked_add(u64::from(digit))
-    })?;
-    Some(if negative { value.wrapping_neg() } else { value })
 }
