@@ -62,9 +62,15 @@ fn lock_keys<'k>(entry: &Entry, args: &Args<'_>, keyspace: &'k Keyspace, scratch
 /// Longest quotation of a client's own words in an error, bytes.
 const QUOTED_MAX: usize = 128;
 
+/// At most `max` bytes of a word, up to a zero byte: clients written in C have come to expect that.
+fn printable(word: &[u8], max: usize) -> &[u8] {
+    let end = word.iter().take(max).position(|&byte| byte == 0);
+    &word[..end.unwrap_or(word.len().min(max))]
+}
+
 #[cold]
 fn unknown(registry: &Registry, args: &Args<'_>, unresolved: &Unresolved) -> CommandError {
-    let quote = |word: &[u8]| word[..word.len().min(QUOTED_MAX)].to_vec();
+    let quote = |word: &[u8]| printable(word, QUOTED_MAX).to_vec();
     let mut text = Vec::new();
     match unresolved {
         Unresolved::Subcommand(container) => {
@@ -83,7 +89,7 @@ fn unknown(registry: &Registry, args: &Args<'_>, unresolved: &Unresolved) -> Com
                     break;
                 }
                 let word = args.at(index);
-                let word = &word[..word.len().min(QUOTED_MAX - quoted)];
+                let word = printable(word, QUOTED_MAX - quoted);
                 text.push(b'\'');
                 text.extend_from_slice(word);
                 text.extend_from_slice(b"' ");

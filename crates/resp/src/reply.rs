@@ -88,7 +88,8 @@ impl<'a> Reply<'a> {
     /// An error line: `text` starts with its code (`ERR …`, `WRONGTYPE …`). Line breaks become spaces.
     pub fn error(&mut self, text: &[u8]) {
         self.out.push(b'-');
-        let trimmed = text.trim_ascii_end();
+        let end = text.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
+        let trimmed = &text[..end];
         self.out.extend(trimmed.iter().map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }));
         self.crlf();
     }

@@ -163,6 +163,10 @@ fn lrange(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     Ok(())
 }
 
+/// The smallest integer has no positive twin.
+const RANGE: CommandError =
+    CommandError::text("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
+
 /// What LPOS looks for.
 struct Search {
     /// How many matches to pass over first.
@@ -184,9 +188,7 @@ impl Search {
             if args.accept("RANK") {
                 let rank = args.integer()?;
                 if rank == i64::MIN {
-                    return Err(CommandError::text(
-                        "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
-                    ));
+                    return Err(RANGE);
                 }
                 if rank == 0 {
                     return Err(CommandError::text(
@@ -294,6 +296,9 @@ fn linsert(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
 fn lrem(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let key = args.key()?;
     let count = args.integer()?;
+    if count == i64::MIN {
+        return Err(RANGE);
+    }
     let value = args.take()?;
     let Some(mut list) = ctx.db.update::<List>(&key)? else {
         ctx.reply.integer(0);

@@ -15,7 +15,7 @@ use counter::{DECR, DECRBY, INCR, INCRBY, INCRBYFLOAT};
 use kinovar_command::expiry::{ExpiryChange, ExpiryOption, ExpiryWord, TimeUnit, positive_deadline_ms};
 use kinovar_command::keyspace::{Text, Ttl};
 use kinovar_command::{
-    Access, Arg, Args, Arity, Command, CommandError, Ctx, Deprecated, Flags, Group, Key, KeySpec, Outcome, Reply,
+    Access, Arg, Args, Arity, Command, CommandError, Ctx, Deprecated, Flags, Group, Key, KeyAt, KeySpec, Outcome, Reply,
 };
 use lcs::LCS;
 use range::{APPEND, GETRANGE, SETRANGE, STRLEN, SUBSTR};
@@ -193,6 +193,7 @@ const SET: Command = Command {
     flags: Flags::WRITE.or(Flags::DENYOOM),
     keys: &[KeySpec::first(Access::RW.access().update().or(Access::VARIABLE_FLAGS))
         .with_notes("The value is read only with the option `GET`")],
+    key_finder: Some(set_keys),
     args: &[
         Arg::key("key", 0),
         Arg::string("value"),
@@ -222,6 +223,13 @@ const SET: Command = Command {
     handler: set,
     ..Command::DEFAULT
 };
+
+/// Whether SET reads the value depends on its options.
+fn set_keys(args: Args<'_>, keys: &mut Vec<KeyAt>) {
+    let reads = (3..args.argc()).any(|index| args.at(index).eq_ignore_ascii_case(b"GET"));
+    let access = if reads { Access::RW.access().update() } else { Access::OW.update() };
+    keys.push(KeyAt { index: 1, access });
+}
 
 fn set(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let key = args.key()?;

@@ -323,8 +323,14 @@ pub(super) fn parse_score_bounds(min: &[u8], max: &[u8]) -> Result<(ScoreBound, 
             Some(rest) => (true, rest),
             None => (false, text),
         };
-        // As in C, where no digits at all are a zero.
-        let score = if digits.is_empty() { Some(0.0) } else { number::parse_f64(digits.trim_ascii_start()) };
+        // As in C, where a text ends at a zero byte, and no digits at all are a zero.
+        let digits = digits.split(|&byte| byte == 0).next().unwrap_or_default();
+        let is_hex = digits.iter().any(|byte| byte.eq_ignore_ascii_case(&b'x'));
+        let score = match digits {
+            [] => Some(0.0),
+            _ if is_hex => None,
+            _ => number::parse_f64(digits),
+        };
         score.map(|score| ScoreBound { score, exclusive }).ok_or(CommandError::text("ERR min or max is not a float"))
     };
     Ok((parse(min)?, parse(max)?))

@@ -109,8 +109,10 @@ fn flushall(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
 }
 
 fn swapdb(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
-    let first = args.integer().map_err(|_| CommandError::text("ERR invalid first DB index"))?;
-    let second = args.integer().map_err(|_| CommandError::text("ERR invalid second DB index"))?;
+    let mut index = |error: &'static str| {
+        args.integer().ok().filter(|&index| i32::try_from(index).is_ok()).ok_or(CommandError::text(error))
+    };
+    let (first, second) = (index("ERR invalid first DB index")?, index("ERR invalid second DB index")?);
     let (first, second) = (database(ctx, first)?, database(ctx, second)?);
     if first != second {
         ctx.db.swap(first, second);
