@@ -6,7 +6,7 @@
 //! Replies are written as on the wire, line ends as spaces. Words are quoted as in redis-cli.
 
 use kinovar_command::dispatch::{self, KeyScratch};
-use kinovar_command::keyspace::{Db, Env, Keyspace, Settings, Stats};
+use kinovar_command::keyspace::{Db, Env, Event, Keyspace, Observer, Settings, Stats};
 use kinovar_command::{Args, Ctx, Protocol, Registry, Reply};
 use std::cell::RefCell;
 
@@ -17,6 +17,7 @@ pub struct Fixture {
     /// Thresholds; tests may lower them.
     pub settings: Settings,
     stats: Stats,
+    events: Recorder,
     rng: RefCell<fastrand::Rng>,
     /// The time, Unix ms; tests may move it.
     pub now_ms: u64,
@@ -24,6 +25,16 @@ pub struct Fixture {
     pub protocol: Protocol,
     /// The selected database.
     pub db: u32,
+}
+
+/// The events of a fixture's commands.
+#[derive(Default)]
+struct Recorder(RefCell<Vec<String>>);
+
+impl Observer for Recorder {
+    fn changed(&self, _db: u32, key: &[u8], event: Event) {
+        self.0.borrow_mut().push(format!("{}={}", key.escape_ascii(), event.name));
+    }
 }
 
 impl Fixture {
@@ -34,6 +45,7 @@ impl Fixture {
             registry: Registry::new(crate::TABLES, &[]),
             settings: Settings::default(),
             stats: Stats::default(),
+            events: Recorder::default(),
             rng: RefCell::new(fastrand::Rng::with_seed(7)),
             now_ms: 1_700_000_000_000,
             protocol: Protocol::Resp2,
@@ -75,7 +87,7 @@ impl Fixture {
             stats: &self.stats,
             trash: &trash,
             rng: &self.rng,
-            observer: None,
+            observer: Some(&self.events),
             no_touch: false,
         };
         let locked = dispatch::lock(entry, &args, &self.keyspace, &mut KeyScratch::default());
@@ -93,6 +105,16 @@ impl Fixture {
             Reply::new(&mut out, self.protocol).error(&error.message());
         }
         out
+    }
+
+    /// The events since the last call, as `key=event`, a space between two.
+    pub fn take_events(&mut self) -> String {
+        self.events.0.take().join(" ")
+    }
+
+    /// How many changes were counted so far.
+    pub fn changes(&self) -> u64 {
+        self.stats.dirty.get()
     }
 
     /// Runs command lines and compares their replies.

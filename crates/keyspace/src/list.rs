@@ -11,7 +11,7 @@
 
 use crate::Text;
 use crate::settings::Settings;
-use kinovar_ds::listpack::{Item, Listpack};
+use kinovar_ds::listpack::{Item, Listpack, Needle};
 use kinovar_ds::quicklist::{self, NodeRef, Quicklist};
 use std::ops::Range;
 
@@ -45,8 +45,9 @@ pub fn set_packed_threshold(bytes: usize) {
     quicklist::set_packed_threshold(bytes);
 }
 
+/// `list-max-listpack-size` as a quicklist remembers it and `DEBUG OBJECT` shows it.
 fn fill(settings: &Settings) -> i16 {
-    settings.list_max_listpack_size.clamp(i16::MIN.into(), i16::MAX.into()) as i16
+    settings.list_max_listpack_size.clamp(-5, i16::MAX.into()) as i16
 }
 
 /// Bytes and elements of a node at most; see `list-max-listpack-size`.
@@ -144,6 +145,36 @@ impl List {
         }
     }
 
+    /// Removes up to `count` elements from one end after showing them to `read`, the outermost first; returns how many.
+    /// O(count), one copy of each node concerned.
+    pub fn pop_many(&mut self, end: End, count: usize, mut read: impl FnMut(Text<'_>)) -> usize {
+        let len = self.len();
+        let count = count.min(len);
+        let (gone, kept) = match end {
+            End::Left => (0..count, count..len),
+            End::Right => (len - count..len, 0..len - count),
+        };
+        self.visit(gone, end == End::Right, |element| {
+            read(element);
+            true
+        });
+        self.trim(kept);
+        count
+    }
+
+    /// Moves the element at one end to the same or the other end.
+    pub fn rotate(&mut self, from: End, to: End, settings: &Settings) {
+        if let Some(value) = self.pop(from, |element| element.to_vec()) {
+            self.make_room(value.len(), 1, settings);
+            self.push(to, &value);
+        }
+    }
+
+    /// The element at one end. O(1).
+    pub fn end(&self, end: End) -> Option<Text<'_>> {
+        self.get(if end == End::Left { 0 } else { -1 })
+    }
+
     /// The element at `index`, counted from the end when negative, if there is one.
     pub fn get(&self, index: i64) -> Option<Text<'_>> {
         match &self.0 {
@@ -204,7 +235,7 @@ impl List {
     pub fn remove(&mut self, value: &[u8], limit: usize, from_tail: bool) -> usize {
         match &mut self.0 {
             Encoding::Listpack(pack) => {
-                let needle = kinovar_ds::listpack::Needle::new(value);
+                let needle = Needle::new(value);
                 let mut found = Vec::new();
                 let mut cursor = if from_tail { pack.last() } else { pack.first() };
                 while let Some(pos) = cursor
@@ -239,29 +270,45 @@ impl List {
 
     /// Shows the elements with these indices, the last one first if `reverse`, until `visit` returns false.
     pub fn visit(&self, indices: Range<usize>, reverse: bool, mut visit: impl FnMut(Text<'_>) -> bool) {
+        self.visit_items(indices, reverse, |item| visit(as_text(item)));
+    }
+
+    fn visit_items(&self, indices: Range<usize>, reverse: bool, mut visit: impl FnMut(Item<'_>) -> bool) {
+        let indices = indices.start..indices.end.min(self.len());
+        if indices.is_empty() {
+            return;
+        }
         match &self.0 {
+            Encoding::Listpack(pack) if reverse => {
+                let end = pack.seek(indices.end as i64).unwrap_or(pack.end());
+                pack.iter_to(end).rev().take(indices.len()).all(&mut visit);
+            }
             Encoding::Listpack(pack) => {
-                let indices = indices.start..indices.end.min(pack.len());
-                if indices.is_empty() {
-                    return;
-                }
-                let from = if reverse { indices.end - 1 } else { indices.start };
-                let mut cursor = pack.seek(from as i64);
-                for _ in indices {
-                    let Some(pos) = cursor else { return };
-                    if !visit(as_text(pack.get(pos))) {
-                        return;
-                    }
-                    cursor = if reverse { pack.prev(pos) } else { pack.next(pos) };
-                }
+                let start = pack.seek(indices.start as i64).expect("the range is in the list");
+                pack.iter_from(start).take(indices.len()).all(&mut visit);
             }
             Encoding::Quicklist(list) if reverse => {
-                list.range(indices).rev().all(|item| visit(as_text(item)));
+                list.range(indices).rev().all(&mut visit);
             }
             Encoding::Quicklist(list) => {
-                list.range(indices).all(|item| visit(as_text(item)));
+                list.range(indices).all(&mut visit);
             }
         }
+    }
+
+    /// Shows the indices of the elements equal to `value` among the first `len_max` elements, or among the last ones and
+    /// from the tail if `reverse`, until `found` returns false. O(elements looked at).
+    pub fn positions(&self, value: &[u8], len_max: usize, reverse: bool, mut found: impl FnMut(usize) -> bool) {
+        let len = self.len();
+        let len_max = len_max.min(len);
+        let indices = if reverse { len - len_max..len } else { 0..len_max };
+        let needle = Needle::new(value);
+        let mut passed = 0;
+        self.visit_items(indices, reverse, |item| {
+            let index = if reverse { len - 1 - passed } else { passed };
+            passed += 1;
+            !needle.matches(&item) || found(index)
+        });
     }
 
     /// Frees needed to drop it, roughly.

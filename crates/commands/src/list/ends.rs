@@ -195,9 +195,8 @@ fn push_all(list: &mut keyspace::Update<'_, List>, args: Args<'_>, end: End) -> 
     let settings = list.env().settings;
     let bytes = args.rest().map(<[u8]>::len).sum();
     list.make_room(bytes, args.left(), settings);
-    for value in args.rest() {
-        list.push(end, value);
-    }
+    let target: &mut List = list;
+    args.rest().for_each(|value| target.push(end, value));
     list.changed(push_event(end), args.left());
     list.len()
 }
@@ -229,24 +228,25 @@ fn pop(ctx: &mut Ctx<'_>, mut args: Args<'_>, name: &str, end: End) -> Outcome {
         }
         return Ok(());
     };
-    let taken = count.unwrap_or(1).min(list.len());
-    if count.is_some() {
-        ctx.reply.array(taken);
+    match count {
+        None => {
+            list.pop(end, |element| write_element(&mut ctx.reply, element));
+            removed(&mut list, pop_event(end), 1);
+        }
+        Some(0) => {
+            ctx.reply.array(0);
+            list.unchanged();
+        }
+        Some(count) => pop_many(&mut list, end, count, &mut ctx.reply),
     }
-    take(&mut list, end, taken, &mut ctx.reply);
     Ok(())
 }
 
-/// Removes `count` elements from one end, writing each.
-fn take(list: &mut keyspace::Update<'_, List>, end: End, count: usize, reply: &mut Reply<'_>) {
-    for _ in 0..count {
-        list.pop(end, |element| write_element(reply, element));
-    }
-    if count > 0 {
-        removed(list, pop_event(end), count);
-    } else {
-        list.unchanged();
-    }
+/// Removes up to `count` elements, at least one, from one end; replies with them.
+fn pop_many(list: &mut keyspace::Update<'_, List>, end: End, count: usize, reply: &mut Reply<'_>) {
+    reply.array(count.min(list.len()));
+    let gone = list.pop_many(end, count, |element| write_element(reply, element));
+    removed(list, pop_event(end), gone);
 }
 
 fn lmpop(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
@@ -270,11 +270,9 @@ fn lmpop(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     for index in first..first + numkeys as usize {
         let key = args.key_at(index);
         let Some(mut list) = ctx.db.update::<List>(&key)? else { continue };
-        let taken = count.min(list.len());
         ctx.reply.array(2);
         ctx.reply.bulk(key.name);
-        ctx.reply.array(taken);
-        take(&mut list, end, taken, &mut ctx.reply);
+        pop_many(&mut list, end, count, &mut ctx.reply);
         return Ok(());
     }
     ctx.reply.null_array();
@@ -292,34 +290,33 @@ fn rpoplpush(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     move_element(ctx, source, destination, End::Right, End::Left)
 }
 
-fn move_element(ctx: &mut Ctx<'_>, source: Key<'_>, destination: Key<'_>, from: End, to: End) -> Outcome {
-    // Both types are checked before anything changes; a missing source hides the destination's type.
-    if ctx.db.read_value::<List>(&source)?.is_none() {
+/// Takes an element from `source`, puts it into `target` and replies with it. The push is told before the removal, and the
+/// two count as one change.
+fn move_element(ctx: &mut Ctx<'_>, source: Key<'_>, target: Key<'_>, from: End, to: End) -> Outcome {
+    let settings = ctx.db.settings();
+    // Removes the source if it has expired. What is left is looked at without a trace, as it is opened below; a missing
+    // source hides the target's type.
+    ctx.db.exists(&source);
+    let Some(element) = ctx.db.peek_value::<List>(&source)?.and_then(|list| list.end(from)) else {
         ctx.reply.null();
         return Ok(());
-    }
-    ctx.db.read_value::<List>(&destination)?;
-    let element = {
-        let mut list = ctx.db.update::<List>(&source)?.expect("it was there a moment ago");
-        let element = list.pop(from, |element| element.to_vec()).expect("a stored list has an element");
-        if source.name == destination.name {
-            // The list must not be taken away for having been empty in between.
-            put(&mut list, to, &element);
-        } else {
-            removed(&mut list, pop_event(from), 1);
-        }
-        element
     };
-    if source.name != destination.name {
-        put(&mut ctx.db.upsert(&destination, List::default)?, to, &element);
+    let element = element.to_vec();
+    let is_same = source.name == target.name;
+    let mut list = ctx.db.upsert(&target, List::default)?;
+    if is_same {
+        list.rotate(from, to, settings);
+    } else {
+        list.make_room(element.len(), 1, settings);
+        list.push(to, &element);
     }
+    list.changed(push_event(to), 0);
+    drop(list);
+    let mut list = ctx.db.update::<List>(&source)?.expect("it was there, and nothing was removed since");
+    if !is_same {
+        list.pop(from, |_| ());
+    }
+    removed(&mut list, pop_event(from), 1);
     ctx.reply.bulk(&element);
     Ok(())
-}
-
-fn put(list: &mut keyspace::Update<'_, List>, end: End, value: &[u8]) {
-    let settings = list.env().settings;
-    list.make_room(value.len(), 1, settings);
-    list.push(end, value);
-    list.changed(push_event(end), 1);
 }

@@ -163,10 +163,6 @@ fn lrange(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     Ok(())
 }
 
-/// The smallest integer has no positive twin.
-const RANGE: CommandError =
-    CommandError::text("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
-
 /// What LPOS looks for.
 struct Search {
     /// How many matches to pass over first.
@@ -186,10 +182,7 @@ impl Search {
                 return Err(CommandError::Syntax);
             }
             if args.accept("RANK") {
-                let rank = args.integer()?;
-                if rank == i64::MIN {
-                    return Err(RANGE);
-                }
+                let rank = directed(args)?;
                 if rank == 0 {
                     return Err(CommandError::text(
                         "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use \
@@ -209,23 +202,40 @@ impl Search {
         Ok(search)
     }
 
-    /// The indices at which `value` is found.
-    fn run(&self, list: &List, value: &[u8]) -> Vec<usize> {
-        let wanted = self.count.unwrap_or(1);
-        let (mut found, mut passed, mut compared) = (Vec::new(), 0, 0);
-        list.visit(0..list.len(), self.from_tail, |element| {
-            if element.with(|bytes| bytes == value) {
-                if passed < self.skip {
-                    passed += 1;
-                } else {
-                    found.push(if self.from_tail { list.len() - 1 - compared } else { compared });
-                }
+    /// Shows the indices to tell.
+    fn run(&self, list: &List, value: &[u8], mut tell: impl FnMut(usize)) {
+        let mut skip = self.skip;
+        let mut left = match self.count {
+            None => 1,
+            Some(0) => u64::MAX,
+            Some(count) => count,
+        };
+        let len_max = if self.max_len == 0 { usize::MAX } else { self.max_len as usize };
+        list.positions(value, len_max, self.from_tail, |index| {
+            if skip > 0 {
+                skip -= 1;
+                return true;
             }
-            compared += 1;
-            let is_enough = wanted > 0 && found.len() as u64 >= wanted;
-            !is_enough && (self.max_len == 0 || (compared as u64) < self.max_len)
+            tell(index);
+            left -= 1;
+            left > 0
         });
-        found
+    }
+
+    fn first(&self, list: &List, value: &[u8]) -> Option<usize> {
+        let mut first = None;
+        self.run(list, value, |index| first = Some(index));
+        first
+    }
+}
+
+/// Takes an integer whose sign is a direction: the lowest one has no opposite and is refused.
+fn directed(args: &mut Args<'_>) -> Result<i64, CommandError> {
+    match args.integer()? {
+        i64::MIN => Err(CommandError::text(
+            "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+        )),
+        value => Ok(value),
     }
 }
 
@@ -237,14 +247,22 @@ fn lpos(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let key = args.key()?;
     let value = args.take()?;
     let search = Search::parse(&mut args)?;
-    let found = ctx.db.read_value::<List>(&key)?.map(|list| search.run(list, value)).unwrap_or_default();
-    match (search.count, found.first()) {
-        (Some(_), _) => {
-            ctx.reply.array(found.len());
-            found.iter().for_each(|&index| ctx.reply.count(index));
-        }
-        (None, Some(&index)) => ctx.reply.count(index),
-        (None, None) => ctx.reply.null(),
+    let list = ctx.db.read_value::<List>(&key)?;
+    match search.count {
+        None => match list.and_then(|list| search.first(list, value)) {
+            Some(index) => ctx.reply.count(index),
+            None => ctx.reply.null(),
+        },
+        Some(_) => ctx.reply.array_of(|reply| {
+            let mut found = 0;
+            if let Some(list) = list {
+                search.run(list, value, |index| {
+                    reply.count(index);
+                    found += 1;
+                });
+            }
+            found
+        }),
     }
     Ok(())
 }
@@ -295,10 +313,7 @@ fn linsert(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
 
 fn lrem(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let key = args.key()?;
-    let count = args.integer()?;
-    if count == i64::MIN {
-        return Err(RANGE);
-    }
+    let count = directed(&mut args)?;
     let value = args.take()?;
     let Some(mut list) = ctx.db.update::<List>(&key)? else {
         ctx.reply.integer(0);
