@@ -1,5 +1,0 @@
-//! stub
-use crate::args::Args;
-pub fn run(_: &Args) -> anyhow::Result<()> {
-    Ok(())
-}
