@@ -8,10 +8,10 @@ use kinovar_tests::report::Report;
 use kinovar_tests::{clients, concurrency, garbage, random, script, tests_dir, workshop};
 
 use crate::args::Args;
-use crate::{build, checks, diff, sys, tools};
+use crate::{build, checks, compat, diff, sys, tools};
 
 /// The suites in the order they run: the cheapest proof first.
-const SUITES: &[&str] = &["scripts", "workshop", "random", "concurrency", "clients", "garbage"];
+const SUITES: &[&str] = &["compat", "scripts", "workshop", "random", "concurrency", "clients", "garbage"];
 /// How long the random multi-key commands run: enough for a lock order mistake to show, short enough for CI.
 const STRESS_SECONDS: u64 = 15;
 
@@ -47,6 +47,11 @@ fn run_suites(args: &Args, sides: &Sides, report: &mut Report) {
 
 fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
     match suite {
+        "compat" => {
+            let mut report = Report::default();
+            report.step("COMPAT.md", compat::check(&sides.subject));
+            Ok(report)
+        }
         "scripts" => script::run_folder(&tests_dir().join("diff"), None, sides),
         "workshop" => workshop::run(sides),
         "random" => all_groups(args, sides),

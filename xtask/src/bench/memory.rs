@@ -40,7 +40,7 @@ fn hash(n: usize, out: &mut Vec<u8>) {
 }
 
 fn integers(n: usize, out: &mut Vec<u8>) {
-    request(out, &["SADD", "set", &(n + 10_000_000).to_string()]);
+    request(out, &["SADD", "set", &n.to_string()]);
 }
 
 fn strings(n: usize, out: &mut Vec<u8>) {
@@ -57,7 +57,7 @@ fn list(n: usize, out: &mut Vec<u8>) {
 
 fn small_hash(n: usize, out: &mut Vec<u8>) {
     let fields: Vec<(String, String)> =
-        (0..8).map(|f| (format!("field{f}"), format!("value{:05}", scattered(n * 8 + f, 100_000)))).collect();
+        (0..8).map(|f| (format!("f{f}"), format!("v{:05}", scattered(n * 8 + f, 100_000)))).collect();
     let name = key(n);
     let mut args = vec!["HSET", &name];
     fields.iter().for_each(|(field, value)| args.extend([field.as_str(), value.as_str()]));

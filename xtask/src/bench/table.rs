@@ -33,8 +33,9 @@ impl Table {
     }
 }
 
-/// A figure against its target: the ratio, and whether it is met.
+/// A figure against its target: the ratio, and whether it is met to the two places shown.
 pub fn verdict(ratio: f64, target: f64) -> Vec<String> {
+    let ratio = (ratio * 100.0).round() / 100.0;
     let mark = if ratio <= target { "met" } else { "missed" };
     vec![format!("{ratio:.2}x"), format!("<= {target:.2}x"), mark.into()]
 }
