@@ -11,7 +11,7 @@ use crate::build::root;
 /// listed may know nobody. Each may also use what its own arrows lead to.
 const ARROWS: &[(&str, &[&str])] = &[
     ("io", &[]),
-    ("resp", &[]),
+    ("resp", &["ds"]),
     ("ds", &[]),
     ("keyspace", &["ds"]),
     ("command", &["keyspace", "resp"]),
