@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn nested_stars_are_bounded() {
         let pattern = b"*a".repeat(30);
-        assert!(!matches(&pattern, &b"a".repeat(2000)[..1999].repeat(1)[..29].to_vec()));
+        assert!(!matches(&pattern, &b"a".repeat(29)));
         assert!(matches(&pattern, &b"a".repeat(2000)));
     }
 }

@@ -52,7 +52,7 @@ fn hmset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 #[inline]
 fn set_pairs(ctx: &mut Ctx<'_>, mut args: Args<'_>, command: &str) -> Result<usize, CommandError> {
     let key = args.key()?;
-    if args.left() % 2 != 0 {
+    if !args.left().is_multiple_of(2) {
         return Err(CommandError::WrongArity(command.into()));
     }
     let settings = ctx.db.settings();

@@ -103,7 +103,7 @@ impl Options {
         if self.nx && self.xx {
             return Err(CommandError::text("ERR XX and NX options at the same time are not compatible"));
         }
-        if self.gt && self.nx || self.lt && self.nx || self.gt && self.lt {
+        if [self.nx, self.gt, self.lt].into_iter().filter(|&on| on).count() > 1 {
             return Err(CommandError::text("ERR GT, LT, and/or NX options at the same time are not compatible"));
         }
         if self.incr && pairs > 1 {
@@ -165,7 +165,7 @@ fn zincrby(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
 /// ZADD from the first score on.
 fn add(ctx: &mut Ctx<'_>, key: Key<'_>, mut args: Args<'_>, options: Options) -> Outcome {
     let pairs = args.left() / 2;
-    if args.left() % 2 != 0 || pairs == 0 {
+    if !args.left().is_multiple_of(2) || pairs == 0 {
         return Err(CommandError::Syntax);
     }
     options.check(pairs)?;

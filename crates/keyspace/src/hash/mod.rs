@@ -171,19 +171,19 @@ impl Hash {
         let Repr::Pack(pack) = &self.0 else { return };
         let count = arguments.len() / 2;
         if count > settings.hash_max_listpack_entries {
-            self.to_table(count);
+            self.convert_to_table(count);
             return;
         }
         let mut bytes = 0;
         for argument in arguments {
             if argument.len() > settings.hash_max_listpack_value {
-                self.to_table(0);
+                self.convert_to_table(0);
                 return;
             }
             bytes += argument.len();
         }
         if !pack.fits(bytes) {
-            self.to_table(0);
+            self.convert_to_table(0);
         }
     }
 
@@ -202,11 +202,11 @@ impl Hash {
             Repr::Pack(pack) if fits => {
                 let created = pack.set(name, value, ttl);
                 if created && pack.len() > settings.hash_max_listpack_entries {
-                    self.to_table(0);
+                    self.convert_to_table(0);
                 }
                 created
             }
-            _ => self.to_table(0).set(name, value, ttl),
+            _ => self.convert_to_table(0).set(name, value, ttl),
         }
     }
 
@@ -288,7 +288,7 @@ impl Hash {
     }
 
     /// Makes it a hash table with room for `capacity` fields. O(n).
-    fn to_table(&mut self, capacity: usize) -> &mut Fields {
+    fn convert_to_table(&mut self, capacity: usize) -> &mut Fields {
         if let Repr::Pack(pack) = &self.0 {
             let mut fields = Box::new(Fields::with_capacity(capacity.max(pack.len())));
             for field in pack.iter() {

@@ -207,7 +207,7 @@ impl Fields {
     pub(super) fn memory_bytes(&self, samples: usize) -> usize {
         let looked_at = if samples == 0 { self.len() } else { samples.min(self.len()) };
         let sampled: usize = self.table.iter().take(looked_at).map(FieldEntry::allocated_size).sum();
-        let entries = if looked_at == 0 { 0 } else { sampled * self.len() / looked_at };
+        let entries = (sampled * self.len()).checked_div(looked_at).unwrap_or(0);
         let index = self.expires().map_or(0, |index| size_of::<ExpiryIndex>() + index.len() * INDEX_BYTES);
         size_class(size_of::<Fields>()) + self.table.memory_bytes() + entries + index
     }
