@@ -35,10 +35,14 @@ pub fn run(arguments: &ServerArgs) -> ExitCode {
         }
     };
     let renames = loaded.renames.clone();
+    let not_built_yet = config::not_built_yet(&loaded.store);
     let handle = ConfigHandle::new(loaded);
     let config = handle.snapshot();
     prepare_process(&config);
     log::starting(&arguments.program, handle.file().as_deref());
+    for name in not_built_yet {
+        log::warning(&format!("'{name}' is set, but this version does not do what it asks for yet"));
+    }
     limit_clients(&handle);
     let server = match crate::start::build(handle, &renames) {
         Ok(server) => Arc::new(server),
