@@ -445,7 +445,7 @@ fn parse_save(words: &[Vec<u8>], old: &Value, origin: Origin) -> Result<Vec<Save
         (Value::Save(rules), Origin::Directive { first: false }) if !words.is_empty() => rules.clone(),
         _ => Vec::new(),
     };
-    if words.len() % 2 != 0 {
+    if !words.len().is_multiple_of(2) {
         return Err("Invalid save parameters".into());
     }
     for pair in words.chunks(2) {
@@ -455,7 +455,7 @@ fn parse_save(words: &[Vec<u8>], old: &Value, origin: Origin) -> Result<Vec<Save
 }
 
 fn parse_output_limits(words: &[Vec<u8>], old: &Value) -> Result<[OutputLimit; 3], String> {
-    if words.len() % 4 != 0 {
+    if !words.len().is_multiple_of(4) {
         return Err("Wrong number of arguments in buffer limit configuration.".into());
     }
     let mut limits = match old {

@@ -90,7 +90,7 @@ fn file_number(number: i64, form: Form, shown: Vec<u8>) -> Vec<u8> {
 /// Bytes with the largest unit that divides them.
 fn file_bytes(bytes: u64) -> String {
     for (unit, name) in [(1 << 30, "gb"), (1 << 20, "mb"), (1 << 10, "kb")] {
-        if bytes != 0 && bytes % unit == 0 {
+        if bytes != 0 && bytes.is_multiple_of(unit) {
             return format!("{}{name}", bytes / unit);
         }
     }
