@@ -4,6 +4,9 @@ use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
+/// Shows every member to the function it is given.
+type Visitor<'a> = dyn FnMut(&mut dyn FnMut(&[u8])) + 'a;
+
 fn settings() -> Settings {
     Settings { set_max_intset_entries: 12, set_max_listpack_entries: 8, ..Settings::default() }
 }
@@ -212,7 +215,7 @@ proptest! {
         let settings = settings();
         let sets: Vec<Set> = members.iter().map(|members| of(members.iter().map(String::as_str), &settings)).collect();
         let sets: Vec<&Set> = sets.iter().collect();
-        let collect = |run: &mut dyn FnMut(&mut dyn FnMut(&[u8]))| {
+        let collect = |run: &mut Visitor<'_>| {
             let mut all = Vec::new();
             run(&mut |member: &[u8]| all.push(String::from_utf8(member.to_vec()).unwrap()));
             let distinct: BTreeSet<String> = all.iter().cloned().collect();
