@@ -5,10 +5,12 @@
 //! | here | existence, deletion, copies and names: COPY, DEL, EXISTS, MOVE, RENAME, TOUCH, TYPE, UNLINK |
 //! | [`expiry`] | EXPIRE, PERSIST, TTL and their variants |
 //! | [`object`] | OBJECT and its subcommands |
+//! | [`sort`] | SORT, SORT_RO |
 //! | [`walk`] | KEYS, RANDOMKEY, SCAN |
 
 mod expiry;
 mod object;
+mod sort;
 mod walk;
 
 use expiry::{EXPIRE, EXPIREAT, EXPIRETIME, PERSIST, PEXPIRE, PEXPIREAT, PEXPIRETIME, PTTL, TTL};
@@ -17,6 +19,7 @@ use kinovar_command::{
     Access, Acl, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, Key, KeySpec, Outcome, number,
 };
 use object::OBJECT;
+use sort::{SORT, SORT_RO};
 use walk::{KEYS, RANDOMKEY, SCAN};
 
 /// The commands of this group.
@@ -39,6 +42,8 @@ pub const COMMANDS: &[Command] = &[
     RENAME,
     RENAMENX,
     SCAN,
+    SORT,
+    SORT_RO,
     TOUCH,
     TTL,
     TYPE,
