@@ -1,7 +1,8 @@
 //! SORT: the elements of a list, set or sorted set in another order, or what other keys say about them.
 //!
 //! Keys named by `BY` and `GET` follow from the elements, so all partitions are locked. Elements that compare equal keep
-//! their order (with `ALPHA` and `BY`; otherwise the elements themselves decide).
+//! their order (with `ALPHA` and `BY`; otherwise the elements themselves decide). A sorted set keeps its encoding, which
+//! the reference turns into a skiplist.
 
 use kinovar_command::keyspace::list::{End, List};
 use kinovar_command::keyspace::set::Set;
