@@ -392,8 +392,7 @@ impl Db<'_> {
         let key = Key { hash, ..Key::new(&name) };
         let mut update = self.update::<crate::hash::Hash>(&key).ok()??;
         let removed = update.expire_fields(now_ms, max);
-        update.site.env.stats.expired_fields.add(removed as u64);
-        update.changed("hexpired", 0);
+        update.expired(removed);
         Some(removed)
     }
 }
@@ -479,6 +478,14 @@ impl<'d, T: Value> Update<'d, T> {
     /// Drops a value that was taken out of the collection's place, in the background if it is large.
     pub fn discard(&self, value: T) {
         self.site.env.discard_object(value.into_object());
+    }
+}
+
+impl Update<'_, crate::Hash> {
+    /// Says that so many fields were removed because their time had come.
+    pub fn expired(&mut self, fields: usize) {
+        self.site.env.stats.expired_fields.add(fields as u64);
+        self.changed("hexpired", 0);
     }
 }
 

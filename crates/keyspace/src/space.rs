@@ -17,6 +17,7 @@ struct Site {
     /// Address and size of database 0's buckets: only ever used to prefetch.
     hint_base: AtomicUsize,
     hint_len: AtomicUsize,
+    hint_salt: AtomicU64,
     /// No key or field expires before this, Unix ms.
     due_ms: AtomicU64,
 }
@@ -39,6 +40,7 @@ impl Keyspace {
             lock: PartitionLock::new(Partition::default()),
             hint_base: AtomicUsize::new(0),
             hint_len: AtomicUsize::new(0),
+            hint_salt: AtomicU64::new(0),
             due_ms: AtomicU64::new(u64::MAX),
         };
         Keyspace { sites: (0..partitions).map(|_| site()).collect(), databases }
@@ -88,7 +90,11 @@ impl Keyspace {
     #[inline]
     pub fn prefetch(&self, key: &Key<'_>) {
         let site = &self.sites[self.partition_of(key)];
-        let hint = TableHint { base: site.hint_base.load(Relaxed), buckets: site.hint_len.load(Relaxed) };
+        let hint = TableHint {
+            base: site.hint_base.load(Relaxed),
+            buckets: site.hint_len.load(Relaxed),
+            salt: site.hint_salt.load(Relaxed),
+        };
         hint.prefetch(key.hash);
     }
 
@@ -130,11 +136,12 @@ impl Keyspace {
     /// Publishes where database 0 of partition `index`, which the caller has locked, keeps its buckets.
     #[inline]
     pub(crate) fn note_table(&self, index: usize, hint: TableHint) {
-        let TableHint { base, buckets: len } = hint;
+        let TableHint { base, buckets: len, salt } = hint;
         let site = &self.sites[index];
         if site.hint_base.load(Relaxed) != base || site.hint_len.load(Relaxed) != len {
             site.hint_base.store(base, Relaxed);
             site.hint_len.store(len, Relaxed);
+            site.hint_salt.store(salt, Relaxed);
         }
     }
 

@@ -31,7 +31,7 @@ const EPOCH: usize = 2500;
 /// Commands sent before replies are read.
 const BATCH: usize = 100;
 /// After so many different failures a group stops.
-const FAILURES_MAX: usize = 12;
+const FAILURES_MAX: usize = 20;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -118,7 +118,7 @@ pub fn run(plan: &Plan, sides: &Sides) -> Result<Report> {
         done += epoch.commands.len();
         for difference in differences {
             if seen.insert(difference.signature.clone()) && report.failures.len() < FAILURES_MAX {
-                report.failures.push(arena.explain(&epoch, &difference, plan));
+                report.failures.extend(arena.explain(&epoch, &difference, plan));
             }
         }
     }
@@ -227,21 +227,30 @@ impl<'a> Arena<'a> {
         }
     }
 
-    /// Shrinks a difference and puts it into words.
-    fn explain(&mut self, epoch: &Epoch, difference: &Difference, plan: &Plan) -> String {
+    /// Shrinks a difference and puts it into words, as a script for `xtask diff --script`. Nothing when it follows from
+    /// another one before it, which is reported by itself.
+    fn explain(&mut self, epoch: &Epoch, difference: &Difference, plan: &Plan) -> Option<String> {
         let (commands, difference) = shrink::shrink(self, epoch, difference);
-        let script: Vec<String> = commands.iter().map(|c| format!("  {}", join(&c.args))).collect();
-        format!(
-            "random {} (seed {}, RESP{}, {}): {}\n--- subject\n{}\n--- oracle\n{}\n--- commands\n{}",
+        let shrunk = Epoch { commands, ..epoch.clone() };
+        let known_count = self.known_count;
+        let first = self.replay(&shrunk).into_iter().next();
+        self.known_count = known_count;
+        if first.is_some_and(|first| first.signature != difference.signature) {
+            return None;
+        }
+        let settings = epoch.settings.iter().map(|setting| format!("  @config {setting}"));
+        let script: Vec<String> =
+            settings.chain(shrunk.commands.iter().map(|c| format!("  {}", join(&c.args)))).collect();
+        Some(format!(
+            "random {} (seed {}, RESP{}): {}\n--- subject\n{}\n--- oracle\n{}\n--- script\n{}",
             plan.group,
             plan.seed,
             epoch.protocol,
-            epoch.settings.join(", "),
             difference.command,
             difference.subject,
             difference.oracle,
             script.join("\n")
-        )
+        ))
     }
 }
 

@@ -43,7 +43,7 @@ fn hgetdel(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         removed += usize::from(hash.remove(name));
     }
     if expired > 0 {
-        hash.changed("hexpired", 0);
+        hash.expired(expired);
     }
     if removed > 0 {
         hash.changed("hdel", removed);
@@ -96,8 +96,9 @@ fn hgetex(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     if change != ExpiryChange::Unspecified {
         hash.expect_expiries();
     }
-    let (mut changed, mut event) = (0, "hexpire");
+    let (mut changed, mut event, mut expired) = (0, "hexpire", 0);
     for name in args.rest() {
+        expired += usize::from(hash.remove_expired(name, now_ms));
         let field = hash.find_live(name, now_ms);
         reply_text(&mut ctx.reply, field.map(|field| field.value));
         let Some(before_ms) = field.map(|field| field.expire_at_ms) else { continue };
@@ -116,6 +117,9 @@ fn hgetex(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
             ExpiryChange::Persist | ExpiryChange::Keep | ExpiryChange::Unspecified => continue,
         }
         changed += 1;
+    }
+    if expired > 0 {
+        hash.expired(expired);
     }
     if changed > 0 {
         hash.changed(event, changed);
@@ -200,6 +204,10 @@ fn hsetex(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     // A time that is set below takes the place of the old one.
     let ttl = if expiring == ExpiryChange::Persist { FieldTtl::Clear } else { FieldTtl::Keep };
     while let (Some(name), Some(value)) = (args.next(), args.next()) {
+        if options.must_exist == Some(false) {
+            // It has expired if it is there at all, so there is no time to be kept.
+            hash.remove_expired(name, now_ms);
+        }
         hash.set(name, value, ttl, settings);
         match expiring {
             ExpiryChange::At(at_ms) if at_ms <= now_ms => {
@@ -247,6 +255,8 @@ impl SetOptions {
         }
         let expiry = ExpiryWord::of(word).filter(|&word| word != ExpiryWord::Persist);
         let Some(expiry) = expiry else {
+            // The reference quotes it as a C string.
+            let word = word.split(|&byte| byte == 0).next().unwrap_or_default();
             return Err(CommandError::Bytes([b"ERR unknown argument: ", word].concat()));
         };
         if self.expiry != ExpiryChange::Unspecified {

@@ -3,7 +3,7 @@
 use super::reply_text;
 use kinovar_command::keyspace::{FieldTtl, Hash, Text};
 use kinovar_command::{
-    Access, Arg, Args, Arity, Command, CommandError, Ctx, Deprecated, Flags, Group, KeySpec, Outcome,
+    Access, Arg, Args, Arity, Command, CommandError, Ctx, Deprecated, Flags, Group, Key, KeySpec, Outcome, Reply,
 };
 
 pub(super) const HSET: Command = Command {
@@ -114,13 +114,8 @@ pub(super) const HGET: Command = Command {
     ..Command::DEFAULT
 };
 
-fn hget(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
-    let key = args.key()?;
-    let name = args.take()?;
-    let now_ms = ctx.now_ms();
-    let hash = ctx.db.read_value::<Hash>(&key)?;
-    reply_text(&mut ctx.reply, hash.and_then(|hash| hash.get(name, now_ms)));
-    Ok(())
+fn hget(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    read_each(ctx, args, |_, _| {}, reply_text)
 }
 
 pub(super) const HMGET: Command = Command {
@@ -137,13 +132,40 @@ pub(super) const HMGET: Command = Command {
     ..Command::DEFAULT
 };
 
-fn hmget(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+fn hmget(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    read_each(ctx, args, |reply, count| reply.array(count), reply_text)
+}
+
+/// Reads the fields that follow the key: replies with a head for so many, then what `show` makes of each value. Those that
+/// turn out to have expired are removed.
+#[inline]
+fn read_each(
+    ctx: &mut Ctx<'_>,
+    mut args: Args<'_>,
+    head: impl FnOnce(&mut Reply<'_>, usize),
+    mut show: impl FnMut(&mut Reply<'_>, Option<Text<'_>>),
+) -> Outcome {
     let key = args.key()?;
     let now_ms = ctx.now_ms();
     let hash = ctx.db.read_value::<Hash>(&key)?;
-    ctx.reply.array(args.left());
+    head(&mut ctx.reply, args.left());
+    let mut expired = false;
     for name in args.rest() {
-        reply_text(&mut ctx.reply, hash.and_then(|hash| hash.get(name, now_ms)));
+        let field = hash.and_then(|hash| hash.find(name));
+        let live = field.filter(|field| !field.is_expired(now_ms));
+        expired |= field.is_some() && live.is_none();
+        show(&mut ctx.reply, live.map(|field| field.value));
+    }
+    if expired { remove_expired(ctx, &key, args) } else { Ok(()) }
+}
+
+/// Removes those of the fields left in `args` that have expired.
+#[cold]
+fn remove_expired(ctx: &mut Ctx<'_>, key: &Key<'_>, args: Args<'_>) -> Outcome {
+    let now_ms = ctx.now_ms();
+    if let Some(mut hash) = ctx.db.update::<Hash>(key)? {
+        let removed = args.rest().filter(|name| hash.remove_expired(name, now_ms)).count();
+        hash.expired(removed);
     }
     Ok(())
 }
@@ -162,13 +184,8 @@ pub(super) const HEXISTS: Command = Command {
     ..Command::DEFAULT
 };
 
-fn hexists(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
-    let key = args.key()?;
-    let name = args.take()?;
-    let now_ms = ctx.now_ms();
-    let hash = ctx.db.read_value::<Hash>(&key)?;
-    ctx.reply.flag(hash.is_some_and(|hash| hash.find_live(name, now_ms).is_some()));
-    Ok(())
+fn hexists(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    read_each(ctx, args, |_, _| {}, |reply, value| reply.flag(value.is_some()))
 }
 
 pub(super) const HSTRLEN: Command = Command {
@@ -185,13 +202,8 @@ pub(super) const HSTRLEN: Command = Command {
     ..Command::DEFAULT
 };
 
-fn hstrlen(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
-    let key = args.key()?;
-    let name = args.take()?;
-    let now_ms = ctx.now_ms();
-    let hash = ctx.db.read_value::<Hash>(&key)?;
-    ctx.reply.count(hash.and_then(|hash| hash.get(name, now_ms)).map_or(0, Text::len));
-    Ok(())
+fn hstrlen(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    read_each(ctx, args, |_, _| {}, |reply, value| reply.count(value.map_or(0, Text::len)))
 }
 
 pub(super) const HLEN: Command = Command {

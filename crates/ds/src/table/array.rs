@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use super::Slot;
 use super::bucket::{Bucket, SLOTS, tag_of};
+use super::salt::NEUTRAL;
 use crate::entry::{prefetch, size_class};
 
 /// Bits of a hash that make up its position: all but the sixteen lowest.
@@ -26,6 +27,8 @@ static EMPTY: EmptyBucket = EmptyBucket([0; 8]);
 pub(super) struct Array<S> {
     ptr: NonNull<Bucket<S>>,
     n: usize,
+    /// What hashes are multiplied by; see [`super::salt`].
+    salt: u64,
     owns: PhantomData<S>,
 }
 
@@ -69,13 +72,7 @@ impl<S> Place<S> {
     }
 }
 
-/// The position of a hash: what orders the elements of a table.
-#[inline(always)]
-pub(super) fn position(hash: u64) -> u64 {
-    hash >> (64 - POSITION_BITS)
-}
-
-/// The home of a position or hash among `n` buckets: monotone in the hash, and the same for all hashes of a position.
+/// The home of a position (shifted up) or salted hash among `n` buckets: monotone in the hash, and the same for all hashes of a position.
 #[inline(always)]
 pub(super) fn home_of(hash: u64, n: usize) -> usize {
     ((u128::from(hash & POSITION_MASK) * n as u128) >> 64) as usize
@@ -92,11 +89,11 @@ impl<S: Slot> Array<S> {
         let ptr = std::ptr::from_ref(&EMPTY).cast::<Bucket<S>>().cast_mut();
         // SAFETY: the address of a static. It is only read through: with `n == 0` nothing is ever inserted.
         let ptr = unsafe { NonNull::new_unchecked(ptr) };
-        Self { ptr, n: 0, owns: PhantomData }
+        Self { ptr, n: 0, salt: NEUTRAL, owns: PhantomData }
     }
 
     /// `n` empty buckets. Big allocations come as zero pages from the system, so this does not touch them.
-    pub(super) fn new(n: usize) -> Self {
+    pub(super) fn new(n: usize, salt: u64) -> Self {
         const { assert!(size_of::<S>() == 8 && align_of::<S>() <= 8, "a slot is a handle of eight bytes") };
         if n == 0 {
             return Self::none();
@@ -105,7 +102,7 @@ impl<S: Slot> Array<S> {
         // SAFETY: the layout is not empty.
         let ptr = unsafe { alloc_zeroed(layout) };
         let Some(ptr) = NonNull::new(ptr.cast()) else { handle_alloc_error(layout) };
-        Self { ptr, n, owns: PhantomData }
+        Self { ptr, n, salt, owns: PhantomData }
     }
 
     fn layout(n: usize) -> Layout {
@@ -128,8 +125,19 @@ impl<S: Slot> Array<S> {
     }
 
     #[inline(always)]
+    pub(super) fn salt(&self) -> u64 {
+        self.salt
+    }
+
+    #[inline(always)]
     pub(super) fn home(&self, hash: u64) -> usize {
-        home_of(hash, self.n)
+        home_of(hash.wrapping_mul(self.salt), self.n)
+    }
+
+    /// The position of a hash: what orders the elements of a table.
+    #[inline(always)]
+    pub(super) fn position(&self, hash: u64) -> u64 {
+        hash.wrapping_mul(self.salt) >> (64 - POSITION_BITS)
     }
 
     #[inline(always)]
@@ -290,7 +298,7 @@ impl<S: Slot> Array<S> {
                 // SAFETY: the slot is occupied.
                 let value = unsafe { bucket.get(slot) };
                 let hash = value.hash();
-                if self.home(hash) == home && position(hash) >= from {
+                if self.home(hash) == home && self.position(hash) >= from {
                     visit(value);
                     visited += 1;
                 }

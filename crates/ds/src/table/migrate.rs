@@ -6,6 +6,7 @@
 
 use super::array::{Array, capacity, home_of};
 use super::bucket::SLOTS;
+use super::salt::new_salt;
 use super::{Slot, Table};
 use crate::entry::size_class;
 
@@ -104,7 +105,8 @@ impl<S: Slot> Table<S> {
     /// Starts moving to an array of `n` buckets, and finishes if the array is small.
     fn resize(&mut self, n: usize) {
         debug_assert!(self.migration.is_none());
-        let old = std::mem::replace(&mut self.array, Array::new(n));
+        let salt = if self.array.buckets() == 0 { new_salt() } else { self.array.salt() };
+        let old = std::mem::replace(&mut self.array, Array::new(n, salt));
         if old.buckets() == 0 {
             self.grow_at = capacity(n);
             return;

@@ -5,7 +5,8 @@
 //! - **Buckets** (`bucket.rs`) are 64 bytes: seven slots of eight bytes, a tag (eight bits of the hash) for each, and a count of the
 //!   elements that found this bucket full and went further (F14's idea: no tombstones, and a lookup ends at a bucket that
 //!   nobody passed).
-//! - **Order.** The home of a hash is `hash * n >> 64`: any number of buckets will do, and buckets are in the order of hashes. So
+//! - **Order.** The home of a hash is `(hash * salt mod 2^64) * n >> 64`: any number of buckets will do, and buckets are in the order
+//!   of salted hashes. The salt is the table's own ([`salt`]), lest copying one table into another be quadratic. So
 //!   arrays grow from one allocator size class to the next, a fifth on average, which keeps the load between 0.72 and 0.89.
 //! - **Migration** goes through the old array in that order, a few buckets per insertion or removal. Elements whose home in
 //!   the old array is below the frontier are in the new one, the others in the old one: a lookup probes one array.
@@ -21,13 +22,13 @@ mod bucket;
 mod iter;
 mod migrate;
 mod position;
+mod salt;
 mod scan;
 mod stats;
 
 pub use array::{Garbage, set_garbage_sink};
 pub use iter::{IntoIter, Iter};
 pub use position::Position;
-pub use scan::scan_position;
 pub use stats::TableStats;
 
 use array::{Array, Place, capacity, home_of};
@@ -99,13 +100,15 @@ pub struct TableHint {
     pub base: usize,
     /// Number of buckets.
     pub buckets: usize,
+    /// What the table multiplies hashes by.
+    pub salt: u64,
 }
 
 impl TableHint {
     /// Starts loading the bucket of `hash`.
     #[inline(always)]
     pub fn prefetch(self, hash: u64) {
-        let offset = home_of(hash, self.buckets) * 64;
+        let offset = home_of(hash.wrapping_mul(self.salt), self.buckets) * 64;
         crate::entry::prefetch(std::ptr::without_provenance::<u8>(self.base.wrapping_add(offset)));
     }
 }
@@ -120,7 +123,7 @@ impl<S: Slot> Table<S> {
     pub fn with_capacity(len: usize) -> Self {
         let mut table = Self::new();
         if len > 0 {
-            table.set_array(Array::new(migrate::buckets_for(len)));
+            table.set_array(Array::new(migrate::buckets_for(len), salt::new_salt()));
         }
         table
     }
@@ -311,7 +314,7 @@ impl<S: Slot> Table<S> {
     /// Where the buckets are now; changes when a migration starts or ends.
     #[inline(always)]
     pub fn hint(&self) -> TableHint {
-        TableHint { base: self.array.base(), buckets: self.array.buckets() }
+        TableHint { base: self.array.base(), buckets: self.array.buckets(), salt: self.array.salt() }
     }
 
     /// Starts loading the bucket of `hash`.

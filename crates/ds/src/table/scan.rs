@@ -1,6 +1,6 @@
 //! The cursor without state: a position in the space of hashes.
 
-use super::array::{POSITION_BITS, first_position, home_of, position};
+use super::array::{POSITION_BITS, first_position, home_of};
 use super::migrate::frontier_position;
 use super::{Slot, Table};
 
@@ -8,12 +8,12 @@ use super::{Slot, Table};
 const EMPTY_MAX: usize = 128;
 const END: u64 = 1 << POSITION_BITS;
 
-/// The place of `hash` among the cursors of [`Table::scan`]: its upper 48 bits.
-pub fn scan_position(hash: u64) -> u64 {
-    position(hash)
-}
-
 impl<S: Slot> Table<S> {
+    /// The place of `hash` among the cursors of [`Table::scan`]: 48 bits. The same as long as the table has elements.
+    pub fn scan_position(&self, hash: u64) -> u64 {
+        self.array.position(hash)
+    }
+
     /// Visits the elements of the next interval of hash positions and returns the cursor after it. Start with zero; zero comes
     /// back at the end. Cursors have 48 bits, and any value is a valid one.
     ///
