@@ -1,7 +1,10 @@
 //! What a handler can reach.
 
-use crate::{Db, Registry, Reply};
+use crate::{CommandError, Db, Outcome, Registry, Reply};
 use std::any::Any;
+
+/// Largest reply to a command that repeats elements as often as it is asked to, bytes.
+pub const REPLY_BYTES_MAX: usize = 1 << 30;
 
 /// The surroundings of one command.
 ///
@@ -25,4 +28,10 @@ impl Ctx<'_> {
     pub fn now_ms(&self) -> u64 {
         self.db.now_ms()
     }
+}
+
+/// An error once a reply has grown beyond [`REPLY_BYTES_MAX`].
+#[inline]
+pub fn check_reply_size(reply: &Reply<'_>) -> Outcome {
+    if reply.position() > REPLY_BYTES_MAX { Err(CommandError::ReplyTooLarge) } else { Ok(()) }
 }

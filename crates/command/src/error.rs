@@ -37,6 +37,8 @@ pub enum CommandError {
     MustBePositive,
     /// The connection must authenticate first.
     NoAuth,
+    /// The reply would take more memory than one client may cost the server.
+    ReplyTooLarge,
     /// Any other text, with its code in front.
     Text(Cow<'static, str>),
     /// Any other bytes, with their code in front: the text quotes what the client sent.
@@ -70,6 +72,7 @@ impl CommandError {
             CommandError::InvalidDbIndex => "ERR invalid DB index",
             CommandError::InvalidCursor => "ERR invalid cursor",
             CommandError::MustBePositive => "ERR value is out of range, must be positive",
+            CommandError::ReplyTooLarge => "ERR value is out of range, the reply would be too large",
             CommandError::NoAuth => "NOAUTH Authentication required.",
             CommandError::InvalidExpire(command) => {
                 return Cow::Owned(format!("ERR invalid expire time in '{command}' command").into_bytes());

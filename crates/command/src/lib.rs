@@ -30,7 +30,7 @@ pub mod registry;
 pub mod spec;
 
 pub use args::Args;
-pub use context::Ctx;
+pub use context::{Ctx, check_reply_size};
 pub use error::CommandError;
 pub use kinovar_keyspace as keyspace;
 pub use kinovar_keyspace::{Db, Key};

@@ -3,7 +3,9 @@
 use super::reply_text;
 use crate::scan::{self, ScanOptions};
 use kinovar_command::keyspace::{Field, Hash};
-use kinovar_command::{Access, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, KeySpec, Outcome, Reply};
+use kinovar_command::{
+    Access, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, KeySpec, Outcome, Reply, check_reply_size,
+};
 
 pub(super) const HGETALL: Command = Command {
     name: "hgetall",
@@ -185,7 +187,7 @@ fn hrandfield(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let in_pairs = request.with_values && ctx.reply.is_resp3();
     ctx.reply.array(if request.with_values && !in_pairs { 2 * count } else { count });
     let reply = &mut ctx.reply;
-    let mut show = |field: Field<'_>| {
+    let show = |reply: &mut Reply<'_>, field: Field<'_>| {
         if in_pairs {
             reply.array(2);
         }
@@ -195,9 +197,16 @@ fn hrandfield(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         }
     };
     if request.repeat {
-        hash.draw(count, rng, now_ms, &mut show);
+        /// Fields drawn between two looks at the size of the reply.
+        const DRAW: usize = 256;
+        let mut left = count;
+        while left > 0 {
+            hash.draw(left.min(DRAW), rng, now_ms, &mut |field| show(reply, field));
+            left -= left.min(DRAW);
+            check_reply_size(reply)?;
+        }
     } else {
-        hash.sample(count, rng, now_ms, &mut show);
+        hash.sample(count, rng, now_ms, &mut |field| show(reply, field));
     }
     Ok(())
 }

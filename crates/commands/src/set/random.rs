@@ -1,7 +1,9 @@
 //! Members chosen by chance: `SPOP` and `SRANDMEMBER`.
 
 use kinovar_command::keyspace::Set;
-use kinovar_command::{Access, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, Key, KeySpec, Outcome};
+use kinovar_command::{
+    Access, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, Key, KeySpec, Outcome, check_reply_size,
+};
 
 /// The lowest count of `SRANDMEMBER` has no positive twin.
 const COUNT_OUT_OF_RANGE: CommandError =
@@ -113,6 +115,7 @@ fn srandmember(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         for _ in 0..wanted {
             let member = set.random(rng).expect("a stored set is not empty");
             ctx.reply.bulk(member.bytes(&mut [0; 24]));
+            check_reply_size(&ctx.reply)?;
         }
     } else {
         ctx.reply.array(wanted.min(set.len()));

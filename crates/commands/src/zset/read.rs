@@ -296,6 +296,7 @@ fn zrandmember(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         for _ in 0..picks {
             let (member, score) = zset.random(&mut env.rng.borrow_mut()).expect("a stored set has a member");
             write_pair(&mut ctx.reply, member, score, with_scores);
+            check_reply_size(&ctx.reply)?;
         }
         return Ok(());
     }
