@@ -40,6 +40,7 @@ pub fn run(arguments: &ServerArgs) -> ExitCode {
     let config = handle.snapshot();
     prepare_process(&config);
     log::starting(&arguments.program, handle.file().as_deref());
+    crate::memory::purge_in_background(config.jemalloc_bg_thread);
     for name in not_built_yet {
         log::warning(&format!("'{name}' is set, but this version does not do what it asks for yet"));
     }
@@ -228,6 +229,10 @@ fn follow_changes(server: &Arc<Server>) {
     let config = &server.config;
     config.on_change(&["loglevel", "logfile"], |_: &[&'static str], new: &Config| {
         log::configure(new);
+        Ok(())
+    });
+    config.on_change(&["jemalloc-bg-thread"], |_: &[&'static str], new: &Config| {
+        crate::memory::purge_in_background(new.jemalloc_bg_thread);
         Ok(())
     });
     config.on_change(&["proc-title-template"], |_: &[&'static str], new: &Config| {

@@ -41,6 +41,14 @@ pub fn used() -> u64 {
     figures().allocated
 }
 
+/// Has the allocator give unused pages back by itself, from a thread of its own (`jemalloc-bg-thread`). Without it pages go
+/// back only while memory is being allocated and freed, so an idle server would keep them.
+pub fn purge_in_background(on: bool) {
+    if let Err(error) = tikv_jemalloc_ctl::background_thread::write(on) {
+        crate::log::warning(&format!("The allocator's background thread can't be switched: {error}"));
+    }
+}
+
 /// Gives unused pages back to the operating system.
 pub fn purge() {
     let _ = kinovar_io::allocator::purge();
