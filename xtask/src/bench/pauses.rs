@@ -19,6 +19,7 @@ const TARGET_MS: f64 = 5.0;
 type Scenario = (&'static str, fn(&Plan, &Server) -> Result<f64>);
 
 const SCENARIOS: &[Scenario] = &[
+    ("nothing: the noise of this machine", quiet),
     ("DEL of a set", |plan, server| remove(plan, server, load_set, "DEL big")),
     ("DEL of a sorted set", |plan, server| remove(plan, server, load_zset, "DEL big")),
     ("UNLINK of a set", |plan, server| remove(plan, server, load_set, "UNLINK big")),
@@ -72,6 +73,14 @@ fn ping_until(port: u16, started: &AtomicBool, stop: &AtomicBool) -> Result<f64>
         started.store(true, Ordering::Release);
     }
     Ok(worst)
+}
+
+/// What PING takes at worst while the server has nothing else to do: no figure below can be better.
+fn quiet(_: &Plan, server: &Server) -> Result<f64> {
+    worst_ping(server.port(), || {
+        thread::sleep(Duration::from_secs(2));
+        Ok(())
+    })
 }
 
 fn load_set(port: u16, count: usize) -> Result<()> {
