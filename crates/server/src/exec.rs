@@ -39,6 +39,8 @@ pub struct Executor {
     pub config: Arc<Config>,
     /// Their part that concerns data.
     pub settings: Settings,
+    /// Which version of the parameters that is.
+    generation: u64,
     /// What counts as slow, for the slow log or the latency monitor, ns.
     slow_ns: u64,
     batch: Batch,
@@ -73,10 +75,12 @@ pub enum Progress {
 
 impl Executor {
     /// An executor for reactor `reactor`.
-    pub fn new(reactor: usize, config: Arc<Config>) -> Executor {
+    pub fn new(reactor: usize, server: &Server) -> Executor {
+        let (generation, config) = (server.config.generation(), server.config());
         let settings = config.data_settings();
         let slow_ns = slow_ns(&config);
         Executor {
+            generation,
             slow_ns,
             reactor,
             config,
@@ -89,8 +93,18 @@ impl Executor {
         }
     }
 
-    /// Takes over new parameters.
-    pub fn configure(&mut self, config: Arc<Config>) {
+    /// Takes over new parameters, if there are any.
+    #[inline]
+    pub fn refresh(&mut self, server: &Server) {
+        let generation = server.config.generation();
+        if generation != self.generation {
+            self.generation = generation;
+            self.configure(server.config());
+        }
+    }
+
+    #[cold]
+    fn configure(&mut self, config: Arc<Config>) {
         self.settings = config.data_settings();
         self.slow_ns = slow_ns(&config);
         self.config = config;
@@ -164,7 +178,7 @@ impl Executor {
     ) {
         let start_of_reply = out.len();
         let outcome = if prepared.id == UNRESOLVED {
-            self.refuse_unresolved(server, session, &args)
+            self.refuse_unresolved(server, &args)
         } else {
             let entry = &server.registry.entries()[prepared.id as usize];
             let args = match prepared.key {
@@ -213,15 +227,13 @@ impl Executor {
 
     /// The error for a request that calls no command, or with the wrong number of arguments.
     #[cold]
-    fn refuse_unresolved(&self, server: &Server, session: &Session, args: &Args<'_>) -> Result<(), CommandError> {
+    fn refuse_unresolved(&self, server: &Server, args: &Args<'_>) -> Result<(), CommandError> {
         let refused = match dispatch::resolve(&server.registry, args) {
             Ok(_) => unreachable!("it was not resolved a moment ago"),
             Err(error) => error,
         };
         if let Ok(entry) = server.registry.resolve(args) {
             bump(&server.reactors[self.reactor].commands[entry.id].rejected, 1);
-        } else if !session.authenticated {
-            return Err(CommandError::NoAuth);
         }
         Err(refused)
     }
@@ -277,6 +289,9 @@ impl Executor {
         };
         let outcome = (entry.command.handler)(&mut ctx, args);
         drop(ctx);
+        // What CONFIG SET has changed holds from here on, for the rest of the batch too.
+        self.refresh(server);
+        let stats = &server.reactors[self.reactor];
         let ns = clock.lap();
         let command_stats = &stats.commands[entry.id];
         command_stats.record(ns, self.config.latency_tracking);

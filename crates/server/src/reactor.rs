@@ -31,7 +31,6 @@ pub struct Reactor {
     server: Arc<Server>,
     index: usize,
     executor: Executor,
-    config_generation: u64,
     connections: Vec<Option<Box<Connection>>>,
     /// Output buffers for reuse.
     spare: Vec<Vec<u8>>,
@@ -46,12 +45,10 @@ pub struct Reactor {
 impl Reactor {
     /// Reactor `index` of `server`.
     pub fn new(server: Arc<Server>, index: usize) -> Reactor {
-        let (config, config_generation) = (server.config(), server.config.generation());
         Reactor {
-            executor: Executor::new(index, config),
+            executor: Executor::new(index, &server),
             server,
             index,
-            config_generation,
             connections: Vec::new(),
             spare: Vec::new(),
             next_reactor: 0,
@@ -79,7 +76,8 @@ impl Reactor {
     /// Registers a socket accepted here or handed over.
     fn adopt(&mut self, net: &mut Net, socket: OwnedFd, listener: usize) {
         let is_unix = listener == crate::listen::UNIX_TOKEN;
-        let config = self.executor.config.clone();
+        // Not this turn's copy: what one connection has set holds for the next one, whichever reactor takes it.
+        let config = self.server.config();
         let peer = net::peer_endpoint(socket.as_fd()).ok();
         if self.server.clients.len() >= config.maxclients as usize {
             bump(&self.stats().rejected_connections, 1);
@@ -432,11 +430,7 @@ impl Handler for Reactor {
     }
 
     fn turn_end(&mut self, net: &mut Net) {
-        let generation = self.server.config.generation();
-        if generation != self.config_generation {
-            self.config_generation = generation;
-            self.executor.configure(self.server.config());
-        }
+        self.executor.refresh(&self.server);
         if self.index == 0 {
             crate::lifecycle::obey_signals(&self.server);
         }
