@@ -99,17 +99,8 @@ impl<'a> Db<'a> {
     /// is removed.
     #[inline]
     pub(crate) fn live(&mut self, key: &Key<'_>) -> Option<(&mut PartitionDb, Position)> {
-        let site = self.keyspace.partition_of(key);
-        let db = self.locked.partition_mut(site).db_mut(self.index);
-        let place = db.table.locate(key.hash, |entry| entry.key_eq(key.name))?;
-        if let Some(at_ms) = db.table.at(place).expire_at_ms()
-            && at_ms < self.env.now_ms
-        {
-            self.expire(key, place);
-            return None;
-        }
-        // Looked up again: the borrow checker cannot yet see that the early return gave `db` back.
-        Some((self.locked.partition_mut(site).db_mut(self.index), place))
+        let (site, place) = self.site_live(key);
+        place.map(|place| (site.db, place))
     }
 
     /// Reads a key: expiry, access clock, hit or miss. O(1).

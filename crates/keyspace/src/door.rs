@@ -52,12 +52,12 @@ impl Env<'_> {
 }
 
 /// Where a guard works: a locked partition's part of a database.
-struct Site<'d> {
+pub(crate) struct Site<'d> {
     keyspace: &'d Keyspace,
     partition: usize,
-    db: &'d mut PartitionDb,
+    pub(crate) db: &'d mut PartitionDb,
     db_index: u32,
-    env: Env<'d>,
+    env: &'d Env<'d>,
 }
 
 impl Site<'_> {
@@ -86,6 +86,15 @@ impl Site<'_> {
         }
         self.publish_table();
         entry
+    }
+
+    /// Step 1: removes a key whose time has come.
+    #[cold]
+    fn expire(&mut self, key: &Key<'_>, place: Position) {
+        let entry = self.remove(key.hash, place);
+        self.env.stats.expired_keys.add(1);
+        self.env.changed(self.db_index, key.name, Event::EXPIRED, 0);
+        self.env.discard(entry);
     }
 
     /// Changes when the key at `place` expires.
@@ -121,7 +130,10 @@ impl Site<'_> {
     }
 
     fn changed(&self, place: Position, event: Event, count: u64) {
-        self.env.changed(self.db_index, self.db.table.at(place).key(), event, count);
+        self.env.stats.dirty.add(count);
+        if let Some(observer) = self.env.observer {
+            observer.changed(self.db_index, self.db.table.at(place).key(), event);
+        }
     }
 }
 
@@ -134,25 +146,23 @@ impl Db<'_> {
             partition,
             db: self.locked.partition_mut(partition).db_mut(self.index),
             db_index: self.index,
-            env: self.env,
+            env: &self.env,
         }
     }
 
     /// The site of `key`, and its place if it is there and has not expired.
     #[inline]
-    fn site_live(&mut self, key: &Key<'_>) -> (Site<'_>, Option<Position>) {
-        let place = self.live(key).map(|(_, place)| place);
-        (self.site(key), place)
-    }
-
-    /// Step 1: removes a key whose time has come.
-    #[cold]
-    pub(crate) fn expire(&mut self, key: &Key<'_>, place: Position) {
+    pub(crate) fn site_live(&mut self, key: &Key<'_>) -> (Site<'_>, Option<Position>) {
         let mut site = self.site(key);
-        let entry = site.remove(key.hash, place);
-        site.env.stats.expired_keys.add(1);
-        site.env.changed(site.db_index, key.name, Event::EXPIRED, 0);
-        site.env.discard(entry);
+        let mut place = site.db.table.locate(key.hash, |entry| entry.key_eq(key.name));
+        if let Some(found) = place
+            && let Some(at_ms) = site.db.table.at(found).expire_at_ms()
+            && at_ms < site.env.now_ms
+        {
+            site.expire(key, found);
+            place = None;
+        }
+        (site, place)
     }
 
     /// Opens a collection of type `T` to be changed; `None` when the key is absent.
@@ -210,12 +220,11 @@ impl Db<'_> {
         };
         let place = match place {
             Some(place) => {
-                before_change(site.db.table.at(place));
-                site.replace_payload(key.hash, place, value);
-                if ttl != Ttl::Clear && site.db.table.at(place).expire_at_ms().is_some() {
+                let expires = site.replace_payload(key.hash, place, value);
+                if expires && ttl != Ttl::Clear {
                     object::note_embedding(site.db.table.at_mut(place));
                 }
-                if ttl != Ttl::Keep {
+                if (expires || at_ms.is_some()) && ttl != Ttl::Keep {
                     site.set_expiry(key.hash, place, at_ms);
                 }
                 place
@@ -372,7 +381,8 @@ impl Db<'_> {
         let Some((at_ms, hash)) = db.expires.pop_due(now_ms.saturating_sub(1)) else { return false };
         if let Some(place) = db.table.locate(hash, |entry| entry.expire_at_ms() == Some(at_ms)) {
             let name = db.table.at(place).key().to_vec();
-            self.expire(&Key { hash, ..Key::new(&name) }, place);
+            let key = Key { hash, ..Key::new(&name) };
+            self.site(&key).expire(&key, place);
         }
         true
     }
@@ -401,7 +411,8 @@ impl Site<'_> {
     /// Overwrites the string at `place` by another that is kept as text.
     fn replace_literal(&mut self, hash: u64, place: Position, value: &[u8]) {
         if value.len() > crate::string::INLINE_MAX {
-            return self.replace_payload(hash, place, value);
+            self.replace_payload(hash, place, value);
+            return;
         }
         let entry = self.db.table.at_mut(place);
         match entry.payload() {
@@ -412,26 +423,31 @@ impl Site<'_> {
         object::note_embedding(entry);
     }
 
-    /// Overwrites what the entry at `place` holds by a string.
+    /// Overwrites what the entry at `place` holds by a string; whether it expires.
     #[inline]
-    fn replace_payload(&mut self, hash: u64, place: Position, value: &[u8]) {
-        let entry = self.db.table.at_mut(place);
-        if let kinovar_ds::entry::Payload::Object(object) = entry.payload() {
-            let field_expiry = match object {
-                Object::Hash(hash) => hash.next_expiry_ms(),
-                _ => None,
-            };
-            let old = entry.replace_payload(crate::string::payload(value));
-            if let Some(old) = old {
-                self.env.discard_object(old);
-            }
-            self.fields_changed(hash, field_expiry, None);
+    fn replace_payload(&mut self, hash: u64, place: Position, value: &[u8]) -> bool {
+        let mut entry = self.db.table.at_mut(place);
+        before_change(entry);
+        if matches!(entry.payload(), kinovar_ds::entry::Payload::Object(_)) {
+            self.replace_object(hash, place, value);
+            entry = self.db.table.at_mut(place);
         } else {
             crate::string::overwrite(entry, value);
         }
-        let entry = self.db.table.at_mut(place);
         entry.set_raw(false);
         self.env.touch(entry);
+        entry.expire_at_ms().is_some()
+    }
+
+    /// The same where the entry holds something that may have to be freed elsewhere.
+    #[cold]
+    fn replace_object(&mut self, hash: u64, place: Position, value: &[u8]) {
+        let old = self.db.table.at_mut(place).replace_payload(crate::string::payload(value));
+        let Some(old) = old else { return };
+        if let Object::Hash(fields) = &old {
+            self.fields_changed(hash, fields.next_expiry_ms(), None);
+        }
+        self.env.discard_object(old);
     }
 }
 
@@ -472,7 +488,7 @@ impl<'d, T: Value> Update<'d, T> {
 
     /// What surrounds the command.
     pub fn env(&self) -> Env<'d> {
-        self.site.env
+        *self.site.env
     }
 
     /// Drops a value that was taken out of the collection's place, in the background if it is large.
