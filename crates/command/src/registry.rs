@@ -1,6 +1,6 @@
 //! All declarations together: lookup by name and key extraction.
 
-use crate::{Access, Args, Begin, Command, CommandError, Find, KeyAt, KeySpec};
+use crate::{Access, Args, Begin, Command, CommandError, Find, Flags, KeyAt, KeySpec};
 
 /// A command with what is derived from its declaration.
 pub struct Entry {
@@ -176,7 +176,8 @@ impl Entry {
                 let count = (at < args.argc()).then(|| crate::number::parse_i64(args.at(at))).flatten();
                 count.is_some_and(|count| {
                     let needed = (count.max(0) as u64).saturating_mul(step.into());
-                    count >= 0 && begin as u64 + u64::from(first) + needed <= args.argc() as u64
+                    let least = i64::from(!self.command.flags.has(Flags::NO_MANDATORY_KEYS));
+                    count >= least && begin as u64 + u64::from(first) + needed <= args.argc() as u64
                 })
             }
             _ => true,

@@ -123,6 +123,14 @@ impl ZSet {
         }
     }
 
+    /// Brings the set into the encoding that suits `members` members to come. As in the reference, those that are there
+    /// already do not count, and those to come count even if they are not added after all.
+    pub fn expect_members(&mut self, members: usize, settings: &Settings) {
+        if members > settings.zset_max_listpack_entries {
+            self.convert_to_tree();
+        }
+    }
+
     /// Number of members. O(1).
     pub fn len(&self) -> usize {
         match &self.0 {

@@ -159,7 +159,9 @@ fn zadd(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
 
 fn zincrby(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let key = args.key()?;
-    add(ctx, key, args, Options { incr: true, ..Options::default() })
+    // An increment that is spelled like an option of ZADD is taken for one, as in the reference.
+    let options = Options::parse(&mut args);
+    add(ctx, key, args, Options { incr: true, ..options })
 }
 
 /// ZADD from the first score on.
@@ -186,6 +188,7 @@ fn add(ctx: &mut Ctx<'_>, key: Key<'_>, mut args: Args<'_>, options: Options) ->
         }
         return Ok(());
     };
+    zset.expect_members(pairs, settings);
     let (mut added, mut updated, mut last) = (0, 0, None);
     for pair in 0..pairs {
         let score = if pair == 0 { args.take().map(|_| first)? } else { args.double()? };

@@ -339,7 +339,8 @@ fn visit_common(mut inputs: Vec<(Input<'_>, f64)>, aggregate: Aggregate, visit: 
         let mut combined = not_nan(score * weight);
         for (other, weight) in others {
             let Some(score) = other.score(member) else { return true };
-            combined = aggregate.combine(combined, not_nan(score * weight));
+            // Not a number only when infinity meets a weight of zero: it then makes a sum zero and is no minimum or maximum.
+            combined = aggregate.combine(combined, score * weight);
         }
         visit(member, combined)
     });

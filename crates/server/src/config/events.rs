@@ -1,7 +1,7 @@
 //! The classes of keyspace events as letters of `notify-keyspace-events`.
 
 /// Event classes that have a letter, in the order in which they are shown.
-const CLASSES: [(char, u32); 15] = [
+const CLASSES: [(char, u32); 17] = [
     ('g', GENERIC),
     ('$', STRING),
     ('l', LIST),
@@ -13,6 +13,8 @@ const CLASSES: [(char, u32); 15] = [
     ('t', STREAM),
     ('d', MODULE),
     ('n', NEW),
+    ('o', OVERWRITTEN),
+    ('c', TYPE_CHANGED),
     ('K', KEYSPACE),
     ('E', KEYEVENT),
     ('m', KEY_MISS),
@@ -47,6 +49,10 @@ pub const KEY_MISS: u32 = 1 << 11;
 pub const MODULE: u32 = 1 << 13;
 /// A key was created; not in [`ALL`].
 pub const NEW: u32 = 1 << 14;
+/// A key was overwritten; not in [`ALL`].
+pub const OVERWRITTEN: u32 = 1 << 15;
+/// A key's type changed; not in [`ALL`].
+pub const TYPE_CHANGED: u32 = 1 << 16;
 /// What `A` stands for.
 pub const ALL: u32 = GENERIC | STRING | LIST | SET | HASH | ZSET | EXPIRED | EVICTED | STREAM | MODULE;
 
@@ -55,13 +61,15 @@ pub const LETTERS: &str = "Ag$lshzxeKEtmdn";
 
 /// The flags that letters stand for, or `None` when one is unknown.
 pub fn parse(letters: &str) -> Option<u32> {
+    // As in C, a text ends at a zero byte.
+    let letters = letters.split('\0').next().unwrap_or_default();
     letters.chars().try_fold(0, |flags, letter| {
         let (_, flag) = CLASSES.iter().find(|(l, _)| *l == letter)?;
         Some(flags | flag)
     })
 }
 
-/// The letters of flags, in one fixed order. Like the reference it leaves `n` out where it prints `A`.
+/// The letters of flags, in one fixed order. Like the reference it leaves `n`, `o` and `c` out where it prints `A`.
 pub fn show(flags: u32) -> String {
     let all = flags & ALL == ALL;
     let mut out = String::new();
@@ -69,7 +77,7 @@ pub fn show(flags: u32) -> String {
         out.push('A');
     }
     for (letter, flag) in CLASSES {
-        let covered = all && (ALL | NEW) & flag != 0;
+        let covered = all && (ALL | NEW | OVERWRITTEN | TYPE_CHANGED) & flag != 0;
         if letter != 'A' && flags & flag != 0 && !covered {
             out.push(letter);
         }
