@@ -173,7 +173,7 @@ impl Entry {
             (Begin::Index(index), Find::KeyNum { num_index, first, step }) => {
                 let begin = usize::from(index);
                 let at = begin + usize::from(num_index);
-                let count = (at < args.argc()).then(|| crate::number::parse_i64(args.at(at))).flatten();
+                let count = (at < args.argc()).then(|| count_of_keys(args.at(at))).flatten();
                 count.is_some_and(|count| {
                     let needed = (count.max(0) as u64).saturating_mul(step.into());
                     let least = i64::from(!self.command.flags.has(Flags::NO_MANDATORY_KEYS));
@@ -251,7 +251,7 @@ impl KeySpec {
             Find::Range { last, step, .. } => push(begin, begin + last as usize, step),
             Find::KeyNum { num_index, first, step } => {
                 let at = begin + usize::from(num_index);
-                let count = (at < args.argc()).then(|| crate::number::parse_i64(args.at(at))).flatten();
+                let count = (at < args.argc()).then(|| count_of_keys(args.at(at))).flatten();
                 let first = begin + usize::from(first);
                 if let Some(count) = count
                     && count > 0
@@ -279,6 +279,22 @@ impl KeySpec {
             }
         }
     }
+}
+
+/// A count of keys as C's `atoi` reads it: blanks and a sign may stand in front, anything behind. What is too lenient here
+/// is refused by the command itself.
+fn count_of_keys(text: &[u8]) -> Option<i64> {
+    let text = text.trim_ascii_start();
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, text),
+    };
+    let mut value = 0i64;
+    for &byte in digits.iter().take_while(|byte| byte.is_ascii_digit()) {
+        value = value.checked_mul(10)?.checked_add(i64::from(byte - b'0'))?;
+    }
+    Some(if negative { -value } else { value })
 }
 
 /// Command names in an open-addressed table of fixed-size words: a lookup compares three integers and no bytes.

@@ -55,6 +55,9 @@ pub struct Command {
     pub subcommands: &'static [Command],
     /// Which partitions it needs locked.
     pub lock: Lock,
+    /// Index of the argument that names a field or a member of the key's value, where it usually is; 0 for none. Only a
+    /// hint: what it names is loaded ahead of time.
+    pub member: u16,
     /// Runs it.
     pub handler: Handler,
 }
@@ -78,6 +81,7 @@ impl Command {
         history: &[],
         subcommands: &[],
         lock: Lock::Keys,
+        member: 0,
         handler: container_without_subcommand,
     };
 

@@ -177,6 +177,18 @@ impl SortedSet {
         self.members.scan(cursor, &mut |entry| visit(entry.key(), score_of(entry)))
     }
 
+    /// Starts loading the table's bucket of a member of this hash.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        self.members.prefetch(hash);
+    }
+
+    /// Starts loading the members that a lookup of this hash will compare. Reads the bucket, so prefetch that first.
+    #[inline]
+    pub fn prefetch_slots(&self, hash: u64) {
+        self.members.prefetch_slots(hash);
+    }
+
     /// Bytes allocated; all members are looked at when `samples` is 0, else so many, and the mean is taken for the rest.
     pub fn memory_bytes(&self, samples: usize) -> usize {
         let count = if samples == 0 { self.len() } else { samples.min(self.len()) };

@@ -19,6 +19,12 @@ pub struct Key<'a> {
 }
 
 impl<'a> Key<'a> {
+    /// The hash of a name by itself: of a key, a field or a member.
+    #[inline]
+    pub fn hash_of(name: &[u8]) -> u64 {
+        kinovar_ds::hash::hash(name)
+    }
+
     /// Hashes `name`. O(length).
     #[inline]
     pub fn new(name: &'a [u8]) -> Key<'a> {

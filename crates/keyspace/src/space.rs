@@ -1,6 +1,6 @@
 //! All partitions, and locking them in order.
 
-use crate::{Key, Partition};
+use crate::{Key, Object, Partition, Payload};
 use kinovar_ds::lock::{PartitionGuard, PartitionLock};
 use kinovar_ds::table::TableHint;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -105,6 +105,24 @@ impl Keyspace {
             && let Some(db) = partition.db(db)
         {
             db.table.prefetch_slots(key.hash);
+        }
+    }
+
+    /// Asks the processor to fetch what a lookup of a field or member of `key`'s value will read: first its bucket then, with
+    /// `deep`, the elements in it. `hash` is the member's.
+    #[inline]
+    pub fn prefetch_member(&self, key: &Key<'_>, db: u32, hash: u64, deep: bool) {
+        if let Some(partition) = self.sites[self.partition_of(key)].lock.try_lock()
+            && let Some(db) = partition.db(db)
+            && let Some(entry) = db.table.find(key.hash, |entry| entry.key_eq(key.name))
+            && let Payload::Object(object) = entry.payload()
+        {
+            match object {
+                Object::Hash(value) => value.prefetch(hash, deep),
+                Object::Set(value) => value.prefetch(hash, deep),
+                Object::ZSet(value) => value.prefetch(hash, deep),
+                Object::Raw(_) | Object::List(_) => {}
+            }
         }
     }
 

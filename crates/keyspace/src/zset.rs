@@ -349,6 +349,16 @@ impl ZSet {
         self.0 = Encoding::Listpack(pack);
     }
 
+    /// Starts loading what a lookup of a member of this hash reads first or, with `deep`, what it reads next.
+    #[inline]
+    pub fn prefetch(&self, hash: u64, deep: bool) {
+        match &self.0 {
+            Encoding::Tree(tree) if deep => tree.prefetch_slots(hash),
+            Encoding::Tree(tree) => tree.prefetch(hash),
+            Encoding::Listpack(_) => {}
+        }
+    }
+
     /// Frees needed to drop it, roughly.
     pub fn free_effort(&self) -> usize {
         match &self.0 {

@@ -4,8 +4,9 @@
 //! request is waited for while the next ones are prepared:
 //!
 //! 1. look the command up, hash its key, start loading the key's bucket;
-//! 2. start loading the key's entry (only in batches);
-//! 3. lock, execute, reply.
+//! 2. start loading the key's entry (from here on only in batches);
+//! 3. where the request names a field or member of a large value, start loading that: its bucket, then its element;
+//! 4. lock, execute, reply.
 
 use crate::cmdstats::bump;
 use crate::config::Config;
@@ -59,6 +60,8 @@ struct Prepared {
     key: u32,
     slot: u16,
     hash: u64,
+    /// Hash of the field or member that the request names; 0 for none.
+    member: u64,
 }
 
 const UNRESOLVED: u32 = u32::MAX;
@@ -147,6 +150,16 @@ impl Executor {
                 if prepared.key > 0 {
                     let key = prepared.key(&args_of(buf, batch, frame));
                     server.keyspace.prefetch_entry(&key, conn.session.db);
+                }
+            }
+            if self.prepared.iter().any(|prepared| prepared.member != 0) {
+                for deep in [false, true] {
+                    for (frame, prepared) in batch.frames.iter().zip(&self.prepared) {
+                        if prepared.member != 0 {
+                            let key = prepared.key(&args_of(buf, batch, frame));
+                            server.keyspace.prefetch_member(&key, conn.session.db, prepared.member, deep);
+                        }
+                    }
                 }
             }
         }
@@ -408,7 +421,7 @@ impl Prepared {
 /// Pass 1 for one request.
 #[inline]
 fn prepare(server: &Server, args: &Args<'_>) -> Prepared {
-    let none = Prepared { id: UNRESOLVED, key: 0, slot: 0, hash: 0 };
+    let none = Prepared { id: UNRESOLVED, key: 0, slot: 0, hash: 0, member: 0 };
     let Ok(entry) = server.registry.resolve(args) else { return none };
     if !entry.command.arity.accepts(args.argc()) {
         return none;
@@ -418,7 +431,11 @@ fn prepare(server: &Server, args: &Args<'_>) -> Prepared {
         Some((index, _)) if index < args.argc() => {
             let key = Key::new(args.at(index));
             server.keyspace.prefetch(&key);
-            Prepared { id, key: index as u32, slot: key.slot, hash: key.hash }
+            let member = match usize::from(entry.command.member) {
+                at if at > 0 && at < args.argc() => Key::hash_of(args.at(at)),
+                _ => 0,
+            };
+            Prepared { id, key: index as u32, slot: key.slot, hash: key.hash, member }
         }
         _ => Prepared { id, ..none },
     }

@@ -17,6 +17,7 @@ pub(super) const HSET: Command = Command {
     complexity: "O(N) for N fields named",
     since: "2.0.0",
     history: &[("4.0.0", "Several fields at once.")],
+    member: 2,
     handler: hset,
     ..Command::DEFAULT
 };
@@ -78,6 +79,7 @@ pub(super) const HSETNX: Command = Command {
     summary: "Sets a field of a hash unless it exists.",
     complexity: "O(1)",
     since: "2.0.0",
+    member: 2,
     handler: hsetnx,
     ..Command::DEFAULT
 };
@@ -110,6 +112,7 @@ pub(super) const HGET: Command = Command {
     summary: "Reads a field of a hash.",
     complexity: "O(1)",
     since: "2.0.0",
+    member: 2,
     handler: hget,
     ..Command::DEFAULT
 };
@@ -180,6 +183,7 @@ pub(super) const HEXISTS: Command = Command {
     summary: "Tells whether a hash has a field.",
     complexity: "O(1)",
     since: "2.0.0",
+    member: 2,
     handler: hexists,
     ..Command::DEFAULT
 };
@@ -198,6 +202,7 @@ pub(super) const HSTRLEN: Command = Command {
     summary: "Tells how long the value of a field is.",
     complexity: "O(1)",
     since: "3.2.0",
+    member: 2,
     handler: hstrlen,
     ..Command::DEFAULT
 };
@@ -238,6 +243,7 @@ pub(super) const HDEL: Command = Command {
     complexity: "O(N) for N fields named",
     since: "2.0.0",
     history: &[("2.4.0", "Several fields at once.")],
+    member: 2,
     handler: hdel,
     ..Command::DEFAULT
 };

@@ -19,6 +19,7 @@ pub(super) const HINCRBY: Command = Command {
     summary: "Adds to an integer in a field, which starts at 0.",
     complexity: "O(1)",
     since: "2.0.0",
+    member: 2,
     handler: hincrby,
     ..Command::DEFAULT
 };

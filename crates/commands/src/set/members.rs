@@ -15,6 +15,7 @@ pub(super) const SADD: Command = Command {
     complexity: "O(N) for N members",
     since: "1.0.0",
     history: &[("2.4.0", "Several members at once.")],
+    member: 2,
     handler: sadd,
     ..Command::DEFAULT
 };
@@ -50,6 +51,7 @@ pub(super) const SREM: Command = Command {
     complexity: "O(N) for N members",
     since: "1.0.0",
     history: &[("2.4.0", "Several members at once.")],
+    member: 2,
     handler: srem,
     ..Command::DEFAULT
 };
@@ -140,6 +142,7 @@ pub(super) const SISMEMBER: Command = Command {
     summary: "Tells whether a set has a member.",
     complexity: "O(1)",
     since: "1.0.0",
+    member: 2,
     handler: sismember,
     ..Command::DEFAULT
 };

@@ -26,6 +26,7 @@ pub(super) const ZADD: Command = Command {
         ("3.0.2", "Takes `XX`, `NX`, `CH` and `INCR`."),
         ("6.2.0", "Takes `GT` and `LT`."),
     ],
+    member: 3,
     handler: zadd,
     ..Command::DEFAULT
 };
@@ -40,6 +41,7 @@ pub(super) const ZINCRBY: Command = Command {
     summary: "Adds to the score of a member, which starts at 0.",
     complexity: "O(log N)",
     since: "1.2.0",
+    member: 3,
     handler: zincrby,
     ..Command::DEFAULT
 };
@@ -55,6 +57,7 @@ pub(super) const ZREM: Command = Command {
     complexity: "O(M log N) for M members",
     since: "1.2.0",
     history: &[("2.4.0", "Takes several members.")],
+    member: 2,
     handler: zrem,
     ..Command::DEFAULT
 };

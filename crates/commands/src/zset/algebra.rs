@@ -295,7 +295,7 @@ impl<'a> Call<'a> {
         let inputs = self.inputs(db)?;
         let settings = db.settings();
         Ok(match operation {
-            Operation::Union => union(&inputs, self.aggregate, settings),
+            Operation::Union => union(inputs, self.aggregate, settings),
             Operation::Inter => inter(inputs, self.aggregate, settings),
             Operation::Diff => diff(&inputs, settings),
         })
@@ -317,9 +317,11 @@ fn growing(settings: &Settings) -> ZSet {
     ZSet::for_members(usize::MAX, 0, settings)
 }
 
-fn union(inputs: &[(Input<'_>, f64)], aggregate: Aggregate, settings: &Settings) -> ZSet {
+fn union(mut inputs: Vec<(Input<'_>, f64)>, aggregate: Aggregate, settings: &Settings) -> ZSet {
     let mut result = growing(settings);
-    for (input, weight) in inputs {
+    // The order of the reference: sums of doubles and the sign of a zero depend on it.
+    inputs.sort_by_key(|(input, _)| input.len());
+    for (input, weight) in &inputs {
         input.visit(&mut |member, score| {
             let score = not_nan(score * weight);
             let score = result.score(member).map_or(score, |before| aggregate.combine(before, score));

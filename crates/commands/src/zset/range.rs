@@ -398,7 +398,8 @@ fn zrangestore(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
             // Only here does the reference know in advance how many there will be.
             result = ZSet::for_members(ranks.len(), 0, settings);
         }
-        zset.for_each(ranks, false, |member, score| {
+        // In the order of the reference, which shows in the sign of a zero: a listpack forgets it.
+        zset.for_each(ranks, query.reverse, |member, score| {
             member.with(|bytes| result.insert(bytes, score, settings));
         });
     }

@@ -30,6 +30,7 @@ pub(super) const ZSCORE: Command = Command {
     summary: "Tells the score of a member.",
     complexity: "O(1)",
     since: "1.2.0",
+    member: 2,
     handler: zscore,
     ..Command::DEFAULT
 };
@@ -59,6 +60,7 @@ pub(super) const ZRANK: Command = Command {
     complexity: "O(log N)",
     since: "2.0.0",
     history: &[("7.2.0", "Takes `WITHSCORE`.")],
+    member: 2,
     handler: zrank,
     ..Command::DEFAULT
 };
@@ -74,6 +76,7 @@ pub(super) const ZREVRANK: Command = Command {
     complexity: "O(log N)",
     since: "2.0.0",
     history: &[("7.2.0", "Takes `WITHSCORE`.")],
+    member: 2,
     handler: zrevrank,
     ..Command::DEFAULT
 };

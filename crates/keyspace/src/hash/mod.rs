@@ -302,6 +302,14 @@ impl Hash {
         }
     }
 
+    /// Starts loading what a lookup of a field of this hash reads first or, with `deep`, what it reads next.
+    #[inline]
+    pub fn prefetch(&self, hash: u64, deep: bool) {
+        if let Repr::Table(fields) = &self.0 {
+            fields.prefetch(hash, deep);
+        }
+    }
+
     /// Frees needed to drop it, roughly.
     pub fn free_effort(&self) -> usize {
         match &self.0 {

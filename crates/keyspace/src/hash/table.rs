@@ -60,6 +60,16 @@ fn field(entry: &FieldEntry) -> Field<'_> {
 }
 
 impl Fields {
+    /// Starts loading the bucket of a field of this hash or, with `deep`, the fields that a lookup will compare.
+    #[inline]
+    pub(super) fn prefetch(&self, hash: u64, deep: bool) {
+        if deep {
+            self.table.prefetch_slots(hash);
+        } else {
+            self.table.prefetch(hash);
+        }
+    }
+
     pub(super) fn with_capacity(capacity: usize) -> Fields {
         Fields { table: Table::with_capacity(capacity), expiries: None }
     }

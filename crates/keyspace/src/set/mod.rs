@@ -263,6 +263,16 @@ impl Set {
         cursor
     }
 
+    /// Starts loading what a lookup of a member of this hash reads first or, with `deep`, what it reads next.
+    #[inline]
+    pub fn prefetch(&self, hash: u64, deep: bool) {
+        match &self.0 {
+            Repr::Table(table) if deep => table.prefetch_slots(hash),
+            Repr::Table(table) => table.prefetch(hash),
+            Repr::Intset(_) | Repr::Listpack(_) => {}
+        }
+    }
+
     /// Frees needed to drop it, roughly.
     pub fn free_effort(&self) -> usize {
         match &self.0 {
