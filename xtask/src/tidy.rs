@@ -27,8 +27,9 @@ const TOOLS: &[&str] = &["xtask", "tests"];
 const UNSAFE_TOOL_FILE: &str = "xtask/src/sys.rs";
 /// A longer file has more than one subject.
 const LINES_MAX: usize = 1500;
-/// The start of an absolute path of somebody's machine has no place in the repository.
-const MACHINE_PATHS: &[&str] = &["/home/", "/root/", "/Users/", "/work/", "C:\\\\"];
+/// The start of an absolute path of somebody's machine has no place in the repository. Some are put together here so that
+/// this list is not itself an example of one.
+const MACHINE_PATHS: &[&str] = &["/home/", concat!("/", "root", "/"), "/Users/", concat!("/", "work", "/"), "C:\\\\"];
 
 /// Checks everything and reports all violations together.
 pub fn run() -> Result<()> {

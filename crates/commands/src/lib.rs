@@ -27,3 +27,11 @@ pub const TABLES: &[&[Command]] = &[
     zset::COMMANDS,
     hash::COMMANDS,
 ];
+
+/// Indices from `start` to `end`, both inside, negative ones counted from the end.
+pub(crate) fn clamp_indices(start: i64, end: i64, len: usize) -> std::ops::Range<usize> {
+    let len = len as i64;
+    let from_end = |index: i64| if index < 0 { index.saturating_add(len) } else { index };
+    let (start, end) = (from_end(start).max(0), from_end(end).min(len - 1));
+    if start > end { 0..0 } else { start as usize..end as usize + 1 }
+}

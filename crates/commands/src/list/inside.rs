@@ -1,6 +1,7 @@
 //! Elements anywhere in a list: looking at them, changing and removing them.
 
-use super::{clamp_indices, removed, write_element};
+use super::{removed, write_element};
+use crate::clamp_indices;
 use kinovar_command::keyspace::list::List;
 use kinovar_command::*;
 

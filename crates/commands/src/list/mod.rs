@@ -54,14 +54,6 @@ fn take_end(args: &mut Args<'_>) -> Result<End, CommandError> {
     }
 }
 
-/// Indices from `start` to `end`, both inside, negative ones counted from the end.
-fn clamp_indices(start: i64, end: i64, len: usize) -> std::ops::Range<usize> {
-    let len = len as i64;
-    let from_end = |index: i64| if index < 0 { index.saturating_add(len) } else { index };
-    let (start, end) = (from_end(start).max(0), from_end(end).min(len - 1));
-    if start > end { 0..0 } else { start as usize..end as usize + 1 }
-}
-
 /// Says that `count` elements were removed from a list, and lets it shrink.
 fn removed(list: &mut keyspace::Update<'_, List>, event: &'static str, count: usize) {
     let settings = list.env().settings;

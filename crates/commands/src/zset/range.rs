@@ -1,6 +1,7 @@
 //! Ranges of ranks, scores and bytes: listing, storing, removing.
 
 use super::{write_head, write_pair};
+use crate::clamp_indices;
 use kinovar_command::keyspace::zset::{LexBound, ScoreBound, ZSet};
 use kinovar_command::*;
 use std::ops::Range;
@@ -283,7 +284,7 @@ impl<'a> Query<'a> {
     fn ranks(&self, zset: &ZSet) -> Range<usize> {
         let ranks = match self.bounds {
             Bounds::Rank(start, end) => {
-                let ranks = clamp_ranks(start, end, zset.len());
+                let ranks = clamp_indices(start, end, zset.len());
                 return if self.reverse { zset.len() - ranks.end..zset.len() - ranks.start } else { ranks };
             }
             Bounds::Score(min, max) => zset.score_ranks(min, max),
@@ -306,14 +307,6 @@ impl<'a> Query<'a> {
             start..start + kept
         }
     }
-}
-
-/// Ranks from `start` to `end`, both inside, negative ones counted from the end.
-fn clamp_ranks(start: i64, end: i64, len: usize) -> Range<usize> {
-    let len = len as i64;
-    let from_end = |rank: i64| if rank < 0 { rank.saturating_add(len) } else { rank };
-    let (start, end) = (from_end(start).max(0), from_end(end).min(len - 1));
-    if start > end { 0..0 } else { start as usize..end as usize + 1 }
 }
 
 /// Two bounds of scores: numbers, infinities, `(` in front for exclusive.
@@ -429,7 +422,7 @@ fn remove(ctx: &mut Ctx<'_>, key: Key<'_>, event: &'static str, ranks: impl FnOn
 fn zremrangebyrank(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let key = args.key()?;
     let (start, end) = (args.integer()?, args.integer()?);
-    remove(ctx, key, "zremrangebyrank", |zset| clamp_ranks(start, end, zset.len()))
+    remove(ctx, key, "zremrangebyrank", |zset| clamp_indices(start, end, zset.len()))
 }
 
 fn zremrangebyscore(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
