@@ -13,7 +13,7 @@
 //! ```
 //!
 //! A set member costs two bytes beside its key. A 16-byte key with a value of up to ten bytes and a clock fills one
-//! 32-byte allocation, and one of 48 with an expiry.
+//! 32-byte allocation, and one of 40 with an expiry.
 //!
 //! # Invariants
 //! - The allocation's size is `size_class(content)`, where `content` is computed from the fields above; so it need not be
@@ -47,12 +47,12 @@ const LEN_ESCAPE: u8 = 255;
 /// The largest value of the clock kept by [`Entry::meta`].
 pub const META_MAX: u32 = (1 << 24) - 1;
 
-/// The bytes that jemalloc sets aside for a request of `n` bytes: 8, multiples of 16 up to 128, then four classes for each
-/// doubling. O(1).
+/// The bytes that jemalloc, built with a quantum of eight, sets aside for a request of `n` bytes: multiples of 8 up to 64, of
+/// 16 up to 128, then four classes for each doubling. O(1).
 #[inline]
 pub const fn size_class(n: usize) -> usize {
-    if n <= 8 {
-        8
+    if n <= 64 {
+        if n == 0 { 8 } else { (n + 7) & !7 }
     } else if n <= 128 {
         (n + 15) & !15
     } else {

@@ -8,7 +8,7 @@
 //! Redis. An [`Intset`] is an eight-byte handle; width and count live in the header, and the capacity is a function of
 //! the length ([`Block`]).
 
-use crate::listpack::block::{self, Block};
+use crate::listpack::block::Block;
 
 const HEADER: usize = 8;
 
@@ -86,7 +86,7 @@ impl Intset {
 
     /// Bytes of the allocation, slack of the size class included.
     pub fn memory_bytes(&self) -> usize {
-        block::size_class(self.bytes_len())
+        crate::entry::size_class(self.bytes_len())
     }
 
     /// Number of integers. O(1).

@@ -94,7 +94,7 @@ impl Listpack {
 
     /// Bytes of the allocation, slack of the size class included.
     pub fn memory_bytes(&self) -> usize {
-        block::size_class(self.bytes_len())
+        crate::entry::size_class(self.bytes_len())
     }
 
     /// Number of elements. O(1), but O(n) from 65535 elements on, where the header has no room for the count.

@@ -90,6 +90,15 @@ impl Partition {
         *self.db_mut(a) = taken_b;
     }
 
+    /// Moves up to `buckets` buckets of each table that is changing its size. Whether any still is.
+    pub(crate) fn migrate_tables(&mut self, buckets: usize) -> bool {
+        let mut migrating = self.first.table.migrate_step(buckets);
+        for db in self.others.iter_mut().flatten() {
+            migrating |= db.table.migrate_step(buckets);
+        }
+        migrating
+    }
+
     /// Indexes of the databases that exist here.
     pub fn databases(&self) -> impl Iterator<Item = u32> + use<> {
         let others: Vec<u32> =

@@ -163,6 +163,12 @@ impl Keyspace {
         }
     }
 
+    /// Moves the tables of partition `index` that are changing their size on by up to `buckets` buckets each; for idle time, as
+    /// nobody may come to insert the keys that would drive them. Whether any is not done yet.
+    pub fn migrate_tables(&self, index: usize, buckets: usize) -> bool {
+        self.sites[index].lock.lock().migrate_tables(buckets)
+    }
+
     /// Number of keys in database `db`. Locks one partition after the other.
     pub fn len(&self, db: u32) -> usize {
         (0..self.partitions())

@@ -364,6 +364,21 @@ impl Executor {
         due
     }
 
+    /// Moves tables of this reactor's partitions that are changing their size on, for about `budget_us`. Whether one is left.
+    pub fn resize_tables(&self, server: &Server, budget_us: u64) -> bool {
+        /// Buckets moved between two looks at the clock.
+        const SLICE: usize = 64;
+        let start = Ticks::now();
+        for index in (self.reactor..server.keyspace.partitions()).step_by(server.reactors.len()) {
+            while server.keyspace.migrate_tables(index, SLICE) {
+                if Ticks::now().us_since(start) >= budget_us {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
     /// Hands what commands detached to the background.
     fn free_trash(&self, server: &Server) {
         if !self.trash.borrow().is_empty() {

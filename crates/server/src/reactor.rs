@@ -22,6 +22,8 @@ use std::time::Duration;
 const TICK_MS: u64 = 100;
 /// Time that expiry may take before the sockets are looked at again, us.
 const EXPIRE_SLICE_US: u64 = 500;
+/// Time that resizing may take of a turn without requests, us.
+const TABLES_SLICE_US: u64 = 100;
 /// Output buffers kept for reuse, and the largest kept, bytes.
 const SPARE_BUFFERS: usize = 64;
 const SPARE_BYTES: usize = 64 << 10;
@@ -38,6 +40,10 @@ pub struct Reactor {
     next_tick_ms: u64,
     /// More keys are due than the last slice could remove.
     expire_due: bool,
+    /// Tables of this reactor's partitions may be changing their size.
+    tables_due: bool,
+    /// Data has come in this turn.
+    busy: bool,
     /// Where the engine-specific work of cron starts its walk over the connections.
     next_checked: usize,
 }
@@ -54,6 +60,8 @@ impl Reactor {
             next_reactor: 0,
             next_tick_ms: 0,
             expire_due: false,
+            tables_due: false,
+            busy: false,
             next_checked: 0,
         }
     }
@@ -62,7 +70,7 @@ impl Reactor {
     pub fn run(mut self, engine: &mut Engine) -> io::Result<()> {
         while !self.server.stopping.load(Relaxed) {
             let now_ms = clock::unix_ms();
-            let wait_ms = if self.expire_due { 0 } else { self.next_tick_ms.saturating_sub(now_ms) };
+            let wait_ms = if self.expire_due || self.tables_due { 0 } else { self.next_tick_ms.saturating_sub(now_ms) };
             engine.turn(Some(Duration::from_millis(wait_ms.min(TICK_MS))), &mut self)?;
         }
         // Replies of the last turn, to SHUTDOWN's neighbours among others.
@@ -387,6 +395,7 @@ impl Handler for Reactor {
     }
 
     fn data(&mut self, net: &mut Net, id: ConnId, bytes: &[u8]) {
+        self.busy = true;
         let stats = self.stats();
         add(&stats.net_in, bytes.len() as u64);
         bump(&stats.reads, 1);
@@ -438,12 +447,17 @@ impl Handler for Reactor {
         if now_ms >= self.next_tick_ms {
             self.tick(net, now_ms);
             self.expire_due = true;
+            self.tables_due = self.executor.config.activerehashing;
         }
         if self.expire_due {
             let reactors = self.server.reactors.len();
             self.expire_due = self.server.active_expire.load(Relaxed)
                 && self.executor.expire(&self.server, now_ms, EXPIRE_SLICE_US, reactors);
         }
+        if self.tables_due && !self.busy {
+            self.tables_due = self.executor.resize_tables(&self.server, TABLES_SLICE_US);
+        }
+        self.busy = false;
         bump(&self.stats().turns, 1);
     }
 }

@@ -9,9 +9,9 @@ use super::*;
 #[test]
 fn size_classes_are_those_of_jemalloc() {
     let classes = [
-        8, 16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536,
-        1792, 2048, 2560, 3072, 3584, 4096, 5120, 6144, 7168, 8192, 10240, 12288, 14336, 16384, 20480, 24576, 28672,
-        32768, 40960,
+        8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024,
+        1280, 1536, 1792, 2048, 2560, 3072, 3584, 4096, 5120, 6144, 7168, 8192, 10240, 12288, 14336, 16384, 20480,
+        24576, 28672, 32768, 40960,
     ];
     let mut class = 0;
     for n in 1..=40960 {
@@ -31,9 +31,10 @@ fn promised_sizes_hold() {
         |value: &[u8], expire| Entry::<Box<u8>>::new(key, NewPayload::Bytes(value), expire, Some(1)).allocated_size();
     assert_eq!(size(b"xxx", None), 32);
     assert_eq!(size(b"0123456789", None), 32);
-    assert_eq!(size(b"xxx", Some(1)), 48);
+    assert_eq!(size(b"xxx", Some(1)), 40);
     assert_eq!(Entry::<()>::new(b"member", NewPayload::None, None, None).allocated_size(), 8);
     assert_eq!(Entry::<()>::new(b"member-of-14-b", NewPayload::None, None, None).allocated_size(), 16);
+    assert_eq!(Entry::<()>::new(key, NewPayload::None, None, None).allocated_size(), 24);
     assert_eq!(Entry::new(key, NewPayload::Object(1.5f64), None, None).allocated_size(), 32);
 }
 

@@ -1,25 +1,16 @@
 //! A thin block of bytes: one pointer, one allocation, and a capacity that is a pure function of the length.
 //!
 //! The owner keeps the length in its own header bytes (that is what makes the handle eight bytes wide) and passes it to
-//! every call. The capacity is [`size_class`] of that length, so a push reallocates only when the length enters another
+//! every call. The capacity is the allocator's [`size_class`] of that length, so a push reallocates only when the length enters another
 //! class, and freeing knows the size without storing it.
 //!
 //! Ownership: a `Block` owns its allocation alone and does not free it by itself; the owner's `Drop` calls
 //! [`Block::free`] once. Invariant behind every unsafe function: `len` is the length given to the call that last
 //! changed the block, and the first `len` bytes are initialised.
 
+use crate::entry::size_class;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::ptr::{self, NonNull};
-
-/// Rounds up to a size class of the allocator: multiples of 16 up to 128, then four classes per doubling.
-pub(crate) const fn size_class(len: usize) -> usize {
-    if len <= 128 {
-        let rounded = (len + 15) & !15;
-        return if rounded == 0 { 16 } else { rounded };
-    }
-    let step = 1usize << ((len - 1).ilog2() - 2);
-    (len + step - 1) & !(step - 1)
-}
 
 /// The pointer to a thin allocation; see the module's text for who frees it.
 pub(crate) struct Block(NonNull<u8>);
@@ -38,7 +29,7 @@ impl Block {
     pub(crate) fn from_parts(parts: &[&[u8]]) -> Block {
         let len = parts.iter().map(|part| part.len()).sum();
         let layout = layout(len);
-        // SAFETY: the layout's size is at least 16.
+        // SAFETY: the layout's size is at least 8.
         let raw = unsafe { alloc(layout) };
         let Some(start) = NonNull::new(raw) else { handle_alloc_error(layout) };
         // SAFETY: the allocation holds `len` bytes and the parts, being borrowed, lie outside of it.
@@ -138,17 +129,3 @@ unsafe fn write_parts(mut target: *mut u8, parts: &[&[u8]]) {
 }
 
 const _: () = assert!(size_of::<Option<Block>>() == 8);
-
-#[cfg(test)]
-mod tests {
-    use super::size_class;
-
-    #[test]
-    fn classes_are_those_of_the_allocator() {
-        let mut classes: Vec<usize> = (0..=1024).map(size_class).collect();
-        classes.dedup();
-        let expected = [16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024];
-        assert_eq!(classes, expected);
-        assert_eq!(size_class(8193), 10240);
-    }
-}

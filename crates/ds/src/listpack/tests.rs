@@ -148,12 +148,12 @@ fn corrupt_bytes_are_refused() {
 #[test]
 fn memory_follows_the_size_class_both_ways() {
     let mut list = Listpack::new();
-    assert_eq!(list.memory_bytes(), 16);
+    assert_eq!(list.memory_bytes(), 8);
     (0..1000).for_each(|value| list.push_back_int(value));
     let full = list.bytes_len();
     assert!(list.memory_bytes() < full * 5 / 4);
     list.delete_range(0, 1000);
-    assert_eq!((list.memory_bytes(), list.is_empty()), (16, true));
+    assert_eq!((list.memory_bytes(), list.is_empty()), (8, true));
 }
 
 #[derive(Clone, Debug)]

@@ -9,7 +9,11 @@
 //! Ownership of a buffer passes to the kernel by [`BufferRing::recycle`] + [`BufferRing::publish`]
 //! and back to us by a completion that names it. Between the two only one side touches it. The ring's
 //! tail is shared with the kernel and lies in the first descriptor's reserved field; we are its only
-//! writer. Pages are only backed once used, so an idle engine's buffers cost nothing.
+//! writer.
+//!
+//! The kernel takes buffers in turn, so all that are on offer come to be used, however few bytes arrive: each
+//! costs its pages, and a longer round means more cache misses. So only a few are on offer at first, and twice as
+//! many each time the kernel runs out of them.
 
 use std::io;
 use std::ptr::NonNull;
@@ -19,8 +23,11 @@ use io_uring::types::BufRingEntry;
 
 /// Number of buffers; a power of two. More sockets than this being ready at once costs a re-arm.
 const BUFFERS: u16 = 512;
-/// Size of one buffer: holds a deep pipeline, or a page-sized value, in one completion.
-const BUFFER_BYTES: usize = 16 * 1024;
+/// Buffers on offer at first.
+const OFFERED_AT_FIRST: u16 = 4;
+/// Size of one buffer: holds a deep pipeline, or a page-sized value, in one completion. Not a power of two, so that the
+/// first lines of neighbouring buffers, often the only ones used, lie in different sets of a cache.
+const BUFFER_BYTES: usize = 17 * 1024 + 64;
 
 const RING_BYTES: usize = BUFFERS as usize * size_of::<BufRingEntry>();
 const MAP_BYTES: usize = RING_BYTES + BUFFERS as usize * BUFFER_BYTES;
@@ -33,6 +40,8 @@ const _: () = assert!(RING_BYTES.is_multiple_of(4096));
 pub(super) struct BufferRing {
     map: NonNull<u8>,
     tail: u16,
+    /// Buffers that take part; the others were never touched.
+    offered: u16,
     leaked: bool,
 }
 
@@ -43,7 +52,7 @@ impl BufferRing {
     /// The buffer group's number; there is only one.
     pub const GROUP: u16 = 0;
 
-    /// Maps the memory with all buffers on offer.
+    /// Maps the memory and offers the first few buffers.
     pub fn new() -> io::Result<BufferRing> {
         // SAFETY: a fresh anonymous mapping; no existing memory is named.
         let map = unsafe {
@@ -60,12 +69,22 @@ impl BufferRing {
             return Err(io::Error::last_os_error());
         }
         let map = NonNull::new(map.cast()).expect("a successful mapping is not at address zero");
-        let mut ring = BufferRing { map, tail: 0, leaked: false };
-        for buffer in 0..BUFFERS {
-            ring.recycle(buffer);
-        }
-        ring.publish();
+        let mut ring = BufferRing { map, tail: 0, offered: 0, leaked: false };
+        ring.offer(OFFERED_AT_FIRST);
         Ok(ring)
+    }
+
+    /// The kernel has run out of buffers: offers it as many again, while there are any.
+    pub fn grow(&mut self) {
+        self.offer((self.offered * 2).min(BUFFERS));
+    }
+
+    fn offer(&mut self, count: u16) {
+        for buffer in self.offered..count {
+            self.recycle(buffer);
+        }
+        self.offered = count;
+        self.publish();
     }
 
     /// Makes the buffers known to a ring. The mapping must stay until that ring is closed and all its

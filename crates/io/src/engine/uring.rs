@@ -268,7 +268,9 @@ impl Uring {
         }
         match -completion.result {
             0 => net.ended(index, None),
-            ..0 | libc::ENOBUFS | libc::ECANCELED | libc::EAGAIN | libc::EINTR => {}
+            // The receive is armed again at the flush, like after the other codes here.
+            libc::ENOBUFS => self.buffers.grow(),
+            ..0 | libc::ECANCELED | libc::EAGAIN | libc::EINTR => {}
             code => net.ended(index, Some(io::Error::from_raw_os_error(code))),
         }
         if !cqueue::more(completion.flags) {

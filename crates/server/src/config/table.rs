@@ -18,7 +18,6 @@ const MIB: i64 = 1 << 20;
 
 const NO_FORK: &str = "snapshots are taken without a fork";
 const NO_SAMPLING: &str = "expired keys are found by an exact index, not by sampling";
-const OWN_TABLE: &str = "the table resizes itself in small steps";
 const PINNED_OTHERWISE: &str = "threads are placed by the operating system";
 const NO_DEFRAG: &str = "there is no moving of live values";
 const NO_MODULES: &str = "there are no modules";
@@ -107,7 +106,7 @@ pub const PARAMS: &[Param] = &[
     int("active-expire-effort", 1, 1, 10, "share of time for dropping expired keys").inert(NO_SAMPLING),
     int("hz", 10, 0, INT_MAX, "housekeeping rounds a second").settles(|hz| hz.clamp(1, 500)),
     boolean("dynamic-hz", true, "more housekeeping with more clients").inert("housekeeping follows the work there is"),
-    boolean("activerehashing", true, "resize tables in idle time").inert(OWN_TABLE),
+    boolean("activerehashing", true, "finish the resizing of tables in idle time"),
     boolean("lazyfree-lazy-eviction", false, "free evicted values in the background"),
     boolean("lazyfree-lazy-expire", false, "free expired values in the background"),
     boolean("lazyfree-lazy-server-del", false, "free overwritten values in the background"),
