@@ -12,15 +12,41 @@ pub struct Args<'a> {
     buf: &'a [u8],
     spans: &'a [Span],
     at: usize,
-    /// The first key's index and its hash, when the dispatcher has computed it.
-    hint: Option<(u32, Key<'a>)>,
+    /// Keys that the dispatcher has hashed already, by ascending index.
+    hashed: &'a [HashedKey],
+}
+
+/// What the dispatcher has computed of a key before the command runs.
+#[derive(Clone, Copy, Debug)]
+pub struct HashedKey {
+    /// Which argument it is, counted from the command's name.
+    pub index: u32,
+    /// Its slot.
+    pub slot: u16,
+    /// Its hash.
+    pub hash: u64,
+}
+
+impl HashedKey {
+    /// Hashes the argument at `index`.
+    #[inline]
+    pub fn new(args: &Args<'_>, index: u32) -> Self {
+        let Key { hash, slot, .. } = Key::new(args.at(index as usize));
+        HashedKey { index, slot, hash }
+    }
+
+    /// The key, in the arguments that it was hashed from.
+    #[inline]
+    pub fn of<'a>(&self, args: &Args<'a>) -> Key<'a> {
+        Key { name: args.at(self.index as usize), hash: self.hash, slot: self.slot }
+    }
 }
 
 impl<'a> Args<'a> {
     /// All arguments, name included, as `spans` of `buf`; the cursor stands after the first `passed`.
     #[inline]
     pub fn new(buf: &'a [u8], spans: &'a [Span], passed: usize) -> Self {
-        Args { buf, spans, at: passed, hint: None }
+        Args { buf, spans, at: passed, hashed: &[] }
     }
 
     /// The same arguments, the cursor after the first `passed`.
@@ -31,13 +57,19 @@ impl<'a> Args<'a> {
 
     /// The arguments that are left, as a call of their own: the first of them is the name.
     pub fn tail(self) -> Args<'a> {
-        Args { spans: &self.spans[self.at..], at: 1, hint: None, ..self }
+        Args { spans: &self.spans[self.at..], at: 1, hashed: &[], ..self }
     }
 
-    /// With the key at `index` already hashed.
+    /// With keys that are hashed already, by ascending index.
     #[inline]
-    pub fn with_key(self, index: u32, key: Key<'a>) -> Self {
-        Args { hint: Some((index, key)), ..self }
+    pub fn with_hashed(self, hashed: &'a [HashedKey]) -> Self {
+        Args { hashed, ..self }
+    }
+
+    /// The keys that are hashed already: all keys of the command, or none.
+    #[inline]
+    pub fn hashed(&self) -> &'a [HashedKey] {
+        self.hashed
     }
 
     /// Number of arguments, the name included.
@@ -55,9 +87,17 @@ impl<'a> Args<'a> {
     /// The key at `index`, counted from the name.
     #[inline]
     pub fn key_at(&self, index: usize) -> Key<'a> {
-        match self.hint {
-            Some((hinted, key)) if hinted as usize == index => key,
-            _ => Key::new(self.at(index)),
+        match self.hashed {
+            [] => Key::new(self.at(index)),
+            [only] if only.index as usize == index => only.of(self),
+            hashed => self.search(hashed, index),
+        }
+    }
+
+    fn search(&self, hashed: &[HashedKey], index: usize) -> Key<'a> {
+        match hashed.binary_search_by_key(&index, |key| key.index as usize) {
+            Ok(found) => hashed[found].of(self),
+            Err(_) => Key::new(self.at(index)),
         }
     }
 

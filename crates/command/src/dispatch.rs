@@ -1,7 +1,7 @@
 //! From a request to its locks: what every caller of a handler (a connection, a transaction, a script, a test) does first.
 
 use crate::registry::{Entry, Unresolved};
-use crate::{Args, CommandError, KeyAt, Lock, Registry};
+use crate::{Args, CommandError, HashedKey, KeyAt, Lock, Registry};
 use kinovar_keyspace::{Keyspace, Locked};
 
 /// Memory for finding keys, reused from command to command.
@@ -24,8 +24,11 @@ pub fn resolve<'r>(registry: &'r Registry, args: &Args<'_>) -> Result<&'r Entry,
 #[inline]
 pub fn lock<'k>(entry: &Entry, args: &Args<'_>, keyspace: &'k Keyspace, scratch: &mut KeyScratch) -> Locked<'k> {
     match entry.command.lock {
-        Lock::Keys => match entry.single_key() {
-            Some((index, _)) if index < args.argc() => keyspace.lock_one(keyspace.partition_of(&args.key_at(index))),
+        Lock::Keys => match (args.hashed(), entry.single_key()) {
+            ([only], _) => keyspace.lock_one(keyspace.partition_of_slot(only.slot)),
+            (_, Some((index, _))) if index < args.argc() => {
+                keyspace.lock_one(keyspace.partition_of(&args.key_at(index)))
+            }
             _ => lock_keys(entry, args, keyspace, scratch),
         },
         Lock::All => keyspace.lock_all(),
@@ -51,12 +54,27 @@ impl EntryKeys {
 }
 
 fn lock_keys<'k>(entry: &Entry, args: &Args<'_>, keyspace: &'k Keyspace, scratch: &mut KeyScratch) -> Locked<'k> {
+    scratch.partitions.clear();
+    if args.hashed().is_empty() {
+        scratch.keys.clear();
+        entry.keys(*args, &mut scratch.keys);
+        let partitions = scratch.keys.iter().map(|key| keyspace.partition_of(&args.key_at(key.index as usize)));
+        scratch.partitions.extend(partitions);
+    } else {
+        scratch.partitions.extend(args.hashed().iter().map(|key| keyspace.partition_of_slot(key.slot)));
+    }
+    keyspace.lock_many(&mut scratch.partitions)
+}
+
+/// Hashes the keys of a call of `entry` to the end of `hashed`, by ascending index.
+pub fn hash_keys(entry: &Entry, args: &Args<'_>, scratch: &mut KeyScratch, hashed: &mut Vec<HashedKey>) {
     scratch.keys.clear();
     entry.keys(*args, &mut scratch.keys);
-    scratch.partitions.clear();
-    let partitions = scratch.keys.iter().map(|key| keyspace.partition_of(&args.key_at(key.index as usize)));
-    scratch.partitions.extend(partitions);
-    keyspace.lock_many(&mut scratch.partitions)
+    // Nearly always so: only key finders may go back and forth.
+    if !scratch.keys.is_sorted_by_key(|key| key.index) {
+        scratch.keys.sort_unstable_by_key(|key| key.index);
+    }
+    hashed.extend(scratch.keys.iter().map(|key| HashedKey::new(args, key.index)));
 }
 
 /// Longest quotation of a client's own words in an error, bytes.

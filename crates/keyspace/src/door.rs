@@ -464,6 +464,7 @@ pub struct Update<'d, T: Value> {
 }
 
 impl<'d, T: Value> Update<'d, T> {
+    #[inline]
     fn open(site: Site<'d>, hash: u64, place: Position) -> Result<Self, WrongType> {
         let entry = site.db.table.at(place);
         let indexed_expiry_ms = object::value::<T>(entry)?.next_expiry_ms();
@@ -508,12 +509,14 @@ impl Update<'_, crate::Hash> {
 impl<T: Value> Deref for Update<'_, T> {
     type Target = T;
 
+    #[inline]
     fn deref(&self) -> &T {
         object::value(self.site.db.table.at(self.place)).unwrap_or_else(|_| unreachable!("the type was checked"))
     }
 }
 
 impl<T: Value> DerefMut for Update<'_, T> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut T {
         let object = self.site.db.table.at_mut(self.place).object_mut().expect("the type was checked");
         T::from_object_mut(object).expect("the type was checked")

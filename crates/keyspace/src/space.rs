@@ -60,7 +60,13 @@ impl Keyspace {
     /// The partition that `key` belongs to.
     #[inline]
     pub fn partition_of(&self, key: &Key<'_>) -> usize {
-        usize::from(key.slot) & (self.sites.len() - 1)
+        self.partition_of_slot(key.slot)
+    }
+
+    /// The partition that keys of a slot belong to.
+    #[inline]
+    pub fn partition_of_slot(&self, slot: u16) -> usize {
+        usize::from(slot) & (self.sites.len() - 1)
     }
 
     /// Locks one partition.

@@ -1,10 +1,10 @@
 //! Executing requests: the hot path.
 //!
-//! The requests that came in together are parsed together. Then three passes run over the batch, so that a cache miss of one
+//! The requests that came in together are parsed together. Then up to four passes run over the batch, so that a cache miss of one
 //! request is waited for while the next ones are prepared:
 //!
-//! 1. look the command up, hash its key, start loading the key's bucket;
-//! 2. start loading the key's entry (from here on only in batches);
+//! 1. look the command up, hash its keys, start loading their buckets;
+//! 2. start loading the keys' entries (from here on only in batches);
 //! 3. where the request names a field or member of a large value, start loading that: its bucket, then its element;
 //! 4. lock, execute, reply.
 
@@ -16,7 +16,7 @@ use crate::session::{Replies, Session};
 use kinovar_command::dispatch::{self, KeyScratch};
 use kinovar_command::keyspace::{Db, Env, Locked, Settings, Trash};
 use kinovar_command::registry::Entry;
-use kinovar_command::{Args, CommandError, Ctx, Flags, Key, Lock, Reply};
+use kinovar_command::{Args, CommandError, Ctx, Flags, HashedKey, Key, Lock, Reply};
 use kinovar_io::clock::Ticks;
 use kinovar_resp::parser::Stop;
 use kinovar_resp::{Batch, Frame, ParseError, RequestLimits};
@@ -26,6 +26,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// Requests that are prepared together.
 const BATCH: usize = 64;
+/// Keys of one request that are loaded ahead: what a first-level cache holds.
+const PREFETCHED_KEYS: usize = 256;
+/// Room for so many keys is kept from one batch to the next.
+const KEPT_KEYS: usize = 4096;
 /// Replies are handed to the engine in pieces of about this size, bytes.
 const OUTPUT_PIECE: usize = 256 << 10;
 /// Replies not yet read by the peer beyond which its requests wait, bytes. Large, because there are clients that send all
@@ -46,6 +50,8 @@ pub struct Executor {
     slow_ns: u64,
     batch: Batch,
     prepared: Vec<Prepared>,
+    /// The keys of all prepared requests.
+    hashed: Vec<HashedKey>,
     scratch: KeyScratch,
     trash: RefCell<Vec<Trash>>,
     rng: RefCell<fastrand::Rng>,
@@ -56,10 +62,9 @@ pub struct Executor {
 struct Prepared {
     /// Registry id; [`UNRESOLVED`] when the request calls no command or with the wrong number of arguments.
     id: u32,
-    /// Index of the key that was hashed; 0 when none was.
-    key: u32,
-    slot: u16,
-    hash: u64,
+    /// Where its keys stand among those of the batch.
+    keys_start: u32,
+    keys_end: u32,
     /// Hash of the field or member that the request names; 0 for none.
     member: u64,
 }
@@ -90,6 +95,7 @@ impl Executor {
             settings,
             batch: Batch::default(),
             prepared: Vec::with_capacity(BATCH),
+            hashed: Vec::with_capacity(BATCH),
             scratch: KeyScratch::default(),
             trash: RefCell::default(),
             rng: RefCell::new(fastrand::Rng::new()),
@@ -141,41 +147,84 @@ impl Executor {
 
     fn run_batch(&mut self, server: &Server, conn: &mut Connection, buf: &[u8], batch: &Batch, now_ms: u64) {
         self.prepared.clear();
+        let mut hashed = std::mem::take(&mut self.hashed);
+        hashed.clear();
         for frame in &batch.frames {
-            let prepared = prepare(server, &args_of(buf, batch, frame));
+            let prepared = self.prepare(server, &args_of(buf, batch, frame), &mut hashed);
             self.prepared.push(prepared);
         }
-        if batch.frames.len() > 1 {
-            for (frame, prepared) in batch.frames.iter().zip(&self.prepared) {
-                if prepared.key > 0 {
-                    let key = prepared.key(&args_of(buf, batch, frame));
-                    server.keyspace.prefetch_entry(&key, conn.session.db);
-                }
-            }
-            if self.prepared.iter().any(|prepared| prepared.member != 0) {
-                for deep in [false, true] {
-                    for (frame, prepared) in batch.frames.iter().zip(&self.prepared) {
-                        if prepared.member != 0 {
-                            let key = prepared.key(&args_of(buf, batch, frame));
-                            server.keyspace.prefetch_member(&key, conn.session.db, prepared.member, deep);
-                        }
-                    }
-                }
-            }
+        if batch.frames.len() > 1 || hashed.len() > 1 {
+            self.prefetch(server, buf, batch, &hashed, conn.session.db);
         }
         let mut clock = Clock { start: Ticks::now(), now_ms, started: now_ms, first: Ticks::now() };
         clock.first = clock.start;
         for (index, frame) in batch.frames.iter().enumerate() {
             let prepared = self.prepared[index];
-            let args = args_of(buf, batch, frame);
+            let args = args_of(buf, batch, frame).with_hashed(prepared.keys(&hashed));
             self.run_one(server, &mut conn.session, &mut conn.output, args, prepared, &mut clock);
             if conn.session.close_after_reply {
                 break;
             }
         }
+        if hashed.capacity() <= KEPT_KEYS {
+            self.hashed = hashed;
+        }
         let stats = &server.reactors[self.reactor];
         bump(&stats.processed, batch.frames.len() as u64);
         crate::clients::add(&conn.session.info.commands, batch.frames.len() as u64);
+    }
+
+    /// Pass 1 for one request.
+    #[inline]
+    fn prepare(&mut self, server: &Server, args: &Args<'_>, hashed: &mut Vec<HashedKey>) -> Prepared {
+        let keys_start = hashed.len() as u32;
+        let none = Prepared { id: UNRESOLVED, keys_start, keys_end: keys_start, member: 0 };
+        let Ok(entry) = server.registry.resolve(args) else { return none };
+        if !entry.command.arity.accepts(args.argc()) {
+            return none;
+        }
+        let member = match entry.single_key() {
+            Some((index, _)) if index < args.argc() => {
+                let key = HashedKey::new(args, index as u32);
+                server.keyspace.prefetch(&key.of(args));
+                hashed.push(key);
+                match usize::from(entry.command.member) {
+                    at if at > 0 && at < args.argc() => Key::hash_of(args.at(at)),
+                    _ => 0,
+                }
+            }
+            _ => {
+                if let Lock::Keys = entry.command.lock {
+                    dispatch::hash_keys(entry, args, &mut self.scratch, hashed);
+                    for key in hashed[keys_start as usize..].iter().take(PREFETCHED_KEYS) {
+                        server.keyspace.prefetch(&key.of(args));
+                    }
+                }
+                0
+            }
+        };
+        Prepared { id: entry.id as u32, keys_start, keys_end: hashed.len() as u32, member }
+    }
+
+    /// Passes 2 and 3.
+    fn prefetch(&self, server: &Server, buf: &[u8], batch: &Batch, hashed: &[HashedKey], db: u32) {
+        for (frame, prepared) in batch.frames.iter().zip(&self.prepared) {
+            let args = args_of(buf, batch, frame);
+            for key in prepared.keys(hashed).iter().take(PREFETCHED_KEYS) {
+                server.keyspace.prefetch_entry(&key.of(&args), db);
+            }
+        }
+        if self.prepared.iter().all(|prepared| prepared.member == 0) {
+            return;
+        }
+        for deep in [false, true] {
+            for (frame, prepared) in batch.frames.iter().zip(&self.prepared) {
+                if prepared.member != 0 {
+                    let key = prepared.keys(hashed)[0].of(&args_of(buf, batch, frame));
+                    server.keyspace.prefetch_member(&key, db, prepared.member, deep);
+                }
+            }
+        }
     }
 
     /// Executes one request.
@@ -194,10 +243,7 @@ impl Executor {
             self.refuse_unresolved(server, &args)
         } else {
             let entry = &server.registry.entries()[prepared.id as usize];
-            let args = match prepared.key {
-                0 => Args::skipping(args, entry.name_words()),
-                index => Args::skipping(args, entry.name_words()).with_key(index, prepared.key(&args)),
-            };
+            let args = Args::skipping(args, entry.name_words());
             match self.admit(session, entry) {
                 Ok(()) => self.call(server, session, out, args, entry, clock),
                 Err(error) => {
@@ -427,31 +473,9 @@ fn args_of<'a>(buf: &'a [u8], batch: &'a Batch, frame: &Frame) -> Args<'a> {
 }
 
 impl Prepared {
+    /// Its keys among those of the batch.
     #[inline]
-    fn key<'a>(&self, args: &Args<'a>) -> Key<'a> {
-        Key { name: args.at(self.key as usize), hash: self.hash, slot: self.slot }
-    }
-}
-
-/// Pass 1 for one request.
-#[inline]
-fn prepare(server: &Server, args: &Args<'_>) -> Prepared {
-    let none = Prepared { id: UNRESOLVED, key: 0, slot: 0, hash: 0, member: 0 };
-    let Ok(entry) = server.registry.resolve(args) else { return none };
-    if !entry.command.arity.accepts(args.argc()) {
-        return none;
-    }
-    let id = entry.id as u32;
-    match entry.single_key() {
-        Some((index, _)) if index < args.argc() => {
-            let key = Key::new(args.at(index));
-            server.keyspace.prefetch(&key);
-            let member = match usize::from(entry.command.member) {
-                at if at > 0 && at < args.argc() => Key::hash_of(args.at(at)),
-                _ => 0,
-            };
-            Prepared { id, key: index as u32, slot: key.slot, hash: key.hash, member }
-        }
-        _ => Prepared { id, ..none },
+    fn keys<'a>(&self, hashed: &'a [HashedKey]) -> &'a [HashedKey] {
+        &hashed[self.keys_start as usize..self.keys_end as usize]
     }
 }
