@@ -437,6 +437,39 @@ fn escape(text: &[u8], out: &mut Vec<u8>) -> usize {
     2
 }
 
+/// The second word of the request that `bytes` begin with, the key of most commands, if `bytes` are a multibulk request that
+/// goes so far. A guess that is made cheaply, ahead of parsing: it checks no limits and reports no errors.
+pub fn peek_second(bytes: &[u8]) -> Option<&[u8]> {
+    let (&mark, rest) = bytes.split_first()?;
+    let (words, rest) = peek_number(rest)?;
+    if mark != b'*' || words < 2 {
+        return None;
+    }
+    let (_, rest) = peek_bulk(rest)?;
+    peek_bulk(rest).map(|(word, _)| word)
+}
+
+/// A number of up to three digits and what follows its line end.
+#[inline]
+fn peek_number(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut number = 0;
+    for (at, &byte) in bytes.iter().enumerate().take(4) {
+        match byte {
+            b'0'..=b'9' => number = number * 10 + usize::from(byte - b'0'),
+            _ => return (byte == b'\r').then(|| bytes.get(at + 2..))?.map(|rest| (number, rest)),
+        }
+    }
+    None
+}
+
+#[inline]
+fn peek_bulk(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&mark, rest) = bytes.split_first()?;
+    let (len, rest) = peek_number(rest)?;
+    let (word, rest) = rest.split_at_checked(len)?;
+    (mark == b'$').then(|| (word, rest.get(2..).unwrap_or(&[])))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -541,6 +574,27 @@ mod tests {
         #[test]
         fn garbage_never_panics(input in prop::collection::vec(any::<u8>(), 0..400), piece in 1usize..64) {
             feed(&input, piece, &LIMITS);
+        }
+    }
+
+    #[test]
+    fn the_second_word_is_seen_ahead_of_parsing() {
+        assert_eq!(peek_second(b"*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n"), Some(&b"key"[..]));
+        assert_eq!(peek_second(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$9\r\nhal"), Some(&b"k"[..]));
+        assert_eq!(peek_second(b"*2\r\n$3\r\nGET\r\n$0\r\n\r\n"), Some(&b""[..]));
+        let whole = b"*2\r\n$3\r\nGET\r\n$3\r\nkey";
+        for len in 0..whole.len() {
+            assert_eq!(peek_second(&whole[..len]), None, "{len}");
+        }
+        for odd in [
+            &b"*1\r\n$4\r\nPING\r\n"[..],
+            b"GET key\r\n",
+            b"*2\r\n:3\r\nGET",
+            b"*2\r\n$99999\r\nx",
+            b"*-1\r\n$3",
+            b"*x",
+        ] {
+            assert_eq!(peek_second(odd), None);
         }
     }
 }

@@ -52,6 +52,8 @@ pub struct Executor {
     prepared: Vec<Prepared>,
     /// The keys of all prepared requests.
     hashed: Vec<HashedKey>,
+    /// Hash and slot of keys that were seen ahead of their requests.
+    previewed: Vec<(u64, u16)>,
     scratch: KeyScratch,
     trash: RefCell<Vec<Trash>>,
     rng: RefCell<fastrand::Rng>,
@@ -96,6 +98,7 @@ impl Executor {
             batch: Batch::default(),
             prepared: Vec::with_capacity(BATCH),
             hashed: Vec::with_capacity(BATCH),
+            previewed: Vec::new(),
             scratch: KeyScratch::default(),
             trash: RefCell::default(),
             rng: RefCell::new(fastrand::Rng::new()),
@@ -117,6 +120,24 @@ impl Executor {
         self.settings = config.data_settings();
         self.slow_ns = slow_ns(&config);
         self.config = config;
+    }
+
+    /// Looks at input that is about to come: hashes what is probably a key and starts loading its bucket.
+    #[inline]
+    pub fn preview(&mut self, server: &Server, bytes: &[u8]) {
+        if let Some(name) = kinovar_resp::parser::peek_second(bytes) {
+            let key = Key::new(name);
+            server.keyspace.prefetch(&key);
+            self.previewed.push((key.hash, key.slot));
+        }
+    }
+
+    /// Starts loading the entries of all keys previewed, whose buckets should have arrived.
+    #[inline]
+    pub fn previewed(&mut self, server: &Server) {
+        for (hash, slot) in self.previewed.drain(..) {
+            server.keyspace.prefetch_entry(&Key { name: &[], hash, slot }, 0);
+        }
     }
 
     /// Executes the requests in `buf`, replies into the connection's output.

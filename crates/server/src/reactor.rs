@@ -394,6 +394,14 @@ impl Handler for Reactor {
         crate::log::warning(&format!("Accepting client connection: {}", net::error_text(&error)));
     }
 
+    fn preview(&mut self, bytes: &[u8]) {
+        self.executor.preview(&self.server, bytes);
+    }
+
+    fn previewed(&mut self) {
+        self.executor.previewed(&self.server);
+    }
+
     fn data(&mut self, net: &mut Net, id: ConnId, bytes: &[u8]) {
         self.busy = true;
         let stats = self.stats();

@@ -52,6 +52,15 @@ pub trait Handler {
         let _ = (net, listener, error);
     }
 
+    /// A look at what a coming call of [`data`](Handler::data) brings, so that memory can start loading. Short input of
+    /// several connections is shown before that of the first is delivered, by back ends that have it at hand.
+    fn preview(&mut self, bytes: &[u8]) {
+        let _ = bytes;
+    }
+
+    /// The last preview was shown; the data comes next.
+    fn previewed(&mut self) {}
+
     /// Bytes came in, at least one. They are only valid during the call.
     fn data(&mut self, net: &mut Net, conn: ConnId, bytes: &[u8]);
 
