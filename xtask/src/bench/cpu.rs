@@ -125,11 +125,18 @@ pub fn measure(plan: &Plan, both: &Both, row: &Row) -> Result<(Figures, Figures)
 
 /// A short warm-up, then one measured round.
 pub fn one_round(server: &Server, batches: &Batches, round_ms: u64, figures: &mut Figures) -> Result<()> {
-    let mut generator = Generator::new(server.port(), CONNECTIONS, batches)?;
+    one_round_of(&[server], batches, round_ms, figures)
+}
+
+/// The same with several servers that share the connections: their CPU time together.
+pub fn one_round_of(servers: &[&Server], batches: &Batches, round_ms: u64, figures: &mut Figures) -> Result<()> {
+    let ports: Vec<u16> = servers.iter().map(|server| server.port()).collect();
+    let cpu_ns = || servers.iter().map(|server| process::cpu_ns(server.pid())).sum::<Result<u64>>();
+    let mut generator = Generator::new(&ports, CONNECTIONS, batches)?;
     generator.run(Duration::from_millis(round_ms / 5))?;
-    let before = process::cpu_ns(server.pid())?;
+    let before = cpu_ns()?;
     let outcome = generator.run(Duration::from_millis(round_ms))?;
-    let spent = process::cpu_ns(server.pid())? - before;
+    let spent = cpu_ns()? - before;
     figures.us.push(spent as f64 / 1000.0 / outcome.requests as f64);
     figures.rps.push(outcome.requests as f64 / outcome.seconds);
     figures.latency.merge(&outcome.latency);

@@ -78,12 +78,13 @@ pub struct Generator<'a> {
 }
 
 impl<'a> Generator<'a> {
-    /// Opens `connections` to the port.
-    pub fn new(port: u16, connections: usize, batches: &'a Batches) -> Result<Generator<'a>> {
+    /// Opens `connections`, dealt out to the ports in turn.
+    pub fn new(ports: &[u16], connections: usize, batches: &'a Batches) -> Result<Generator<'a>> {
         let poll = Poll::new()?;
         let mut lanes = Vec::new();
         for i in 0..connections {
-            let stream = TcpStream::connect(("127.0.0.1", port)).context("connect the load generator")?;
+            let stream =
+                TcpStream::connect(("127.0.0.1", ports[i % ports.len()])).context("connect the load generator")?;
             stream.set_nodelay(true)?;
             stream.set_nonblocking(true)?;
             poll.add(stream.as_raw_fd(), i as u64)?;
