@@ -8,7 +8,7 @@
 //! Redis. An [`Intset`] is an eight-byte handle; width and count live in the header, and the capacity is a function of
 //! the length ([`Block`]).
 
-use crate::listpack::block::Block;
+use crate::listpack::block::{self, Block};
 
 const HEADER: usize = 8;
 
@@ -46,7 +46,7 @@ const _: () = assert!(size_of::<Intset>() == 8 && size_of::<Option<Intset>>() ==
 impl Intset {
     /// An empty intset of the smallest width.
     pub fn new() -> Intset {
-        Intset { block: Block::from_parts(&[&header(2, 0)]) }
+        Intset { block: Block::from_bytes(&header(2, 0)) }
     }
 
     /// Copies and checks serialised bytes: width, length and order. O(n).
@@ -63,7 +63,7 @@ impl Intset {
         if !values.is_sorted_by(|left, right| left < right) {
             return Err(IntsetError::Order);
         }
-        Ok(Intset { block: Block::from_parts(&[bytes]) })
+        Ok(Intset { block: Block::from_bytes(bytes) })
     }
 
     fn head(&self) -> (usize, usize) {
@@ -86,7 +86,7 @@ impl Intset {
 
     /// Bytes of the allocation, slack of the size class included.
     pub fn memory_bytes(&self) -> usize {
-        crate::entry::size_class(self.bytes_len())
+        block::capacity(self.bytes_len())
     }
 
     /// Number of integers. O(1).
@@ -179,7 +179,7 @@ impl Intset {
         for value in below.into_iter().chain(self.iter()).chain(above) {
             bytes.extend_from_slice(&value.to_le_bytes()[..width]);
         }
-        *self = Intset { block: Block::from_parts(&[&bytes]) };
+        *self = Intset { block: Block::from_bytes(&bytes) };
     }
 
     /// Replaces `removed` integers at `index` by the bytes of `added`, after which there are `count`.
@@ -187,7 +187,7 @@ impl Intset {
         let (width, len) = (self.head().0, self.bytes_len());
         let head = header(width, count);
         // SAFETY: `len` is the block's length, and the header that implies the new one follows at once.
-        unsafe { self.block.splice(len, HEADER + index * width, removed * width, &[added]) };
+        unsafe { self.block.splice(len, HEADER + index * width, removed * width, added) };
         // SAFETY: an intset has at least its header.
         unsafe { self.block.bytes_mut(HEADER) }.copy_from_slice(&head);
     }
@@ -209,7 +209,7 @@ impl Drop for Intset {
 
 impl Clone for Intset {
     fn clone(&self) -> Self {
-        Intset { block: Block::from_parts(&[self.as_bytes()]) }
+        Intset { block: Block::from_bytes(self.as_bytes()) }
     }
 }
 

@@ -1,14 +1,21 @@
-//! Listpack: a list of strings and integers in one run of bytes, byte for byte the layout of Redis 7 and 8, because RDB
-//! files and `DUMP` carry it verbatim (see `docs/formats/listpack.md`).
+//! Listpack: a list of strings and integers in one run of bytes. The entries are byte for byte those of Redis 7 and 8,
+//! because RDB files and `DUMP` carry them (see `docs/formats/listpack.md`).
 //!
 //! ```text
-//! total bytes u32 LE | elements u16 LE, 65535 = count them | entry ... entry | 0xFF
+//! handle, 16 bytes:  pointer to the body | bytes of the body u32 | elements, 3 bytes | mark
+//! body:              entry ... entry         (no allocation if there is none)
 //! entry = encoding and length | payload | back length: size of the two before it, 7 bits a byte, read from its end
+//!
+//! serialised form:   total bytes u32 LE | elements u16 LE, 65535 = count them | body | 0xFF
 //! ```
 //!
-//! A [`Listpack`] is an eight-byte handle: length and count live in the header, the capacity is a function of the
-//! length. A *position* is the offset of an entry's first byte; any change of the list invalidates the positions at and
-//! behind it. A wrong position panics or yields nonsense, never undefined behaviour: all reading goes through checked
+//! Length and count live in the [`Listpack`], the handle, so that small lists carry no header in their allocation; the
+//! capacity is a function of the length ([`Block`]). A count of 2^24-1 stands for "unknown, walk". Limits that follow the
+//! reference are in bytes of the serialised form ([`Listpack::bytes_len`]). The *mark* belongs to the list's owner. The
+//! values it does not use keep enums around a listpack as small as the listpack.
+//!
+//! A *position* is the offset of an entry's first byte in the body; any change of the list invalidates the positions at
+//! and behind it. A wrong position panics or yields nonsense, never undefined behaviour: all reading goes through checked
 //! slices, and only the block below holds unsafe code.
 
 pub(crate) mod block;
@@ -17,10 +24,20 @@ mod codec;
 use block::Block;
 use codec::{Encoded, backlen_size, decode, entry_end, previous};
 pub use codec::{Item, Needle, parse_integer};
+use std::mem::MaybeUninit;
 
+/// Bytes before the entries of the serialised form.
 const HEADER: usize = 6;
+/// The last byte of the serialised form.
 const END: u8 = 0xff;
-const COUNT_UNKNOWN: u16 = u16::MAX;
+/// Bytes of the serialised form that are not entries.
+const FRAME: usize = HEADER + 1;
+/// The serialised count of elements that do not fit the field.
+const SERIAL_COUNT_UNKNOWN: u16 = u16::MAX;
+/// The handle's count of elements that do not fit the field.
+const COUNT_UNKNOWN: u32 = (1 << 24) - 1;
+/// A total length has 32 bits.
+const BODY_MAX: usize = u32::MAX as usize - FRAME;
 /// Redis grows no listpack beyond this many bytes.
 pub const BYTES_MAX: usize = 1 << 30;
 
@@ -50,24 +67,41 @@ impl std::fmt::Display for ListpackError {
 
 impl std::error::Error for ListpackError {}
 
-/// An owned listpack; eight bytes, one allocation.
-pub struct Listpack {
-    // Block length = the total-bytes field, at all times outside of `splice`.
-    block: Block,
+/// Something that a listpack's owner wants to remember; the listpack itself only keeps it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Mark {
+    /// As in a new listpack.
+    #[default]
+    Off,
+    /// The other state.
+    On,
 }
 
-const _: () = assert!(size_of::<Listpack>() == 8 && size_of::<Option<Listpack>>() == 8);
+/// An owned listpack; sixteen bytes, at most one allocation.
+pub struct Listpack {
+    // Block length = `body_len`, at all times outside of `open`.
+    block: Block,
+    body_len: u32,
+    /// Little endian; `COUNT_UNKNOWN` whenever it does not fit.
+    count: [u8; 3],
+    mark: Mark,
+}
+
+const _: () = assert!(size_of::<Listpack>() == 16 && size_of::<Option<Listpack>>() == 16);
 
 impl Listpack {
-    /// An empty listpack.
-    pub fn new() -> Listpack {
-        Listpack { block: Block::from_parts(&[&[7, 0, 0, 0, 0, 0, END]]) }
+    /// An empty listpack. No allocation.
+    pub const fn new() -> Listpack {
+        Listpack { block: Block::new(), body_len: 0, count: [0; 3], mark: Mark::Off }
     }
 
-    /// Copies and checks serialised bytes: every length, back length and the count. O(n).
+    /// Checks the serialised form and copies its entries: every length, back length and the count. O(n).
     pub fn from_bytes(bytes: &[u8]) -> Result<Listpack, ListpackError> {
-        validate(bytes)?;
-        Ok(Listpack { block: Block::from_parts(&[bytes]) })
+        let count = validate(bytes)?;
+        let body = &bytes[HEADER..bytes.len() - 1];
+        let mut list = Listpack::new();
+        list.splice(0, 0, body, count as isize);
+        Ok(list)
     }
 
     /// Builds a listpack of `items` in order, without a reallocation per element.
@@ -77,27 +111,50 @@ impl Listpack {
         list
     }
 
-    /// Total length in bytes, header and end mark included.
+    /// Length in bytes of the serialised form, header and end mark included: what the reference's limits are about.
     #[inline]
     pub fn bytes_len(&self) -> usize {
-        // SAFETY: a listpack has at least the seven bytes of the empty one.
-        let header = unsafe { self.block.bytes(4) };
-        u32::from_le_bytes(header.try_into().expect("four bytes")) as usize
+        self.body_len as usize + FRAME
     }
 
-    /// The serialised form, as RDB stores it.
+    /// The serialised form, as RDB stores it. O(n).
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let total = u32::try_from(self.bytes_len()).expect("checked whenever the list grows");
+        let count = u16::try_from(self.stored_count()).unwrap_or(SERIAL_COUNT_UNKNOWN);
+        let mut bytes = Vec::with_capacity(self.bytes_len());
+        bytes.extend_from_slice(&total.to_le_bytes());
+        bytes.extend_from_slice(&count.to_le_bytes());
+        bytes.extend_from_slice(self.body());
+        bytes.push(END);
+        bytes
+    }
+
+    /// The entries, one behind the other, as they are in the serialised form.
     #[inline]
-    pub fn as_bytes(&self) -> &[u8] {
-        // SAFETY: the header's field is the block's length.
-        unsafe { self.block.bytes(self.bytes_len()) }
+    pub fn body(&self) -> &[u8] {
+        // SAFETY: this is the block's length, by the invariant of the field.
+        unsafe { self.block.bytes(self.body_len as usize) }
     }
 
     /// Bytes of the allocation, slack of the size class included.
     pub fn memory_bytes(&self) -> usize {
-        crate::entry::size_class(self.bytes_len())
+        block::capacity(self.body_len as usize)
     }
 
-    /// Number of elements. O(1), but O(n) from 65535 elements on, where the header has no room for the count.
+    /// What the owner has noted; a copy has it too, and emptying the list does not change it.
+    #[inline]
+    pub fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    /// Notes something for the owner.
+    #[inline]
+    pub fn set_mark(&mut self, mark: Mark) {
+        self.mark = mark;
+    }
+
+    /// Number of elements. O(1), but O(n) from 2^24-1 elements on, where the handle has no room for the count.
+    #[inline]
     pub fn len(&self) -> usize {
         match self.stored_count() {
             COUNT_UNKNOWN => self.iter().count(),
@@ -108,7 +165,7 @@ impl Listpack {
     /// Whether there is no element. O(1).
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.stored_count() == 0
+        self.body_len == 0
     }
 
     /// Whether `add_bytes` more may be stored within [`BYTES_MAX`].
@@ -116,10 +173,10 @@ impl Listpack {
         self.bytes_len().saturating_add(add_bytes) <= BYTES_MAX
     }
 
-    fn stored_count(&self) -> u16 {
-        // SAFETY: a listpack has at least the seven bytes of the empty one.
-        let header = unsafe { self.block.bytes(HEADER) };
-        u16::from_le_bytes([header[4], header[5]])
+    #[inline]
+    fn stored_count(&self) -> u32 {
+        let [low, middle, high] = self.count;
+        u32::from_le_bytes([low, middle, high, 0])
     }
 
     // ---- positions ----
@@ -127,7 +184,7 @@ impl Listpack {
     /// Position of the first element.
     #[inline]
     pub fn first(&self) -> Option<usize> {
-        self.at_entry(HEADER)
+        self.at_entry(0)
     }
 
     /// Position of the last element.
@@ -135,21 +192,21 @@ impl Listpack {
         self.prev(self.end())
     }
 
-    /// Position behind the last element, where the end mark is: `insert_before(end(), x)` appends.
+    /// Position behind the last element: `insert_before(end(), x)` appends.
     #[inline]
     pub fn end(&self) -> usize {
-        self.bytes_len() - 1
+        self.body_len as usize
     }
 
     /// Position of the element behind the one at `pos`.
     #[inline]
     pub fn next(&self, pos: usize) -> Option<usize> {
-        self.at_entry(entry_end(self.as_bytes(), pos))
+        self.at_entry(entry_end(self.body(), pos))
     }
 
     /// Position of the element before `pos`, which may be [`end`](Self::end).
     pub fn prev(&self, pos: usize) -> Option<usize> {
-        (pos > HEADER).then(|| previous(self.as_bytes(), pos))
+        (pos > 0).then(|| previous(self.body(), pos))
     }
 
     /// Position of the element at `index`; negative indices count from the tail, -1 being the last. Walks from the
@@ -162,7 +219,7 @@ impl Listpack {
             usize::try_from(index).ok().filter(|&index| index < count)?
         };
         if index < count / 2 {
-            return self.advance(HEADER, index);
+            return self.advance(0, index);
         }
         let mut pos = self.end();
         for _ in index..count {
@@ -174,40 +231,40 @@ impl Listpack {
     /// The element at `pos`. Panics if `pos` is the end or outside.
     #[inline]
     pub fn get(&self, pos: usize) -> Item<'_> {
-        decode(self.as_bytes(), pos).0
+        decode(self.body(), pos).0
     }
 
     /// The element at `pos` and the position of the next one.
     #[inline]
     pub fn get_and_next(&self, pos: usize) -> (Item<'_>, Option<usize>) {
-        let (item, size) = decode(self.as_bytes(), pos);
+        let (item, size) = decode(self.body(), pos);
         (item, self.at_entry(pos + size + backlen_size(size)))
     }
 
     /// Elements from the head.
     pub fn iter(&self) -> Iter<'_> {
-        Iter { bytes: self.as_bytes(), front: HEADER, back: self.end() }
+        Iter { bytes: self.body(), front: 0, back: self.end() }
     }
 
     /// Elements from the one at `pos` on.
     pub fn iter_from(&self, pos: usize) -> Iter<'_> {
-        Iter { bytes: self.as_bytes(), front: pos, back: self.end() }
+        Iter { bytes: self.body(), front: pos, back: self.end() }
     }
 
     /// Elements before `pos`, which may be [`end`](Self::end).
     pub fn iter_to(&self, pos: usize) -> Iter<'_> {
-        Iter { bytes: self.as_bytes(), front: HEADER, back: pos }
+        Iter { bytes: self.body(), front: 0, back: pos }
     }
 
     /// Position of the first element equal to `needle`, looking at every `skip + 1`-th from the head: 1 finds a field
     /// among field-value pairs. O(n).
     pub fn find(&self, needle: &[u8], skip: usize) -> Option<usize> {
-        self.find_from(HEADER, needle, skip)
+        self.find_from(0, needle, skip)
     }
 
     /// As [`find`](Self::find), starting with the element at `pos`.
     pub fn find_from(&self, pos: usize, needle: &[u8], skip: usize) -> Option<usize> {
-        codec::find(self.as_bytes(), pos, needle, skip)
+        codec::find(self.body(), pos, needle, skip)
     }
 
     fn at_entry(&self, pos: usize) -> Option<usize> {
@@ -216,10 +273,9 @@ impl Listpack {
 
     /// The position `count` elements behind `pos`; the end if exactly none is left.
     fn advance(&self, mut pos: usize, count: usize) -> Option<usize> {
-        let bytes = self.as_bytes();
-        let end = bytes.len() - 1;
+        let bytes = self.body();
         for _ in 0..count {
-            if pos >= end {
+            if pos >= bytes.len() {
                 return None;
             }
             pos = entry_end(bytes, pos);
@@ -231,42 +287,44 @@ impl Listpack {
 
     /// Appends an element; text that is a canonical decimal i64 is stored as an integer.
     pub fn push_back(&mut self, value: &[u8]) {
-        let end = self.end();
-        self.put(end, 0, &Encoded::new(value), 1);
+        self.put(self.end(), 0, &[Encoded::new(value)], 1);
     }
 
     /// Prepends an element. O(n).
     pub fn push_front(&mut self, value: &[u8]) {
-        self.put(HEADER, 0, &Encoded::new(value), 1);
+        self.put(0, 0, &[Encoded::new(value)], 1);
     }
 
     /// Appends an integer.
     pub fn push_back_int(&mut self, value: i64) {
-        let end = self.end();
-        self.put(end, 0, &Encoded::from_int(value), 1);
+        self.put(self.end(), 0, &[Encoded::from_int(value)], 1);
     }
 
-    /// Appends all of `items` with one reallocation and one copy.
+    /// Appends a few elements at once.
+    pub fn push_back_all<const N: usize>(&mut self, values: [&[u8]; N]) {
+        self.insert_all_before(self.end(), values);
+    }
+
+    /// Appends all of `items` with one reallocation.
     pub fn append<'a>(&mut self, items: impl IntoIterator<Item = &'a [u8]>) {
-        let mut run = Vec::new();
-        let mut count = 0;
-        for item in items {
-            Encoded::new(item).write_to(&mut run);
-            count += 1;
-        }
-        let end = self.end();
-        self.splice(end, 0, &[&run], count);
+        let entries: Vec<Encoded<'_>> = items.into_iter().map(Encoded::new).collect();
+        self.put(self.end(), 0, &entries, entries.len() as isize);
     }
 
     /// Inserts before the element at `pos`, or at the end; returns the new element's position. O(n).
     pub fn insert_before(&mut self, pos: usize, value: &[u8]) -> usize {
-        self.put(pos, 0, &Encoded::new(value), 1);
+        self.put(pos, 0, &[Encoded::new(value)], 1);
         pos
+    }
+
+    /// Inserts a few elements at once before the one at `pos`, or at the end. O(n).
+    pub fn insert_all_before<const N: usize>(&mut self, pos: usize, values: [&[u8]; N]) {
+        self.put(pos, 0, &values.map(Encoded::new), N as isize);
     }
 
     /// Inserts behind the element at `pos`; returns the new element's position. O(n).
     pub fn insert_after(&mut self, pos: usize, value: &[u8]) -> usize {
-        let at = entry_end(self.as_bytes(), pos);
+        let at = entry_end(self.body(), pos);
         self.insert_before(at, value)
     }
 
@@ -278,14 +336,14 @@ impl Listpack {
 
     /// Replaces the element at `pos`, which stays its position. O(n) when the sizes differ.
     pub fn replace(&mut self, pos: usize, value: &[u8]) {
-        let removed = entry_end(self.as_bytes(), pos) - pos;
-        self.put(pos, removed, &Encoded::new(value), 0);
+        let removed = entry_end(self.body(), pos) - pos;
+        self.put(pos, removed, &[Encoded::new(value)], 0);
     }
 
     /// Replaces the element at `pos` by an integer.
     pub fn replace_int(&mut self, pos: usize, value: i64) {
-        let removed = entry_end(self.as_bytes(), pos) - pos;
-        self.put(pos, removed, &Encoded::from_int(value), 0);
+        let removed = entry_end(self.body(), pos) - pos;
+        self.put(pos, removed, &[Encoded::from_int(value)], 0);
     }
 
     /// Deletes the element at `pos`; returns the position of the one that followed, which is `pos` again. O(n).
@@ -297,7 +355,7 @@ impl Listpack {
     pub fn delete_at(&mut self, pos: usize, count: usize) -> Option<usize> {
         let (mut end, mut deleted) = (pos, 0);
         while deleted < count && end < self.end() {
-            end = entry_end(self.as_bytes(), end);
+            end = entry_end(self.body(), end);
             deleted += 1;
         }
         self.splice(pos, end - pos, &[], -(deleted as isize));
@@ -316,20 +374,25 @@ impl Listpack {
 
     /// Deletes the elements at all of `positions`, which ascend. O(n), however many they are.
     pub fn delete_all(&mut self, positions: &[usize]) {
-        let (bytes, end) = (self.as_bytes(), self.end());
-        let mut kept = Vec::with_capacity(end - HEADER);
-        let mut from = HEADER;
+        if positions.is_empty() {
+            return;
+        }
+        let (bytes, end) = (self.body(), self.end());
+        let mut kept = Vec::with_capacity(end);
+        let mut from = 0;
         for &pos in positions {
             kept.extend_from_slice(&bytes[from..pos]);
             from = entry_end(bytes, pos);
         }
         kept.extend_from_slice(&bytes[from..end]);
-        self.splice(HEADER, end - HEADER, &[&kept], -(positions.len() as isize));
+        self.splice(0, end, &kept, -(positions.len() as isize));
     }
 
     /// Removes all elements.
     pub fn clear(&mut self) {
+        let mark = self.mark;
         *self = Listpack::new();
+        self.mark = mark;
     }
 
     /// Moves the elements from the one at `pos` on into a listpack of their own. O(n).
@@ -337,46 +400,62 @@ impl Listpack {
         let end = self.end();
         let count = self.iter_from(pos).count();
         let mut tail = Listpack::new();
-        tail.splice(HEADER, 0, &[&self.as_bytes()[pos..end]], count as isize);
+        tail.splice(0, 0, &self.body()[pos..end], count as isize);
         self.splice(pos, end - pos, &[], -(count as isize));
         tail
     }
 
     /// Appends the elements of `other`: one copy of its bytes.
     pub fn append_listpack(&mut self, other: &Listpack) {
-        let (end, count) = (self.end(), other.len());
-        self.splice(end, 0, &[&other.as_bytes()[HEADER..other.end()]], count as isize);
+        self.splice(self.end(), 0, other.body(), other.len() as isize);
     }
 
     /// Prepends the elements of `other`: one copy of its bytes.
     pub fn prepend_listpack(&mut self, other: &Listpack) {
-        let count = other.len();
-        self.splice(HEADER, 0, &[&other.as_bytes()[HEADER..other.end()]], count as isize);
+        self.splice(0, 0, other.body(), other.len() as isize);
     }
 
-    fn put(&mut self, at: usize, removed: usize, entry: &Encoded<'_>, delta: isize) {
-        self.splice(at, removed, &entry.parts(), delta);
+    /// Replaces `removed` bytes at `at`, whole entries, by `entries`; `delta` more of them than before.
+    #[inline]
+    fn put(&mut self, at: usize, removed: usize, entries: &[Encoded<'_>], delta: isize) {
+        let added = entries.iter().map(Encoded::len).sum();
+        // SAFETY: the gap is as long as the entries that are written to it.
+        let mut gap = unsafe { self.open(at, removed, added, delta) };
+        for entry in entries {
+            gap = entry.write_to(gap);
+        }
+        debug_assert!(gap.is_empty(), "the gap is filled");
     }
 
-    /// The only way bytes change: whole entries for whole entries, `delta` more of them.
-    fn splice(&mut self, at: usize, removed: usize, parts: &[&[u8]], delta: isize) {
-        let len = self.bytes_len();
-        let added: usize = parts.iter().map(|part| part.len()).sum();
-        assert!(HEADER <= at && at < len && removed < len - at, "position outside of the listpack");
-        let total = u32::try_from(len - removed + added).expect("callers ask fits() before they grow a listpack");
+    /// The same with entries that are bytes already.
+    fn splice(&mut self, at: usize, removed: usize, entries: &[u8], delta: isize) {
+        // SAFETY: the gap is filled at once.
+        unsafe { self.open(at, removed, entries.len(), delta) }.write_copy_of_slice(entries);
+    }
+
+    /// The only way bytes change: whole entries make place for a gap for whole entries, `delta` more of them.
+    ///
+    /// # Safety
+    /// The caller fills the gap.
+    #[inline]
+    unsafe fn open(&mut self, at: usize, removed: usize, added: usize, delta: isize) -> &mut [MaybeUninit<u8>] {
+        let len = self.body_len as usize;
+        assert!(at <= len && removed <= len - at, "position outside of the listpack");
+        let new_len = len - removed + added;
+        assert!(new_len <= BODY_MAX, "callers ask fits() before they grow a listpack");
         // Taken before the bytes change: a count beyond the field is found by walking.
-        let count = self.count_after(delta);
-        // SAFETY: `len` is the block's length, and the new one goes into the header next.
-        unsafe { self.block.splice(len, at, removed, parts) };
-        // SAFETY: a listpack never has fewer than seven bytes: the checks above keep header and end mark.
-        let header = unsafe { self.block.bytes_mut(HEADER) };
-        header[..4].copy_from_slice(&total.to_le_bytes());
-        header[4..].copy_from_slice(&count.to_le_bytes());
+        let [low, middle, high, _] = self.count_after(delta).to_le_bytes();
+        // SAFETY: `len` is the block's length, the new one is recorded next, and the caller fills the gap.
+        let gap = unsafe { self.block.open(len, at, removed, added) };
+        self.count = [low, middle, high];
+        self.body_len = new_len as u32;
+        gap
     }
 
     /// The count field after `delta` elements were added (or removed). A list whose count is unknown is walked when it
     /// shrinks, so that the field comes back as soon as it has room.
-    fn count_after(&self, delta: isize) -> u16 {
+    #[inline]
+    fn count_after(&self, delta: isize) -> u32 {
         match self.stored_count() {
             COUNT_UNKNOWN if delta >= 0 => COUNT_UNKNOWN,
             COUNT_UNKNOWN => clamp_count(self.len() as isize + delta),
@@ -385,8 +464,8 @@ impl Listpack {
     }
 }
 
-fn clamp_count(count: isize) -> u16 {
-    u16::try_from(count).unwrap_or(COUNT_UNKNOWN)
+fn clamp_count(count: isize) -> u32 {
+    u32::try_from(count).map_or(COUNT_UNKNOWN, |count| count.min(COUNT_UNKNOWN))
 }
 
 impl Default for Listpack {
@@ -397,21 +476,21 @@ impl Default for Listpack {
 
 impl Drop for Listpack {
     fn drop(&mut self) {
-        let len = self.bytes_len();
-        // SAFETY: the header's field is the block's length, and the handle is gone after this.
-        unsafe { self.block.free(len) };
+        // SAFETY: this is the block's length, and the handle is gone after this.
+        unsafe { self.block.free(self.body_len as usize) };
     }
 }
 
 impl Clone for Listpack {
     fn clone(&self) -> Self {
-        Listpack { block: Block::from_parts(&[self.as_bytes()]) }
+        Listpack { block: Block::from_bytes(self.body()), ..*self }
     }
 }
 
+/// Equal are those of the same entries, whatever their marks.
 impl PartialEq for Listpack {
     fn eq(&self, other: &Self) -> bool {
-        self.as_bytes() == other.as_bytes()
+        self.body() == other.body()
     }
 }
 
@@ -466,7 +545,8 @@ impl DoubleEndedIterator for Iter<'_> {
 
 impl std::iter::FusedIterator for Iter<'_> {}
 
-fn validate(bytes: &[u8]) -> Result<(), ListpackError> {
+/// Checks a serialised form; the number of its elements.
+fn validate(bytes: &[u8]) -> Result<usize, ListpackError> {
     let header = bytes.first_chunk::<HEADER>().ok_or(ListpackError::Length)?;
     let total = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
     if total != bytes.len() || total == HEADER {
@@ -482,10 +562,10 @@ fn validate(bytes: &[u8]) -> Result<(), ListpackError> {
         count += 1;
     }
     let stored = u16::from_le_bytes([header[4], header[5]]);
-    if stored != COUNT_UNKNOWN && stored as usize != count {
+    if stored != SERIAL_COUNT_UNKNOWN && stored as usize != count {
         return Err(ListpackError::Count);
     }
-    Ok(())
+    Ok(count)
 }
 
 #[cfg(test)]

@@ -29,9 +29,11 @@ pub use threshold::set_packed_threshold;
 /// One node of a quicklist, as RDB stores it.
 #[derive(Clone, Debug)]
 enum Node {
-    Packed { list: Listpack, count: u32 },
+    Packed(Listpack),
     Plain(Box<[u8]>),
 }
+
+const _: () = assert!(size_of::<Node>() <= 24);
 
 /// A node seen from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,47 +45,38 @@ pub enum NodeRef<'a> {
 }
 
 impl Node {
-    fn packed(list: Listpack) -> Node {
-        let count = u32::try_from(list.len()).expect("a listpack has fewer than 2^30 elements");
-        Node::Packed { list, count }
-    }
-
     fn count(&self) -> usize {
         match self {
-            Node::Packed { count, .. } => *count as usize,
+            Node::Packed(list) => list.len(),
             Node::Plain(_) => 1,
         }
     }
 
     fn bytes_len(&self) -> usize {
         match self {
-            Node::Packed { list, .. } => list.bytes_len(),
+            Node::Packed(list) => list.bytes_len(),
             Node::Plain(bytes) => bytes.len(),
         }
     }
 
     fn item(&self, offset: usize) -> Option<Item<'_>> {
         match self {
-            Node::Packed { list, .. } => list.seek(offset as i64).map(|pos| list.get(pos)),
+            Node::Packed(list) => list.seek(offset as i64).map(|pos| list.get(pos)),
             Node::Plain(bytes) => (offset == 0).then_some(Item::Str(bytes)),
         }
     }
 
-    /// The listpack, counted as `delta` elements longer. Panics on a plain node: callers have asked
-    /// [`Limits::admits`] or looked.
-    fn grow(&mut self, delta: i32) -> &mut Listpack {
+    /// The listpack. Panics on a plain node: callers have asked [`Limits::admits`] or looked.
+    fn packed_mut(&mut self) -> &mut Listpack {
         match self {
-            Node::Packed { list, count } => {
-                *count = count.checked_add_signed(delta).expect("counts follow the listpack");
-                list
-            }
+            Node::Packed(list) => list,
             Node::Plain(_) => panic!("a plain node holds one element"),
         }
     }
 
     fn iter(&self) -> NodeIter<'_> {
         match self {
-            Node::Packed { list, .. } => NodeIter::Packed(list.iter()),
+            Node::Packed(list) => NodeIter::Packed(list.iter()),
             Node::Plain(bytes) => NodeIter::Plain(Some(bytes)),
         }
     }
@@ -91,7 +84,7 @@ impl Node {
     /// Elements from the `offset`-th on.
     fn iter_from(&self, offset: usize) -> NodeIter<'_> {
         match self {
-            Node::Packed { list, .. } => {
+            Node::Packed(list) => {
                 let pos = list.seek(offset as i64).unwrap_or(list.end());
                 NodeIter::Packed(list.iter_from(pos))
             }
@@ -102,7 +95,7 @@ impl Node {
     /// The first `count` elements.
     fn iter_to(&self, count: usize) -> NodeIter<'_> {
         match self {
-            Node::Packed { list, .. } => {
+            Node::Packed(list) => {
                 let pos = list.seek(count as i64).unwrap_or(list.end());
                 NodeIter::Packed(list.iter_to(pos))
             }
@@ -143,21 +136,26 @@ impl Limits {
     /// Whether an element may join this node.
     fn admits(self, node: Option<&Node>, value_len: usize) -> bool {
         match node {
-            Some(Node::Packed { list, count }) if !self.is_large(value_len) => {
-                !self.exceeded_by(list.bytes_len() + value_len + ENTRY_OVERHEAD, *count as usize + 1)
+            Some(Node::Packed(list)) if !self.is_large(value_len) => {
+                !self.exceeded_by(list.bytes_len() + value_len + ENTRY_OVERHEAD, list.len() + 1)
             }
             _ => false,
         }
     }
 
     fn merges(self, left: &Node, right: &Node) -> bool {
-        let both_packed = matches!((left, right), (Node::Packed { .. }, Node::Packed { .. }));
+        let both_packed = matches!((left, right), (Node::Packed(_), Node::Packed(_)));
         both_packed
             && !self.exceeded_by(left.bytes_len() + right.bytes_len() - MERGE_SAVES, left.count() + right.count())
     }
 
     fn new_node(self, value: &[u8]) -> Node {
-        if self.is_large(value.len()) { Node::Plain(value.into()) } else { Node::packed(Listpack::from_items([value])) }
+        if self.is_large(value.len()) {
+            return Node::Plain(value.into());
+        }
+        let mut list = Listpack::new();
+        list.push_back(value);
+        Node::Packed(list)
     }
 }
 
@@ -198,7 +196,7 @@ impl Quicklist {
     pub fn into_listpack(mut self) -> Result<Listpack, Quicklist> {
         match self.nodes.pop_back() {
             None => Ok(Listpack::new()),
-            Some(Node::Packed { list, .. }) if self.nodes.is_empty() => Ok(list),
+            Some(Node::Packed(list)) if self.nodes.is_empty() => Ok(list),
             Some(node) => {
                 self.nodes.push_back(node);
                 Err(self)
@@ -209,9 +207,8 @@ impl Quicklist {
     /// Appends a node as it is, whatever its size: what an RDB file holds. Empty ones are dropped.
     pub fn push_packed_node(&mut self, list: Listpack) {
         if !list.is_empty() {
-            let node = Node::packed(list);
-            self.len += node.count();
-            self.nodes.push_back(node);
+            self.len += list.len();
+            self.nodes.push_back(Node::Packed(list));
         }
     }
 
@@ -224,7 +221,7 @@ impl Quicklist {
     /// The nodes from the head.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = NodeRef<'_>> {
         self.nodes.iter().map(|node| match node {
-            Node::Packed { list, .. } => NodeRef::Packed(list),
+            Node::Packed(list) => NodeRef::Packed(list),
             Node::Plain(bytes) => NodeRef::Plain(bytes),
         })
     }
@@ -252,7 +249,7 @@ impl Quicklist {
     /// Bytes allocated, this struct included. O(nodes).
     pub fn memory_bytes(&self) -> usize {
         let node_bytes = |node: &Node| match node {
-            Node::Packed { list, .. } => list.memory_bytes(),
+            Node::Packed(list) => list.memory_bytes(),
             Node::Plain(bytes) => bytes.len(),
         };
         let ring = self.nodes.capacity() * size_of::<Node>();
@@ -327,7 +324,7 @@ impl Quicklist {
     pub fn push_front(&mut self, value: &[u8]) {
         self.len += 1;
         match self.nodes.front_mut() {
-            Some(node) if self.limits.admits(Some(node), value.len()) => node.grow(1).push_front(value),
+            Some(node) if self.limits.admits(Some(node), value.len()) => node.packed_mut().push_front(value),
             _ => self.nodes.push_front(self.limits.new_node(value)),
         }
     }
@@ -336,7 +333,7 @@ impl Quicklist {
     pub fn push_back(&mut self, value: &[u8]) {
         self.len += 1;
         match self.nodes.back_mut() {
-            Some(node) if self.limits.admits(Some(node), value.len()) => node.grow(1).push_back(value),
+            Some(node) if self.limits.admits(Some(node), value.len()) => node.packed_mut().push_back(value),
             _ => self.nodes.push_back(self.limits.new_node(value)),
         }
     }
@@ -374,7 +371,7 @@ impl Quicklist {
         self.len += 1;
         let limits = self.limits;
         if limits.admits(Some(&self.nodes[at]), value.len()) {
-            self.nodes[at].grow(1).insert_at(offset + usize::from(after), value);
+            self.nodes[at].packed_mut().insert_at(offset + usize::from(after), value);
             return;
         }
         let at_tail = after && offset + 1 == self.nodes[at].count();
@@ -383,7 +380,7 @@ impl Quicklist {
         if at_tail || at_head {
             match neighbour.and_then(|neighbour| self.nodes.get_mut(neighbour)) {
                 Some(node) if limits.admits(Some(node), value.len()) => {
-                    let list = node.grow(1);
+                    let list = node.packed_mut();
                     if after { list.push_front(value) } else { list.push_back(value) }
                 }
                 _ => self.nodes.insert(at + usize::from(after), limits.new_node(value)),
@@ -401,21 +398,19 @@ impl Quicklist {
         if self.limits.is_large(value.len()) {
             self.nodes.insert(at + 1, self.limits.new_node(value));
         } else if after {
-            self.nodes[at + 1].grow(1).push_front(value);
+            self.nodes[at + 1].packed_mut().push_front(value);
             self.merge_around(at);
         } else {
-            self.nodes[at].grow(1).push_back(value);
+            self.nodes[at].packed_mut().push_back(value);
             self.merge_around(at + 1);
         }
     }
 
     /// Cuts the packed node before `offset` and returns the right part, which is not in the list any more.
     fn split(&mut self, at: usize, offset: usize) -> Node {
-        let node = &mut self.nodes[at];
-        let moved = node.count() - offset;
-        let list = node.grow(-(moved as i32));
+        let list = self.nodes[at].packed_mut();
         let pos = list.seek(offset as i64).expect("neither half is empty");
-        Node::packed(list.split_off(pos))
+        Node::Packed(list.split_off(pos))
     }
 
     /// Merges, where the limits allow: the two nodes before `center`, the two behind it, then `center` with what is now
@@ -436,8 +431,8 @@ impl Quicklist {
             (Some(left), Some(right)) if self.limits.merges(left, right) => {}
             _ => return false,
         }
-        if let Some(Node::Packed { list, count }) = self.nodes.remove(at + 1) {
-            self.nodes[at].grow(count as i32).append_listpack(&list);
+        if let Some(Node::Packed(list)) = self.nodes.remove(at + 1) {
+            self.nodes[at].packed_mut().append_listpack(&list);
         }
         true
     }
@@ -448,11 +443,11 @@ impl Quicklist {
         let Some((at, offset)) = self.locate(index) else { return false };
         let large = self.limits.is_large(value.len());
         match &mut self.nodes[at] {
-            Node::Packed { list, .. } if !large => {
+            Node::Packed(list) if !large => {
                 let pos = list.seek(offset as i64).expect("the offset is in the node");
                 list.replace(pos, value);
             }
-            Node::Packed { .. } => self.replace_by_plain(at, offset, value),
+            Node::Packed(_) => self.replace_by_plain(at, offset, value),
             Node::Plain(bytes) if large => *bytes = value.into(),
             Node::Plain(_) => {
                 self.insert(at, 0, value, true);
@@ -484,7 +479,7 @@ impl Quicklist {
             self.nodes.remove(at);
             return true;
         }
-        let list = self.nodes[at].grow(-(count as i32));
+        let list = self.nodes[at].packed_mut();
         let pos = list.seek(offset as i64).expect("the offset is in the node");
         list.delete_at(pos, count);
         false
@@ -533,7 +528,7 @@ impl Quicklist {
         }
         self.len -= removed;
         if removed > 0 {
-            self.nodes.retain(|node| !matches!(node, Node::Packed { count: 0, .. }));
+            self.nodes.retain(|node| !matches!(node, Node::Packed(list) if list.is_empty()));
         }
         removed
     }
@@ -546,10 +541,10 @@ fn remove_in_node(node: &mut Node, needle: &Needle<'_>, limit: usize, from_tail:
             if !needle.matches(&Item::Str(bytes)) {
                 return 0;
             }
-            *node = Node::packed(Listpack::new());
+            *node = Node::Packed(Listpack::new());
             1
         }
-        Node::Packed { list, count } => {
+        Node::Packed(list) => {
             let mut positions = matches(list, needle);
             let excess = positions.len().saturating_sub(limit);
             if from_tail {
@@ -559,7 +554,6 @@ fn remove_in_node(node: &mut Node, needle: &Needle<'_>, limit: usize, from_tail:
             }
             if !positions.is_empty() {
                 list.delete_all(&positions);
-                *count -= positions.len() as u32;
             }
             positions.len()
         }

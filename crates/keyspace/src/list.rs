@@ -25,6 +25,8 @@ enum Encoding {
     Quicklist(Box<Quicklist>),
 }
 
+const _: () = assert!(size_of::<List>() == 16);
+
 /// One end of a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {

@@ -23,6 +23,8 @@ pub enum Object {
     Hash(Hash),
 }
 
+const _: () = assert!(size_of::<Object>() == 24 && size_of::<Option<Object>>() == 24);
+
 /// The operation does not fit the type of the value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WrongType;

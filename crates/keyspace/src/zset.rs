@@ -24,6 +24,8 @@ enum Encoding {
     Tree(Box<SortedSet>),
 }
 
+const _: () = assert!(size_of::<ZSet>() == 16);
+
 impl Default for ZSet {
     fn default() -> Self {
         ZSet(Encoding::Listpack(Listpack::new()))
@@ -343,8 +345,7 @@ impl ZSet {
         let (mut pack, mut text) = (Listpack::new(), Vec::new());
         for (member, score) in tree.iter() {
             stored(score, &mut text);
-            pack.push_back(member);
-            pack.push_back(&text);
+            pack.push_back_all([member, &text]);
         }
         self.0 = Encoding::Listpack(pack);
     }
@@ -397,14 +398,12 @@ fn insert_into_pack(pack: &mut Listpack, member: &[u8], score: f64) {
         let score_pos = pack.next(pos).expect("a score follows its member");
         let other = score_at(pack, score_pos);
         if other > score || other == score && as_text(pack.get(pos)).with(|name| name > member) {
-            let inserted = pack.insert_before(pos, member);
-            pack.insert_after(inserted, &text);
+            pack.insert_all_before(pos, [member, &text]);
             return;
         }
         cursor = pack.next(score_pos);
     }
-    pack.push_back(member);
-    pack.push_back(&text);
+    pack.push_back_all([member, &text]);
 }
 
 fn visit_pack(pack: &Listpack, ranks: Range<usize>, reverse: bool, visit: &mut dyn FnMut(Text<'_>, f64) -> bool) {

@@ -1,15 +1,16 @@
-//! A thin block of bytes: one pointer, one allocation, and a capacity that is a pure function of the length.
+//! A thin block of bytes: one pointer, at most one allocation, and a capacity that is a pure function of the length.
 //!
-//! The owner keeps the length in its own header bytes (that is what makes the handle eight bytes wide) and passes it to
-//! every call. The capacity is the allocator's [`size_class`] of that length, so a push reallocates only when the length enters another
-//! class, and freeing knows the size without storing it.
+//! The owner keeps the length (that is what makes a block eight bytes wide) and passes it to every call. The capacity is
+//! the allocator's [`size_class`] of that length, so a push moves the bytes only when the length enters another class, and
+//! freeing knows the size without storing it. Without bytes there is no allocation.
 //!
 //! Ownership: a `Block` owns its allocation alone and does not free it by itself; the owner's `Drop` calls
-//! [`Block::free`] once. Invariant behind every unsafe function: `len` is the length given to the call that last
-//! changed the block, and the first `len` bytes are initialised.
+//! [`Block::free`] once. Invariant behind every unsafe function: `len` is the length left by the call that last changed
+//! the block, and the first `len` bytes are initialised. The pointer dangles while the length is 0.
 
 use crate::entry::size_class;
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
 /// The pointer to a thin allocation; see the module's text for who frees it.
@@ -20,20 +21,38 @@ unsafe impl Send for Block {}
 // SAFETY: shared access only reads.
 unsafe impl Sync for Block {}
 
+/// The bytes that are set aside for a block of this length.
+#[inline]
+pub(crate) const fn capacity(len: usize) -> usize {
+    if len == 0 { 0 } else { size_class(len) }
+}
+
 fn layout(len: usize) -> Layout {
-    Layout::from_size_align(size_class(len), 8).expect("lengths are bounded by 32-bit headers")
+    Layout::from_size_align(capacity(len), 8).expect("lengths are bounded by 32-bit fields")
+}
+
+/// Room for `len` bytes, not initialised.
+fn allocate(len: usize) -> NonNull<u8> {
+    let layout = layout(len);
+    if layout.size() == 0 {
+        return NonNull::dangling();
+    }
+    // SAFETY: the layout's size is not 0.
+    let raw = unsafe { alloc(layout) };
+    NonNull::new(raw).unwrap_or_else(|| handle_alloc_error(layout))
 }
 
 impl Block {
-    /// Allocates a block that holds the concatenation of `parts`.
-    pub(crate) fn from_parts(parts: &[&[u8]]) -> Block {
-        let len = parts.iter().map(|part| part.len()).sum();
-        let layout = layout(len);
-        // SAFETY: the layout's size is at least 8.
-        let raw = unsafe { alloc(layout) };
-        let Some(start) = NonNull::new(raw) else { handle_alloc_error(layout) };
-        // SAFETY: the allocation holds `len` bytes and the parts, being borrowed, lie outside of it.
-        unsafe { write_parts(start.as_ptr(), parts) };
+    /// A block of length 0.
+    pub(crate) const fn new() -> Block {
+        Block(NonNull::dangling())
+    }
+
+    /// A block that holds a copy of `bytes`.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Block {
+        let start = allocate(bytes.len());
+        // SAFETY: the allocation is new, hence apart from `bytes`, and has room for as many.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), start.as_ptr(), bytes.len()) };
         Block(start)
     }
 
@@ -57,73 +76,72 @@ impl Block {
         unsafe { std::slice::from_raw_parts_mut(self.0.as_ptr(), len) }
     }
 
-    /// Replaces `removed` bytes at `at` by the concatenation of `parts`; returns the new length.
-    /// O(bytes behind `at`), plus a copy when the size class changes.
+    /// Replaces `removed` bytes at `at` by a gap of `added` bytes and returns the gap. No byte moves twice.
+    /// O(bytes behind `at`), plus a copy of the others when the size class changes.
     ///
     /// # Safety
-    /// `len` is the block's length. The caller records the returned length as the block's length.
-    pub(crate) unsafe fn splice(&mut self, len: usize, at: usize, removed: usize, parts: &[&[u8]]) -> usize {
-        assert!(at <= len && removed <= len - at, "splice outside of the block");
-        let added: usize = parts.iter().map(|part| part.len()).sum();
-        let new_len = len - removed + added;
-        let tail = len - at - removed;
-        if new_len > len {
-            // SAFETY: `len` is the current length.
-            unsafe { self.resize(len, new_len) };
-        }
-        // SAFETY: here the block has room for both lengths: it grew above, and shrinks only below. The tail's source
-        // is within `len`, its destination within `new_len`; the gap of `added` bytes at `at` is within `new_len`,
-        // and `parts`, being borrowed beside `&mut self`, lie outside of the block.
-        unsafe {
-            let start = self.0.as_ptr();
-            if tail > 0 && added != removed {
-                ptr::copy(start.add(at + removed), start.add(at + added), tail);
+    /// `len` is the block's length. The caller fills the whole gap, and records `len - removed + added` as the block's
+    /// length.
+    #[inline]
+    pub(crate) unsafe fn open(
+        &mut self,
+        len: usize,
+        at: usize,
+        removed: usize,
+        added: usize,
+    ) -> &mut [MaybeUninit<u8>] {
+        assert!(at <= len && removed <= len - at, "gap outside of the block");
+        if capacity(len) != capacity(len - removed + added) {
+            // SAFETY: `len` is the block's length, and the rest was checked above.
+            unsafe { self.relocate(len, at, removed, added) };
+        } else if added != removed && at + removed < len {
+            // SAFETY: the bytes behind those removed lie within `len`, where they go within the new length; the
+            // allocation has room for both.
+            unsafe {
+                let gap = self.0.as_ptr().add(at);
+                ptr::copy(gap.add(removed), gap.add(added), len - at - removed);
             }
-            write_parts(start.add(at), parts);
         }
-        if new_len < len {
-            // SAFETY: the allocation is still that of `len`.
-            unsafe { self.resize(len, new_len) };
-        }
-        new_len
+        // SAFETY: the gap lies within the new length, which the allocation has room for. The exclusive borrow makes this
+        // the only access, and bytes of this type need not be initialised.
+        unsafe { std::slice::from_raw_parts_mut(self.0.as_ptr().add(at).cast(), added) }
     }
 
-    /// Moves the block to the size class of `new_len`, keeping the bytes up to the shorter length.
+    /// [`Block::open`] into another size class: what stays is copied to a new allocation.
     ///
     /// # Safety
-    /// The allocation is that of `len`.
-    unsafe fn resize(&mut self, len: usize, new_len: usize) {
-        let (old, new) = (layout(len), layout(new_len));
-        if old.size() == new.size() {
-            return;
+    /// `len` is the block's length, and `at + removed` is at most `len`.
+    unsafe fn relocate(&mut self, len: usize, at: usize, removed: usize, added: usize) {
+        let target = allocate(len - removed + added);
+        // SAFETY: both copies read within `len` and write within the new length, to an allocation just made. The old one
+        // is freed once, as the pointer to it goes.
+        unsafe {
+            let (from, to) = (self.0.as_ptr(), target.as_ptr());
+            ptr::copy_nonoverlapping(from, to, at);
+            ptr::copy_nonoverlapping(from.add(at + removed), to.add(at + added), len - at - removed);
+            self.free(len);
         }
-        // SAFETY: the block was allocated with `old`, as the capacity is a function of the length; `new` is not empty.
-        let raw = unsafe { realloc(self.0.as_ptr(), old, new.size()) };
-        let Some(start) = NonNull::new(raw) else { handle_alloc_error(new) };
-        self.0 = start;
+        self.0 = target;
+    }
+
+    /// Replaces `removed` bytes at `at` by `added`. Cost as of [`Block::open`].
+    ///
+    /// # Safety
+    /// `len` is the block's length. The caller records `len - removed + added.len()` as the block's length.
+    pub(crate) unsafe fn splice(&mut self, len: usize, at: usize, removed: usize, added: &[u8]) {
+        // SAFETY: the caller's promise, and the gap is filled at once.
+        unsafe { self.open(len, at, removed, added.len()) }.write_copy_of_slice(added);
     }
 
     /// Frees the allocation.
     ///
     /// # Safety
     /// `len` is the block's length, and the block is never used again.
+    #[inline]
     pub(crate) unsafe fn free(&mut self, len: usize) {
-        // SAFETY: allocated with the layout of its length, and not freed before, as the caller promises.
-        unsafe { dealloc(self.0.as_ptr(), layout(len)) };
-    }
-}
-
-/// Copies `parts` one behind the other to `target`.
-///
-/// # Safety
-/// `target` is valid for writing as many bytes as the parts have together, and none of them overlaps it.
-#[inline]
-unsafe fn write_parts(mut target: *mut u8, parts: &[&[u8]]) {
-    for part in parts {
-        // SAFETY: the caller's promise, part by part.
-        unsafe {
-            ptr::copy_nonoverlapping(part.as_ptr(), target, part.len());
-            target = target.add(part.len());
+        if len > 0 {
+            // SAFETY: allocated with the layout of its length, and not freed before, as the caller promises.
+            unsafe { dealloc(self.0.as_ptr(), layout(len)) };
         }
     }
 }

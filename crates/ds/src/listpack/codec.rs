@@ -1,6 +1,6 @@
 //! Entries of a listpack as bytes: encoding, decoding, back lengths and the search loop.
 
-use super::HEADER;
+use std::mem::MaybeUninit;
 
 /// Longest decimal form of an i64, sign included.
 const DECIMAL_MAX: usize = 20;
@@ -206,6 +206,9 @@ impl<'a> Encoded<'a> {
     #[inline]
     fn assemble(head: [u8; 9], head_len: u8, payload: &'a [u8]) -> Encoded<'a> {
         let size = head_len as usize + payload.len();
+        if size <= 127 {
+            return Encoded { head, head_len, payload, tail: [size as u8, 0, 0, 0, 0], tail_len: 1 };
+        }
         let tail_len = backlen_size(size);
         let mut tail = [0; 5];
         // Seven bits a byte, the high ones first; every byte but the first says that one more stands before it.
@@ -216,13 +219,37 @@ impl<'a> Encoded<'a> {
         Encoded { head, head_len, payload, tail, tail_len: tail_len as u8 }
     }
 
-    pub(super) fn parts(&self) -> [&[u8]; 3] {
-        [&self.head[..self.head_len as usize], self.payload, &self.tail[..self.tail_len as usize]]
+    /// Bytes of the entry.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.head_len as usize + self.payload.len() + self.tail_len as usize
     }
 
-    pub(super) fn write_to(&self, out: &mut Vec<u8>) {
-        for part in self.parts() {
-            out.extend_from_slice(part);
+    /// Writes the entry to the start of `gap` and returns what is left of it. Panics if the gap is shorter than
+    /// [`Encoded::len`].
+    #[inline]
+    pub(super) fn write_to<'g>(&self, gap: &'g mut [MaybeUninit<u8>]) -> &'g mut [MaybeUninit<u8>] {
+        let (head, rest) = gap.split_at_mut(self.head_len as usize);
+        let (payload, rest) = rest.split_at_mut(self.payload.len());
+        let (tail, rest) = rest.split_at_mut(self.tail_len as usize);
+        write_short(head, &self.head);
+        if !payload.is_empty() {
+            payload.write_copy_of_slice(self.payload);
+        }
+        write_short(tail, &self.tail);
+        rest
+    }
+}
+
+/// Fills `gap` with the first bytes of `bytes`. Mostly that is a single one, for which no copying function is called.
+#[inline(always)]
+fn write_short(gap: &mut [MaybeUninit<u8>], bytes: &[u8]) {
+    match gap {
+        [only] => {
+            only.write(bytes[0]);
+        }
+        gap => {
+            gap.write_copy_of_slice(&bytes[..gap.len()]);
         }
     }
 }
@@ -295,7 +322,7 @@ pub(super) fn entry_end(bytes: &[u8], pos: usize) -> usize {
 /// Offset of the entry that ends right before `pos`.
 #[inline]
 pub(super) fn previous(bytes: &[u8], pos: usize) -> usize {
-    let (size, width) = read_backlen(&bytes[HEADER..pos]).expect("positions come from a valid listpack");
+    let (size, width) = read_backlen(&bytes[..pos]).expect("positions come from a valid listpack");
     pos - width - size
 }
 
@@ -313,7 +340,7 @@ fn read_backlen(bytes: &[u8]) -> Option<(usize, usize)> {
     None
 }
 
-/// As [`entry_end`], for bytes nobody has checked; `bytes` ends before the end mark.
+/// As [`entry_end`], for bytes nobody has checked.
 pub(super) fn checked_entry_end(bytes: &[u8], pos: usize) -> Option<usize> {
     let at = bytes.get(pos..)?;
     let head_len = match *at.first()? {
@@ -338,9 +365,8 @@ pub(super) fn checked_entry_end(bytes: &[u8], pos: usize) -> Option<usize> {
 /// Position of the first entry equal to `needle` among every `skip + 1`-th from `pos` on. Text is compared by length
 /// before content; the needle is parsed as an integer at most once, when the first integer entry is met.
 pub(super) fn find(bytes: &[u8], mut pos: usize, needle: &[u8], skip: usize) -> Option<usize> {
-    let end = bytes.len() - 1;
     let mut needle_integer = None;
-    while pos < end {
+    while pos < bytes.len() {
         let at = &bytes[pos..];
         let (head, payload) = sizes(at);
         let size = head + payload;
@@ -355,7 +381,7 @@ pub(super) fn find(bytes: &[u8], mut pos: usize, needle: &[u8], skip: usize) -> 
         }
         pos += size + backlen_size(size);
         for _ in 0..skip {
-            if pos >= end {
+            if pos >= bytes.len() {
                 return None;
             }
             pos = entry_end(bytes, pos);

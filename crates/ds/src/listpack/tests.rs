@@ -14,7 +14,7 @@ fn contents(list: &Listpack) -> Vec<Vec<u8>> {
 
 /// What every list must satisfy after any change: valid bytes, and the same elements from either end.
 fn check(list: &Listpack, expected: &[Vec<u8>]) {
-    assert_eq!(validate(list.as_bytes()), Ok(()));
+    assert_eq!(validate(&list.to_bytes()), Ok(list.len()));
     assert_eq!(contents(list), expected);
     let mut backwards: Vec<_> = list.iter().rev().map(|item| item.to_vec()).collect();
     backwards.reverse();
@@ -73,8 +73,8 @@ fn bytes_are_those_of_the_reference() {
     ));
     let mut list = Listpack::new();
     items.iter().for_each(|item| list.push_back(item));
-    assert_eq!(list.as_bytes(), dump);
-    assert_eq!(Listpack::from_items(items).as_bytes(), dump);
+    assert_eq!(list.to_bytes(), dump);
+    assert_eq!(Listpack::from_items(items).to_bytes(), dump);
     assert_eq!(Listpack::from_bytes(&dump).unwrap(), list);
     check(&list, &items.map(<[u8]>::to_vec));
 }
@@ -90,29 +90,58 @@ fn back_lengths_widen_where_the_reference_widens_them() {
         list.push_back(&vec![b'x'; len]);
         let mut expected = b"x".to_vec();
         expected.extend(hex(tail));
-        assert!(list.as_bytes().ends_with(&expected), "{len}");
+        assert!(list.to_bytes().ends_with(&expected), "{len}");
         assert_eq!(list.last(), list.first());
-        assert_eq!(validate(list.as_bytes()), Ok(()));
+        assert_eq!(validate(&list.to_bytes()), Ok(list.len()));
     }
 }
 
 const LONG_TAILS: [(usize, &str); 3] = [(2_097_145, "7ffffeff"), (2_097_146, "00ffffffff"), (2_097_147, "01808080ff")];
 
+/// The count field of the serialised form.
+fn serialised_count(list: &Listpack) -> u16 {
+    let bytes = list.to_bytes();
+    u16::from_le_bytes([bytes[4], bytes[5]])
+}
+
 #[test]
-fn counts_beyond_the_field_are_walked() {
+#[cfg_attr(miri, ignore = "walks 65,535 elements again and again")]
+fn serialised_counts_beyond_the_field_are_unknown() {
     let mut list = Listpack::new();
     list.append(std::iter::repeat_n(&b"7"[..], 65_534));
-    assert_eq!((list.stored_count(), list.len()), (65_534, 65_534));
+    assert_eq!((serialised_count(&list), list.len()), (65_534, 65_534));
     list.push_back(b"7");
-    assert_eq!((list.stored_count(), list.len()), (COUNT_UNKNOWN, 65_535));
+    assert_eq!((serialised_count(&list), list.len()), (SERIAL_COUNT_UNKNOWN, 65_535));
     list.push_front(b"x");
-    assert_eq!(list.len(), 65_536);
+    assert_eq!((serialised_count(&list), list.len()), (SERIAL_COUNT_UNKNOWN, 65_536));
     assert_eq!(list.seek(-65_536), list.first());
-    assert_eq!(validate(list.as_bytes()), Ok(()));
+    let copy = Listpack::from_bytes(&list.to_bytes()).unwrap();
+    assert_eq!((copy.stored_count(), &copy), (65_536, &list));
     assert_eq!(list.delete_range(10, 65_530), 65_526);
-    assert_eq!((list.stored_count(), list.len()), (10, 10));
-    list.append(std::iter::repeat_n(&b"7"[..], 65_530));
-    assert_eq!((list.stored_count(), list.len()), (COUNT_UNKNOWN, 65_540));
+    assert_eq!((serialised_count(&list), list.len()), (10, 10));
+    // A reader takes "unknown" of a short list too, and counts.
+    let mut bytes = list.to_bytes();
+    bytes[4..6].copy_from_slice(&[255, 255]);
+    assert_eq!(Listpack::from_bytes(&bytes).unwrap().to_bytes(), list.to_bytes());
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "walks millions of elements")]
+fn counts_beyond_the_handle_are_walked() {
+    let mut list = Listpack::from_items(std::iter::repeat_n(&b"7"[..], 1 << 12));
+    for _ in 12..24 {
+        list.append_listpack(&list.clone());
+    }
+    assert_eq!((list.stored_count(), list.len()), (COUNT_UNKNOWN, 1 << 24));
+    assert_eq!(validate(&list.to_bytes()), Ok(1 << 24));
+    list.delete(0);
+    assert_eq!((list.stored_count(), list.len()), (COUNT_UNKNOWN, (1 << 24) - 1));
+    list.delete(0);
+    assert_eq!((list.stored_count(), list.len()), (COUNT_UNKNOWN - 1, (1 << 24) - 2));
+    list.push_front(b"x");
+    assert_eq!((list.stored_count(), list.len()), (COUNT_UNKNOWN, (1 << 24) - 1));
+    list.delete_range(5, usize::MAX);
+    assert_eq!((list.stored_count(), list.len()), (5, 5));
 }
 
 #[test]
@@ -128,7 +157,7 @@ fn find_skips_values() {
 
 #[test]
 fn corrupt_bytes_are_refused() {
-    let good = Listpack::from_items([&b"abc"[..], b"1000", b"70000"]).as_bytes().to_vec();
+    let good = Listpack::from_items([&b"abc"[..], b"1000", b"70000"]).to_bytes();
     let error = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut bytes = good.clone();
         change(&mut bytes);
@@ -148,12 +177,28 @@ fn corrupt_bytes_are_refused() {
 #[test]
 fn memory_follows_the_size_class_both_ways() {
     let mut list = Listpack::new();
-    assert_eq!(list.memory_bytes(), 8);
+    assert_eq!((list.bytes_len(), list.memory_bytes()), (7, 0));
     (0..1000).for_each(|value| list.push_back_int(value));
-    let full = list.bytes_len();
-    assert!(list.memory_bytes() < full * 5 / 4);
+    assert!((list.body().len()..list.body().len() * 5 / 4).contains(&list.memory_bytes()));
     list.delete_range(0, 1000);
-    assert_eq!((list.memory_bytes(), list.is_empty()), (8, true));
+    assert_eq!((list.memory_bytes(), list.is_empty()), (0, true));
+    // Nothing is set aside but for the entries.
+    list.push_back(&[b'x'; 62]);
+    assert_eq!((list.bytes_len(), list.memory_bytes()), (71, 64));
+}
+
+#[test]
+fn the_mark_is_left_alone() {
+    let mut list = Listpack::from_items([&b"a"[..], b"b"]);
+    assert_eq!(list.mark(), Mark::Off);
+    let unmarked = list.clone();
+    list.set_mark(Mark::On);
+    list.push_front(b"c");
+    list.delete(0);
+    assert_eq!((list.mark(), list.clone().mark(), list == unmarked), (Mark::On, Mark::On, true));
+    assert_eq!(list.split_off(0).mark(), Mark::Off);
+    list.clear();
+    assert_eq!((list.mark(), list.len(), list.first(), list.last()), (Mark::On, 0, None, None));
 }
 
 #[derive(Clone, Debug)]
@@ -167,6 +212,10 @@ enum Op {
     DeleteRange(i64, usize),
     Append(Vec<Vec<u8>>),
     Split(usize, bool),
+    /// Elements put in at once.
+    InsertAll(usize, [Vec<u8>; 2]),
+    /// The count is taken to be one that the handle has no room for.
+    ForgetCount,
 }
 
 fn value() -> impl Strategy<Value = Vec<u8>> {
@@ -190,6 +239,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (-20i64..20, 0usize..5).prop_map(|(at, count)| Op::DeleteRange(at, count)),
         1 => proptest::collection::vec(value(), 0..5).prop_map(Op::Append),
         1 => (any::<usize>(), any::<bool>()).prop_map(|(at, swap)| Op::Split(at, swap)),
+        1 => (any::<usize>(), [value(), value()]).prop_map(|(at, values)| Op::InsertAll(at, values)),
+        1 => Just(Op::ForgetCount),
     ]
 }
 
@@ -252,6 +303,13 @@ fn apply(list: &mut Listpack, model: &mut Vec<Vec<u8>>, op: Op) {
                 *list = tail;
             }
         }
+        Op::InsertAll(at, values) => {
+            let at = at % (model.len() + 1);
+            let pos = list.seek(at as i64).unwrap_or(list.end());
+            list.insert_all_before(pos, [&values[0], &values[1]]);
+            model.splice(at..at, values);
+        }
+        Op::ForgetCount => list.count = [0xff; 3],
     }
 }
 
@@ -263,7 +321,9 @@ proptest! {
             apply(&mut list, &mut model, op);
             check(&list, &model);
         }
-        prop_assert_eq!(Listpack::from_bytes(list.as_bytes()), Ok(list.clone()));
+        let copy = Listpack::from_bytes(&list.to_bytes());
+        prop_assert_eq!(&copy, &Ok(list.clone()));
+        prop_assert_eq!(copy.map(|copy| copy.stored_count() as usize), Ok(model.len()));
         for needle in model.iter().chain([&needle]) {
             let expected = (0..model.len()).step_by(skip + 1).find(|&at| model[at] == *needle);
             prop_assert_eq!(list.find(needle, skip), expected.and_then(|at| list.seek(at as i64)));
@@ -288,14 +348,15 @@ proptest! {
         items in proptest::collection::vec(value(), 0..6),
         changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..4),
     ) {
-        let mut bytes = Listpack::from_items(items.iter().map(Vec::as_slice)).as_bytes().to_vec();
+        let mut bytes = Listpack::from_items(items.iter().map(Vec::as_slice)).to_bytes();
         for (at, byte) in changes {
             let len = bytes.len();
             bytes[at % len] = byte;
         }
         if let Ok(list) = Listpack::from_bytes(&bytes) {
             prop_assert_eq!(list.iter().count(), list.iter().rev().count());
-            prop_assert_eq!(list.as_bytes(), bytes);
+            prop_assert_eq!(list.bytes_len(), bytes.len());
+            prop_assert_eq!(list.body(), &bytes[HEADER..bytes.len() - 1]);
         }
     }
 }

@@ -36,6 +36,8 @@ enum Repr {
     Table(Box<Fields>),
 }
 
+const _: () = assert!(size_of::<Hash>() == 16);
+
 /// A field as it is stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Field<'a> {

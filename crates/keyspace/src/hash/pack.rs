@@ -10,7 +10,7 @@
 //! and is the reference's.
 
 use super::{Field, FieldTtl, text};
-use kinovar_ds::listpack::{self, Listpack};
+use kinovar_ds::listpack::{self, Listpack, Mark};
 
 /// Stands for no expiry.
 const NEVER: u64 = 0;
@@ -24,77 +24,72 @@ pub(super) enum Layout {
     Triples = 3,
 }
 
-/// A hash in a listpack.
-#[derive(Clone, Debug)]
-pub(super) struct Pack {
-    list: Listpack,
-    layout: Layout,
-}
-
-impl Default for Pack {
-    fn default() -> Self {
-        Pack { list: Listpack::new(), layout: Layout::Pairs }
-    }
-}
+/// A hash in a listpack, whose mark tells the layout.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Pack(Listpack);
 
 impl Pack {
+    #[inline]
     pub(super) fn layout(&self) -> Layout {
-        self.layout
+        match self.0.mark() {
+            Mark::Off => Layout::Pairs,
+            Mark::On => Layout::Triples,
+        }
     }
 
     pub(super) fn list(&self) -> &Listpack {
-        &self.list
+        &self.0
     }
 
     #[inline]
     fn stride(&self) -> usize {
-        self.layout as usize
+        self.layout() as usize
     }
 
     /// Number of fields.
     #[inline]
     pub(super) fn len(&self) -> usize {
-        self.list.len() / self.stride()
+        self.0.len() / self.stride()
     }
 
     /// Whether texts of so many bytes together may be added.
     pub(super) fn fits(&self, bytes: usize) -> bool {
-        self.list.fits(bytes)
+        self.0.fits(bytes)
     }
 
     /// Position of the name.
     #[inline]
     pub(super) fn find(&self, name: &[u8]) -> Option<usize> {
-        self.list.find(name, self.stride() - 1)
+        self.0.find(name, self.stride() - 1)
     }
 
     /// The field whose name is at `pos`.
     #[inline]
     pub(super) fn field(&self, pos: usize) -> Field<'_> {
-        Iter { list: &self.list, layout: self.layout, at: Some(pos) }.next().expect("the caller knows the position")
+        Iter { list: &self.0, layout: self.layout(), at: Some(pos) }.next().expect("the caller knows the position")
     }
 
     pub(super) fn iter(&self) -> Iter<'_> {
-        Iter { list: &self.list, layout: self.layout, at: self.list.first() }
+        Iter { list: &self.0, layout: self.layout(), at: self.0.first() }
     }
 
     /// Position of the value of the field at `pos`.
     fn value_pos(&self, pos: usize) -> usize {
-        self.list.next(pos).expect("a value follows each name")
+        self.0.next(pos).expect("a value follows each name")
     }
 
     /// Sets a value; whether the field is new.
     pub(super) fn set(&mut self, name: &[u8], value: &[u8], ttl: FieldTtl) -> bool {
         let Some(pos) = self.find(name) else {
-            match self.layout {
-                Layout::Pairs => self.list.append([name, value]),
-                Layout::Triples => self.list.append([name, value, b"0"]),
+            match self.layout() {
+                Layout::Pairs => self.0.push_back_all([name, value]),
+                Layout::Triples => self.0.push_back_all([name, value, b"0"]),
             }
             return true;
         };
         let value_pos = self.value_pos(pos);
-        self.list.replace(value_pos, value);
-        if ttl == FieldTtl::Clear && self.layout == Layout::Triples && self.field(pos).expire_at_ms.is_some() {
+        self.0.replace(value_pos, value);
+        if ttl == FieldTtl::Clear && self.layout() == Layout::Triples && self.field(pos).expire_at_ms.is_some() {
             self.set_expiry(pos, None);
         }
         false
@@ -102,36 +97,35 @@ impl Pack {
 
     /// Removes the field at `pos`.
     pub(super) fn remove(&mut self, pos: usize) {
-        self.list.delete_at(pos, self.stride());
+        self.0.delete_at(pos, self.stride());
     }
 
     /// Makes room for expiries; whether that changed the layout. O(n).
     pub(super) fn keep_expiries(&mut self) -> bool {
-        if self.layout == Layout::Triples {
+        if self.layout() == Layout::Triples {
             return false;
         }
         let (mut triples, mut buffer) = (Listpack::new(), [0; 20]);
-        for (index, item) in self.list.iter().enumerate() {
+        for (index, item) in self.0.iter().enumerate() {
             triples.push_back(item.bytes(&mut buffer));
             if index % 2 == 1 {
                 triples.push_back_int(NEVER as i64);
             }
         }
-        *self = Pack { list: triples, layout: Layout::Triples };
+        triples.set_mark(Mark::On);
+        self.0 = triples;
         true
     }
 
     /// Sets or removes the expiry of the field at `pos`, which moves to its place in the order. The layout has expiries.
     pub(super) fn set_expiry(&mut self, pos: usize, at_ms: Option<u64>) {
-        assert_eq!(self.layout, Layout::Triples, "the layout has no place for an expiry");
+        assert_eq!(self.layout(), Layout::Triples, "the layout has no place for an expiry");
         let field = self.field(pos);
         let (name, value) = (field.name.to_vec(), field.value.to_vec());
         self.remove(pos);
-        let before = at_ms.and_then(|at_ms| self.first_not_before(at_ms)).unwrap_or(self.list.end());
-        let name_pos = self.list.insert_before(before, &name);
-        let value_pos = self.list.insert_after(name_pos, &value);
+        let before = at_ms.and_then(|at_ms| self.first_not_before(at_ms)).unwrap_or(self.0.end());
         let expiry = crate::Text::Int(at_ms.unwrap_or(NEVER) as i64);
-        expiry.with(|digits| self.list.insert_after(value_pos, digits));
+        expiry.with(|digits| self.0.insert_all_before(before, [&name, &value, digits]));
     }
 
     /// Position of the first field that expires at `at_ms` or later, or never.
@@ -148,7 +142,7 @@ impl Pack {
 
     /// When the first field expires. O(1).
     pub(super) fn next_expiry_ms(&self) -> Option<u64> {
-        if self.layout == Layout::Pairs {
+        if self.layout() == Layout::Pairs {
             return None;
         }
         self.iter().next()?.expire_at_ms
@@ -157,10 +151,10 @@ impl Pack {
     /// Removes up to `max` expired fields; how many.
     pub(super) fn expire(&mut self, now_ms: u64, max: usize) -> usize {
         let expired = self.iter().take(max).take_while(|field| field.is_expired(now_ms)).count();
-        if let Some(first) = self.list.first()
+        if let Some(first) = self.0.first()
             && expired > 0
         {
-            self.list.delete_at(first, expired * self.stride());
+            self.0.delete_at(first, expired * self.stride());
         }
         expired
     }

@@ -40,6 +40,8 @@ enum Repr {
     Table(Box<Table<Elem>>),
 }
 
+const _: () = assert!(size_of::<Set>() == 16);
+
 impl std::fmt::Debug for Repr {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
