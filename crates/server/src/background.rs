@@ -52,7 +52,8 @@ impl Background {
 }
 
 fn run(receiver: &Receiver<Vec<Trash>>, counters: &Counters) {
-    // PRIO
+    // Not worth refusing to start for: freeing then merely competes with the reactors.
+    let _ = kinovar_io::process::lower_priority();
     while let Ok(batch) = receiver.recv() {
         for value in batch {
             let units = match &value {
