@@ -8,7 +8,7 @@
 //! Redis. An [`Intset`] is an eight-byte handle; width and count live in the header, and the capacity is a function of
 //! the length ([`Block`]).
 
-use crate::listpack::block::{self, Block};
+use crate::listpack::block::{self, Block, Side};
 
 const HEADER: usize = 8;
 
@@ -37,7 +37,7 @@ impl std::error::Error for IntsetError {}
 
 /// An owned intset; eight bytes, one allocation.
 pub struct Intset {
-    // Block length = HEADER + width * count, at all times outside of a change.
+    // Block length = HEADER + width * count, at all times outside of a change. Always on the left side.
     block: Block,
 }
 
@@ -186,8 +186,11 @@ impl Intset {
     fn splice(&mut self, index: usize, removed: usize, added: &[u8], count: usize) {
         let (width, len) = (self.head().0, self.bytes_len());
         let head = header(width, count);
-        // SAFETY: `len` is the block's length, and the header that implies the new one follows at once.
-        unsafe { self.block.splice(len, HEADER + index * width, removed * width, added) };
+        let block = (len, Side::Left);
+        // SAFETY: this is the block's length, the gap is filled, and the header that implies the new length follows at once.
+        let (gap, _) =
+            unsafe { self.block.open(block, HEADER + index * width, removed * width, added.len(), Side::Left) };
+        gap.write_copy_of_slice(added);
         // SAFETY: an intset has at least its header.
         unsafe { self.block.bytes_mut(HEADER) }.copy_from_slice(&head);
     }
@@ -203,7 +206,7 @@ impl Drop for Intset {
     fn drop(&mut self) {
         let len = self.bytes_len();
         // SAFETY: this is the block's length, and the handle is gone after this.
-        unsafe { self.block.free(len) };
+        unsafe { self.block.free((len, Side::Left)) };
     }
 }
 

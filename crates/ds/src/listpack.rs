@@ -2,7 +2,7 @@
 //! because RDB files and `DUMP` carry them (see `docs/formats/listpack.md`).
 //!
 //! ```text
-//! handle, 16 bytes:  pointer to the body | bytes of the body u32 | elements, 3 bytes | mark
+//! handle, 16 bytes:  pointer to the body | bytes of the body u32 | elements, 3 bytes | mark and side
 //! body:              entry ... entry         (no allocation if there is none)
 //! entry = encoding and length | payload | back length: size of the two before it, 7 bits a byte, read from its end
 //!
@@ -21,7 +21,7 @@
 pub(crate) mod block;
 mod codec;
 
-use block::Block;
+use block::{Block, Side};
 use codec::{Encoded, backlen_size, decode, entry_end, previous};
 pub use codec::{Item, Needle, parse_integer};
 use std::mem::MaybeUninit;
@@ -77,14 +77,51 @@ pub enum Mark {
     On,
 }
 
+/// The owner's mark, and the side that the body is on, in a byte that leaves values unused.
+#[derive(Clone, Copy)]
+enum Flags {
+    OffLeft,
+    OnLeft,
+    OffRight,
+    OnRight,
+}
+
+impl Flags {
+    #[inline]
+    const fn new(mark: Mark, side: Side) -> Flags {
+        match (mark, side) {
+            (Mark::Off, Side::Left) => Flags::OffLeft,
+            (Mark::On, Side::Left) => Flags::OnLeft,
+            (Mark::Off, Side::Right) => Flags::OffRight,
+            (Mark::On, Side::Right) => Flags::OnRight,
+        }
+    }
+
+    #[inline]
+    fn mark(self) -> Mark {
+        match self {
+            Flags::OffLeft | Flags::OffRight => Mark::Off,
+            Flags::OnLeft | Flags::OnRight => Mark::On,
+        }
+    }
+
+    #[inline]
+    fn side(self) -> Side {
+        match self {
+            Flags::OffLeft | Flags::OnLeft => Side::Left,
+            Flags::OffRight | Flags::OnRight => Side::Right,
+        }
+    }
+}
+
 /// An owned listpack; sixteen bytes, at most one allocation.
 pub struct Listpack {
-    // Block length = `body_len`, at all times outside of `open`.
+    // The block's length is `body_len` and its side that of `flags`, at all times outside of `open`.
     block: Block,
     body_len: u32,
     /// Little endian; `COUNT_UNKNOWN` whenever it does not fit.
     count: [u8; 3],
-    mark: Mark,
+    flags: Flags,
 }
 
 const _: () = assert!(size_of::<Listpack>() == 16 && size_of::<Option<Listpack>>() == 16);
@@ -92,7 +129,7 @@ const _: () = assert!(size_of::<Listpack>() == 16 && size_of::<Option<Listpack>>
 impl Listpack {
     /// An empty listpack. No allocation.
     pub const fn new() -> Listpack {
-        Listpack { block: Block::new(), body_len: 0, count: [0; 3], mark: Mark::Off }
+        Listpack { block: Block::new(), body_len: 0, count: [0; 3], flags: Flags::OffLeft }
     }
 
     /// Checks the serialised form and copies its entries: every length, back length and the count. O(n).
@@ -144,13 +181,13 @@ impl Listpack {
     /// What the owner has noted; a copy has it too, and emptying the list does not change it.
     #[inline]
     pub fn mark(&self) -> Mark {
-        self.mark
+        self.flags.mark()
     }
 
     /// Notes something for the owner.
     #[inline]
     pub fn set_mark(&mut self, mark: Mark) {
-        self.mark = mark;
+        self.flags = Flags::new(mark, self.flags.side());
     }
 
     /// Number of elements. O(1), but O(n) from 2^24-1 elements on, where the handle has no room for the count.
@@ -290,7 +327,7 @@ impl Listpack {
         self.put(self.end(), 0, &[Encoded::new(value)], 1);
     }
 
-    /// Prepends an element. O(n).
+    /// Prepends an element. O(1) amortised in a list that grows at this end, else O(n).
     pub fn push_front(&mut self, value: &[u8]) {
         self.put(0, 0, &[Encoded::new(value)], 1);
     }
@@ -390,9 +427,9 @@ impl Listpack {
 
     /// Removes all elements.
     pub fn clear(&mut self) {
-        let mark = self.mark;
+        let mark = self.mark();
         *self = Listpack::new();
-        self.mark = mark;
+        self.set_mark(mark);
     }
 
     /// Moves the elements from the one at `pos` on into a listpack of their own. O(n).
@@ -445,8 +482,11 @@ impl Listpack {
         assert!(new_len <= BODY_MAX, "callers ask fits() before they grow a listpack");
         // Taken before the bytes change: a count beyond the field is found by walking.
         let [low, middle, high, _] = self.count_after(delta).to_le_bytes();
-        // SAFETY: `len` is the block's length, the new one is recorded next, and the caller fills the gap.
-        let gap = unsafe { self.block.open(len, at, removed, added) };
+        // A new allocation has its slack where fewer bytes will have to move if the next change is where this one is.
+        let fresh = if at < len - at - removed { Side::Right } else { Side::Left };
+        // SAFETY: these are the block's length and side, the new ones are recorded next, and the caller fills the gap.
+        let (gap, side) = unsafe { self.block.open((len, self.flags.side()), at, removed, added, fresh) };
+        self.flags = Flags::new(self.flags.mark(), side);
         self.count = [low, middle, high];
         self.body_len = new_len as u32;
         gap
@@ -476,14 +516,15 @@ impl Default for Listpack {
 
 impl Drop for Listpack {
     fn drop(&mut self) {
-        // SAFETY: this is the block's length, and the handle is gone after this.
-        unsafe { self.block.free(self.body_len as usize) };
+        // SAFETY: these are the block's length and side, and the handle is gone after this.
+        unsafe { self.block.free((self.body_len as usize, self.flags.side())) };
     }
 }
 
 impl Clone for Listpack {
     fn clone(&self) -> Self {
-        Listpack { block: Block::from_bytes(self.body()), ..*self }
+        let flags = Flags::new(self.mark(), Side::Left);
+        Listpack { block: Block::from_bytes(self.body()), flags, ..*self }
     }
 }
 

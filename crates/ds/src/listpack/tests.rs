@@ -360,3 +360,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_slack_is_where_the_list_grows() {
+    let moves = |push: fn(&mut Listpack, &[u8])| {
+        let mut list = Listpack::new();
+        let (mut relocations, mut start, mut end) = (0, 0, 0);
+        for number in 0..2000 {
+            push(&mut list, format!("element {number}").as_bytes());
+            let range = list.body().as_ptr_range();
+            relocations += usize::from(range.start.addr() != start && range.end.addr() != end);
+            (start, end) = (range.start.addr(), range.end.addr());
+        }
+        relocations
+    };
+    assert!(moves(|list, value| list.push_front(value)) < 50, "one for each size class on the way");
+    assert!(moves(|list, value| list.push_back(value)) < 50);
+}
