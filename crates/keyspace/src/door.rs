@@ -526,7 +526,8 @@ impl<T: Value> DerefMut for Update<'_, T> {
 impl<T: Value> Drop for Update<'_, T> {
     fn drop(&mut self) {
         debug_assert!(self.told || std::thread::panicking(), "a write must say whether it changed anything");
-        let (is_empty, expiry_ms) = (self.is_empty(), self.next_expiry_ms());
+        let value: &T = self;
+        let (is_empty, expiry_ms) = (value.is_empty(), value.next_expiry_ms());
         self.site.fields_changed(self.hash, self.indexed_expiry_ms, expiry_ms);
         if let Some((name, count)) = self.event {
             self.site.changed(self.place, Event { class: T::TYPE.event_class(), name }, count);

@@ -46,7 +46,7 @@ pub use door::{StringUpdate, Update};
 pub use event::{Event, EventClass, Observer};
 pub use hash::{Field, FieldTtl, Hash};
 pub use key::Key;
-pub use kinovar_ds::entry::{NewPayload, Payload};
+pub use kinovar_ds::entry::{NewPayload, Payload, bytes_eq};
 pub use kinovar_ds::lock::set_single_threaded;
 pub use kinovar_ds::sorted_set::Inserted;
 pub use object::{Object, Text, Value, ValueType, WrongType};

@@ -14,7 +14,7 @@ use crate::connection::Connection;
 use crate::server::Server;
 use crate::session::{Replies, Session};
 use kinovar_command::dispatch::{self, KeyScratch};
-use kinovar_command::keyspace::{Db, Env, Locked, Settings, Trash};
+use kinovar_command::keyspace::{Db, Env, Locked, Settings, Trash, bytes_eq};
 use kinovar_command::registry::Entry;
 use kinovar_command::{Args, CommandError, Ctx, Flags, HashedKey, Key, Lock, Reply};
 use kinovar_io::clock::Ticks;
@@ -170,8 +170,9 @@ impl Executor {
         self.prepared.clear();
         let mut hashed = std::mem::take(&mut self.hashed);
         hashed.clear();
+        let mut previous: &[u8] = &[];
         for frame in &batch.frames {
-            let prepared = self.prepare(server, &args_of(buf, batch, frame), &mut hashed);
+            let prepared = self.prepare(server, &args_of(buf, batch, frame), &mut hashed, &mut previous);
             self.prepared.push(prepared);
         }
         if batch.frames.len() > 1 || hashed.len() > 1 {
@@ -195,9 +196,15 @@ impl Executor {
         crate::clients::add(&conn.session.info.commands, batch.frames.len() as u64);
     }
 
-    /// Pass 1 for one request.
+    /// Pass 1 for one request. `previous` is the name of the last key hashed: batches often stay with one.
     #[inline]
-    fn prepare(&mut self, server: &Server, args: &Args<'_>, hashed: &mut Vec<HashedKey>) -> Prepared {
+    fn prepare<'a>(
+        &mut self,
+        server: &Server,
+        args: &Args<'a>,
+        hashed: &mut Vec<HashedKey>,
+        previous: &mut &'a [u8],
+    ) -> Prepared {
         let keys_start = hashed.len() as u32;
         let none = Prepared { id: UNRESOLVED, keys_start, keys_end: keys_start, member: 0 };
         let Ok(entry) = server.registry.resolve(args) else { return none };
@@ -206,9 +213,18 @@ impl Executor {
         }
         let member = match entry.single_key() {
             Some((index, _)) if index < args.argc() => {
-                let key = HashedKey::new(args, index as u32);
-                server.keyspace.prefetch(&key.of(args));
-                hashed.push(key);
+                let name = args.at(index);
+                match hashed.last() {
+                    Some(last) if bytes_eq(name, previous) => {
+                        hashed.push(HashedKey { index: index as u32, ..*last });
+                    }
+                    _ => {
+                        let key = HashedKey::new(args, index as u32);
+                        server.keyspace.prefetch(&key.of(args));
+                        hashed.push(key);
+                        *previous = name;
+                    }
+                }
                 match usize::from(entry.command.member) {
                     at if at > 0 && at < args.argc() => Key::hash_of(args.at(at)),
                     _ => 0,
@@ -217,6 +233,9 @@ impl Executor {
             _ => {
                 if let Lock::Keys = entry.command.lock {
                     dispatch::hash_keys(entry, args, &mut self.scratch, hashed);
+                    if let Some(last) = hashed[keys_start as usize..].last() {
+                        *previous = args.at(last.index as usize);
+                    }
                     for key in hashed[keys_start as usize..].iter().take(PREFETCHED_KEYS) {
                         server.keyspace.prefetch(&key.of(args));
                     }
@@ -229,10 +248,13 @@ impl Executor {
 
     /// Passes 2 and 3.
     fn prefetch(&self, server: &Server, buf: &[u8], batch: &Batch, hashed: &[HashedKey], db: u32) {
+        let mut last = None;
         for (frame, prepared) in batch.frames.iter().zip(&self.prepared) {
             let args = args_of(buf, batch, frame);
             for key in prepared.keys(hashed).iter().take(PREFETCHED_KEYS) {
-                server.keyspace.prefetch_entry(&key.of(&args), db);
+                if last.replace(key.hash) != Some(key.hash) {
+                    server.keyspace.prefetch_entry(&key.of(&args), db);
+                }
             }
         }
         if self.prepared.iter().all(|prepared| prepared.member == 0) {
