@@ -317,7 +317,7 @@ pub(super) fn parse_score_bounds(min: &[u8], max: &[u8]) -> Result<(ScoreBound, 
             None => (false, text),
         };
         // As in C, where a text ends at a zero byte, and no digits at all are a zero.
-        let digits = digits.split(|&byte| byte == 0).next().unwrap_or_default();
+        let digits = until_nul(digits);
         let is_hex = digits.iter().any(|byte| byte.eq_ignore_ascii_case(&b'x'));
         let score = match digits {
             [] => Some(0.0),
