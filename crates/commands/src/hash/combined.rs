@@ -4,7 +4,9 @@ use super::expiry::parse_deadline;
 use super::{FIELD_COUNT_NOT_POSITIVE, reply_text, take_names};
 use kinovar_command::expiry::{ExpiryChange, ExpiryWord};
 use kinovar_command::keyspace::{FieldTtl, Hash};
-use kinovar_command::{Access, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, KeySpec, Outcome, number};
+use kinovar_command::{
+    Access, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, KeySpec, Outcome, number, until_nul,
+};
 
 pub(super) const HGETDEL: Command = Command {
     name: "hgetdel",
@@ -242,8 +244,11 @@ impl SetOptions {
             let Some(word) = args.next() else { return Err(wrong_arity()) };
             options.accept(word, args, now_ms)?;
         }
-        let count = args.next().ok_or_else(wrong_arity)?;
-        let count = number::parse_i64(count).and_then(|count| i32::try_from(count).ok()).filter(|&count| count > 0);
+        if args.left() < 3 {
+            return Err(wrong_arity());
+        }
+        let count =
+            number::parse_i64(args.take()?).and_then(|count| i32::try_from(count).ok()).filter(|&count| count > 0);
         let count = count.ok_or(FIELD_COUNT_INVALID)? as usize;
         if args.left() == 2 * count { Ok(options) } else { Err(wrong_arity()) }
     }
@@ -255,9 +260,7 @@ impl SetOptions {
         }
         let expiry = ExpiryWord::of(word).filter(|&word| word != ExpiryWord::Persist);
         let Some(expiry) = expiry else {
-            // The reference quotes it as a C string.
-            let word = word.split(|&byte| byte == 0).next().unwrap_or_default();
-            return Err(CommandError::Bytes([b"ERR unknown argument: ", word].concat()));
+            return Err(CommandError::Bytes([b"ERR unknown argument: ", until_nul(word)].concat()));
         };
         if self.expiry != ExpiryChange::Unspecified {
             return Err(TWO_EXPIRIES);
