@@ -1,7 +1,7 @@
 //! Two steps in one: `HGETDEL`, `HGETEX`, `HSETEX`.
 
 use super::expiry::parse_deadline;
-use super::{FIELD_COUNT_NOT_POSITIVE, reply_text, take_names};
+use super::{FIELD_COUNT_NOT_POSITIVE, FIELDS, reply_text, take_names};
 use kinovar_command::expiry::{ExpiryChange, ExpiryWord};
 use kinovar_command::keyspace::{FieldTtl, Hash};
 use kinovar_command::{
@@ -14,10 +14,7 @@ pub(super) const HGETDEL: Command = Command {
     arity: Arity::AtLeast(5),
     flags: Flags::WRITE.or(Flags::FAST),
     keys: &[KeySpec::first(Access::RW.access().delete())],
-    args: &[
-        Arg::key("key", 0),
-        Arg::block("fields", &[Arg::integer("numfields"), Arg::string("field").multiple()]).token("FIELDS"),
-    ],
+    args: &[Arg::key("key", 0), FIELDS],
     summary: "Reads fields of a hash and removes them.",
     complexity: "O(N) for N fields named",
     since: "8.0.0",
@@ -72,7 +69,7 @@ pub(super) const HGETEX: Command = Command {
             ],
         )
         .optional(),
-        Arg::block("fields", &[Arg::integer("numfields"), Arg::string("field").multiple()]).token("FIELDS"),
+        FIELDS,
     ],
     summary: "Reads fields of a hash and sets, changes or drops their expiry.",
     complexity: "O(N) for N fields named",
