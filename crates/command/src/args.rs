@@ -3,6 +3,13 @@
 use crate::{CommandError, Key, number};
 use kinovar_resp::Span;
 
+/// What the reference sees of a word that it treats as a text of C: the bytes before the first NUL.
+#[inline]
+pub fn until_nul(word: &[u8]) -> &[u8] {
+    let end = word.iter().position(|&byte| byte == 0);
+    &word[..end.unwrap_or(word.len())]
+}
+
 /// The arguments of a command, its name (and its container's) already passed.
 ///
 /// Arguments are ranges of the request buffer: taking one copies nothing. Indexes count from the command's name, as in

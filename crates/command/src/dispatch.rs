@@ -1,7 +1,7 @@
 //! From a request to its locks: what every caller of a handler (a connection, a transaction, a script, a test) does first.
 
 use crate::registry::{Entry, Unresolved};
-use crate::{Args, CommandError, HashedKey, KeyAt, Lock, Registry};
+use crate::{Args, CommandError, HashedKey, KeyAt, Lock, Registry, until_nul};
 use kinovar_keyspace::{Keyspace, Locked};
 
 /// Memory for finding keys, reused from command to command.
@@ -80,10 +80,9 @@ pub fn hash_keys(entry: &Entry, args: &Args<'_>, scratch: &mut KeyScratch, hashe
 /// Longest quotation of a client's own words in an error, bytes.
 const QUOTED_MAX: usize = 128;
 
-/// At most `max` bytes of a word, up to a zero byte: clients written in C have come to expect that.
+/// At most `max` bytes of a word.
 fn printable(word: &[u8], max: usize) -> &[u8] {
-    let end = word.iter().take(max).position(|&byte| byte == 0);
-    &word[..end.unwrap_or(word.len().min(max))]
+    until_nul(&word[..word.len().min(max)])
 }
 
 #[cold]

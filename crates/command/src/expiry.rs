@@ -3,7 +3,14 @@
 //! Words and numbers are read in two steps because the reference does so: syntax errors are reported before anything is
 //! looked up, a number that is no time only when the command is about to use it.
 
-use crate::{Args, CommandError, number};
+use crate::{Arg, Args, CommandError, number};
+
+/// The condition of EXPIRE and HEXPIRE and their variants.
+pub const CONDITION: Arg = Arg::one_of(
+    "condition",
+    &[Arg::word("nx", "NX"), Arg::word("xx", "XX"), Arg::word("gt", "GT"), Arg::word("lt", "LT")],
+)
+.optional();
 
 /// A word that says what happens to an expiry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

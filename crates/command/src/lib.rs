@@ -29,7 +29,7 @@ pub mod long_double;
 pub mod registry;
 pub mod spec;
 
-pub use args::{Args, HashedKey};
+pub use args::{Args, HashedKey, until_nul};
 pub use context::{Ctx, check_reply_size};
 pub use error::CommandError;
 pub use kinovar_keyspace as keyspace;

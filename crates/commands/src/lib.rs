@@ -8,6 +8,7 @@ pub mod command;
 pub mod generic;
 pub mod hash;
 pub mod list;
+mod multi_pop;
 mod scan;
 pub mod set;
 pub mod string;

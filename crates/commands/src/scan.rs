@@ -1,6 +1,6 @@
 //! What the commands that walk with a cursor (`SCAN`, `SSCAN`, `HSCAN`, `ZSCAN`) have in common.
 
-use kinovar_command::{Args, CommandError, glob, number};
+use kinovar_command::{Args, CommandError, glob, number, until_nul};
 
 /// `NOVALUES` where there are no values.
 const NO_VALUES_ONLY_IN_HSCAN: CommandError = CommandError::text("ERR NOVALUES option can only be used in HSCAN");
@@ -67,7 +67,7 @@ fn parse_cursor(text: &[u8]) -> Option<u64> {
     if let Some(value) = number::parse_i64(text) {
         return u64::try_from(value).ok();
     }
-    let text = text.split(|&byte| byte == 0).next()?;
+    let text = until_nul(text);
     let space = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t'..=b'\r')).count();
     let (negative, digits) = match &text[space..] {
         [b'-', digits @ ..] => (true, digits),

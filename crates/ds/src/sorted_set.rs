@@ -90,20 +90,20 @@ impl SortedSet {
         self.members.find(hash(member), |entry| entry.key_eq(member)).map(score_of)
     }
 
-    /// Adds a member or gives it another score, which is not NaN. O(log n).
+    /// Adds a member or gives it another score, which is not NaN. The two zeros are the same score: a member keeps the sign it
+    /// came with. O(log n).
     pub fn insert(&mut self, member: &[u8], score: f64) -> Inserted {
         debug_assert!(!score.is_nan());
         let hash = hash(member);
         if let Some(entry) = self.members.find_mut(hash, |entry| entry.key_eq(member)) {
             let before = score_of(entry);
-            // The two zeros are one place in the order, but not the same text.
-            if before.to_bits() == score.to_bits() {
+            if before == score {
                 return Inserted::Unchanged;
             }
             let handle = entry.as_ptr();
             *entry.object_mut().expect("members are made with a score") = score;
             self.order.update_score(Item { score: before, handle }, score, compare);
-            return if before == score { Inserted::Unchanged } else { Inserted::Updated };
+            return Inserted::Updated;
         }
         let entry = Entry::new(member, NewPayload::Object(score), None, None);
         let handle = entry.as_ptr();

@@ -165,7 +165,8 @@ impl ZSet {
         }
     }
 
-    /// Adds a member or gives it another score, which is not NaN. O(log n).
+    /// Adds a member or gives it another score, which is not NaN. The two zeros are the same score: a member keeps the sign it
+    /// came with. O(log n).
     pub fn insert(&mut self, member: &[u8], score: f64, settings: &Settings) -> Inserted {
         let pack = match &mut self.0 {
             Encoding::Tree(tree) => return tree.insert(member, score),
@@ -174,12 +175,12 @@ impl ZSet {
         if let Some(pos) = pack.find(member, 1) {
             let score_pos = pack.next(pos).expect("a score follows its member");
             let before = score_at(pack, score_pos);
-            if before.to_bits() == score.to_bits() {
+            if before == score {
                 return Inserted::Unchanged;
             }
             pack.delete_at(pos, 2);
             insert_into_pack(pack, member, score);
-            return if before == score { Inserted::Unchanged } else { Inserted::Updated };
+            return Inserted::Updated;
         }
         let fits = pack.len() / 2 < settings.zset_max_listpack_entries
             && member.len() <= settings.zset_max_listpack_value

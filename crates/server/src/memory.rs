@@ -118,7 +118,7 @@ impl Usage {
         Usage {
             figures,
             used,
-            rss: crate::os::resident_bytes(),
+            rss: kinovar_io::process::resident_bytes().unwrap_or(0),
             peak: before.max(used),
             peak_at_s: server.peak_memory_at_s.load(Relaxed),
             startup,

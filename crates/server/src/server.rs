@@ -189,6 +189,11 @@ impl Server {
         self.background.reset_freed();
     }
 
+    /// When the data was last saved, Unix seconds: the start, when it never was.
+    pub fn last_save_s(&self) -> u64 {
+        self.started_ms / 1000
+    }
+
     /// Changes made to the data since the start.
     pub fn dirty(&self) -> u64 {
         self.reactors.iter().map(|reactor| reactor.keyspace.dirty.get()).sum()

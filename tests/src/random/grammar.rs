@@ -45,7 +45,7 @@ struct Template {
     rule: Rule,
     commands: Vec<Node>,
     /// Only its tail may be mutated: another value in the middle could make a key expire during the run, ask for
-    /// billions of random members, or give a key for lexicographic ranges another score.
+    /// billions of random members, give a key for lexicographic ranges another score, or leave no memory for writes.
     delicate: bool,
 }
 
@@ -159,7 +159,7 @@ fn collect_names<'a>(node: &'a Node, names: &mut Vec<&'a str>) {
 }
 
 fn is_delicate(word: &[u8]) -> bool {
-    const DELICATE: [&[u8]; 4] = [b"<ttl", b"<abs", b"<expire", b"<lex"];
+    const DELICATE: [&[u8]; 5] = [b"<ttl", b"<abs", b"<expire", b"<lex", b"maxmemory"];
     DELICATE.iter().any(|t| word.starts_with(t))
 }
 

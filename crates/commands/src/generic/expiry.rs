@@ -1,16 +1,11 @@
 //! When keys expire: EXPIRE, PERSIST, TTL and their variants.
 
-use kinovar_command::expiry::{KEY_MS_MAX, TimeUnit, deadline_ms};
+use kinovar_command::expiry::{self, KEY_MS_MAX, TimeUnit, deadline_ms};
 use kinovar_command::{
     Access, Acl, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, KeySpec, Outcome, number,
 };
 
-const CONDITION: Arg = Arg::one_of(
-    "condition",
-    &[Arg::word("nx", "NX"), Arg::word("xx", "XX"), Arg::word("gt", "GT"), Arg::word("lt", "LT")],
-)
-.optional()
-.since("7.0.0");
+const CONDITION: Arg = expiry::CONDITION.since("7.0.0");
 
 const HISTORY: &[(&str, &str)] = &[("7.0.0", "New options `NX`, `XX`, `GT` and `LT`.")];
 

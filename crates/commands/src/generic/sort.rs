@@ -10,6 +10,7 @@ use kinovar_command::keyspace::zset::ZSet;
 use kinovar_command::keyspace::{Db, Text, ValueType, hash::Hash, object};
 use kinovar_command::{
     Access, Acl, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, Key, KeyAt, KeySpec, Lock, Outcome,
+    until_nul,
 };
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -319,25 +320,29 @@ fn sorted(db: &mut Db<'_>, elements: Vec<Vec<u8>>, options: &Options<'_>) -> Res
         return Err(NOT_A_WEIGHT);
     }
     weighed.sort_by(|a, b| {
-        let order = compare(a, b);
+        let order = compare(a, b, options.store.is_some());
         if options.descending { order.reverse() } else { order }
     });
     Ok(weighed.into_iter().map(|(_, element)| element).collect())
 }
 
-fn compare(a: &(Weight, Vec<u8>), b: &(Weight, Vec<u8>)) -> Ordering {
+/// Which of two comes first. As in the reference, texts are whole when the result is stored; when it is only shown, they end at
+/// a NUL, and what is equal then stays in its order.
+fn compare(a: &(Weight, Vec<u8>), b: &(Weight, Vec<u8>), whole: bool) -> Ordering {
+    let texts = |x: &[u8], y: &[u8]| if whole { x.cmp(y) } else { until_nul(x).cmp(until_nul(y)) };
     match (&a.0, &b.0) {
         (Weight::Number(x), Weight::Number(y)) => {
             x.partial_cmp(y).unwrap_or(Ordering::Equal).then_with(|| a.1.cmp(&b.1))
         }
+        (Weight::Text(Some(x)), Weight::Text(Some(y))) => texts(x, y),
         (Weight::Text(x), Weight::Text(y)) => x.cmp(y),
-        _ => a.1.cmp(&b.1),
+        _ => texts(&a.1, &b.1),
     }
 }
 
 /// A number as the reference reads it, up to the first NUL; nothing is 0, what is too large infinite.
 fn parse_weight(text: &[u8]) -> Option<f64> {
-    let text = text.split(|&byte| byte == 0).next()?;
+    let text = until_nul(text);
     if text.is_empty() {
         return Some(0.0);
     }

@@ -1,10 +1,12 @@
 //! Two steps in one: `HGETDEL`, `HGETEX`, `HSETEX`.
 
 use super::expiry::parse_deadline;
-use super::{FIELD_COUNT_NOT_POSITIVE, reply_text, take_names};
+use super::{FIELD_COUNT_NOT_POSITIVE, FIELDS, reply_text, take_names};
 use kinovar_command::expiry::{ExpiryChange, ExpiryWord};
 use kinovar_command::keyspace::{FieldTtl, Hash};
-use kinovar_command::{Access, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, KeySpec, Outcome, number};
+use kinovar_command::{
+    Access, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, KeySpec, Outcome, number, until_nul,
+};
 
 pub(super) const HGETDEL: Command = Command {
     name: "hgetdel",
@@ -12,10 +14,7 @@ pub(super) const HGETDEL: Command = Command {
     arity: Arity::AtLeast(5),
     flags: Flags::WRITE.or(Flags::FAST),
     keys: &[KeySpec::first(Access::RW.access().delete())],
-    args: &[
-        Arg::key("key", 0),
-        Arg::block("fields", &[Arg::integer("numfields"), Arg::string("field").multiple()]).token("FIELDS"),
-    ],
+    args: &[Arg::key("key", 0), FIELDS],
     summary: "Reads fields of a hash and removes them.",
     complexity: "O(N) for N fields named",
     since: "8.0.0",
@@ -70,7 +69,7 @@ pub(super) const HGETEX: Command = Command {
             ],
         )
         .optional(),
-        Arg::block("fields", &[Arg::integer("numfields"), Arg::string("field").multiple()]).token("FIELDS"),
+        FIELDS,
     ],
     summary: "Reads fields of a hash and sets, changes or drops their expiry.",
     complexity: "O(N) for N fields named",
@@ -242,8 +241,11 @@ impl SetOptions {
             let Some(word) = args.next() else { return Err(wrong_arity()) };
             options.accept(word, args, now_ms)?;
         }
-        let count = args.next().ok_or_else(wrong_arity)?;
-        let count = number::parse_i64(count).and_then(|count| i32::try_from(count).ok()).filter(|&count| count > 0);
+        if args.left() < 3 {
+            return Err(wrong_arity());
+        }
+        let count =
+            number::parse_i64(args.take()?).and_then(|count| i32::try_from(count).ok()).filter(|&count| count > 0);
         let count = count.ok_or(FIELD_COUNT_INVALID)? as usize;
         if args.left() == 2 * count { Ok(options) } else { Err(wrong_arity()) }
     }
@@ -255,9 +257,7 @@ impl SetOptions {
         }
         let expiry = ExpiryWord::of(word).filter(|&word| word != ExpiryWord::Persist);
         let Some(expiry) = expiry else {
-            // The reference quotes it as a C string.
-            let word = word.split(|&byte| byte == 0).next().unwrap_or_default();
-            return Err(CommandError::Bytes([b"ERR unknown argument: ", word].concat()));
+            return Err(CommandError::Bytes([b"ERR unknown argument: ", until_nul(word)].concat()));
         };
         if self.expiry != ExpiryChange::Unspecified {
             return Err(TWO_EXPIRIES);

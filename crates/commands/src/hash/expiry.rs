@@ -2,8 +2,8 @@
 //!
 //! All of these look at the key's type before anything else, and answer one number for each field named.
 
-use super::{FIELD_COUNT_NOT_POSITIVE, NEGATIVE_TIME, take_names};
-use kinovar_command::expiry::{ExpiryWord, FIELD_MS_MAX, deadline_ms};
+use super::{FIELD_COUNT_NOT_POSITIVE, FIELDS, NEGATIVE_TIME, take_names};
+use kinovar_command::expiry::{CONDITION, ExpiryWord, FIELD_MS_MAX, deadline_ms};
 use kinovar_command::keyspace::Hash;
 use kinovar_command::{Access, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, KeySpec, Outcome};
 
@@ -26,16 +26,7 @@ pub(super) const HEXPIRE: Command = Command {
     arity: Arity::AtLeast(6),
     flags: Flags::WRITE.or(Flags::FAST),
     keys: &[KeySpec::first(Access::RW.update())],
-    args: &[
-        Arg::key("key", 0),
-        Arg::integer("seconds"),
-        Arg::one_of(
-            "condition",
-            &[Arg::word("nx", "NX"), Arg::word("xx", "XX"), Arg::word("gt", "GT"), Arg::word("lt", "LT")],
-        )
-        .optional(),
-        Arg::block("fields", &[Arg::integer("numfields"), Arg::string("field").multiple()]).token("FIELDS"),
-    ],
+    args: &[Arg::key("key", 0), Arg::integer("seconds"), CONDITION, FIELDS],
     summary: "Has fields of a hash expire in so many seconds.",
     complexity: "O(N) for N fields named",
     since: "7.4.0",
@@ -53,16 +44,7 @@ pub(super) const HPEXPIRE: Command = Command {
     arity: Arity::AtLeast(6),
     flags: Flags::WRITE.or(Flags::FAST),
     keys: &[KeySpec::first(Access::RW.update())],
-    args: &[
-        Arg::key("key", 0),
-        Arg::integer("milliseconds"),
-        Arg::one_of(
-            "condition",
-            &[Arg::word("nx", "NX"), Arg::word("xx", "XX"), Arg::word("gt", "GT"), Arg::word("lt", "LT")],
-        )
-        .optional(),
-        Arg::block("fields", &[Arg::integer("numfields"), Arg::string("field").multiple()]).token("FIELDS"),
-    ],
+    args: &[Arg::key("key", 0), Arg::integer("milliseconds"), CONDITION, FIELDS],
     summary: "Has fields of a hash expire in so many milliseconds.",
     complexity: "O(N) for N fields named",
     since: "7.4.0",
@@ -80,16 +62,7 @@ pub(super) const HEXPIREAT: Command = Command {
     arity: Arity::AtLeast(6),
     flags: Flags::WRITE.or(Flags::FAST),
     keys: &[KeySpec::first(Access::RW.update())],
-    args: &[
-        Arg::key("key", 0),
-        Arg::unix_time("unix-time-seconds"),
-        Arg::one_of(
-            "condition",
-            &[Arg::word("nx", "NX"), Arg::word("xx", "XX"), Arg::word("gt", "GT"), Arg::word("lt", "LT")],
-        )
-        .optional(),
-        Arg::block("fields", &[Arg::integer("numfields"), Arg::string("field").multiple()]).token("FIELDS"),
-    ],
+    args: &[Arg::key("key", 0), Arg::unix_time("unix-time-seconds"), CONDITION, FIELDS],
     summary: "Has fields of a hash expire at a Unix time in seconds.",
     complexity: "O(N) for N fields named",
     since: "7.4.0",
@@ -107,16 +80,7 @@ pub(super) const HPEXPIREAT: Command = Command {
     arity: Arity::AtLeast(6),
     flags: Flags::WRITE.or(Flags::FAST),
     keys: &[KeySpec::first(Access::RW.update())],
-    args: &[
-        Arg::key("key", 0),
-        Arg::unix_time("unix-time-milliseconds"),
-        Arg::one_of(
-            "condition",
-            &[Arg::word("nx", "NX"), Arg::word("xx", "XX"), Arg::word("gt", "GT"), Arg::word("lt", "LT")],
-        )
-        .optional(),
-        Arg::block("fields", &[Arg::integer("numfields"), Arg::string("field").multiple()]).token("FIELDS"),
-    ],
+    args: &[Arg::key("key", 0), Arg::unix_time("unix-time-milliseconds"), CONDITION, FIELDS],
     summary: "Has fields of a hash expire at a Unix time in milliseconds.",
     complexity: "O(N) for N fields named",
     since: "7.4.0",
@@ -227,10 +191,7 @@ pub(super) const HTTL: Command = Command {
     flags: Flags::READONLY.or(Flags::FAST),
     keys: &[KeySpec::first(Access::RO.access())],
     tips: &["nondeterministic_output"],
-    args: &[
-        Arg::key("key", 0),
-        Arg::block("fields", &[Arg::integer("numfields"), Arg::string("field").multiple()]).token("FIELDS"),
-    ],
+    args: &[Arg::key("key", 0), FIELDS],
     summary: "Shows how many seconds fields of a hash have left.",
     complexity: "O(N) for N fields named",
     since: "7.4.0",
@@ -250,10 +211,7 @@ pub(super) const HPTTL: Command = Command {
     flags: Flags::READONLY.or(Flags::FAST),
     keys: &[KeySpec::first(Access::RO.access())],
     tips: &["nondeterministic_output"],
-    args: &[
-        Arg::key("key", 0),
-        Arg::block("fields", &[Arg::integer("numfields"), Arg::string("field").multiple()]).token("FIELDS"),
-    ],
+    args: &[Arg::key("key", 0), FIELDS],
     summary: "Shows how many milliseconds fields of a hash have left.",
     complexity: "O(N) for N fields named",
     since: "7.4.0",
@@ -272,10 +230,7 @@ pub(super) const HEXPIRETIME: Command = Command {
     arity: Arity::AtLeast(5),
     flags: Flags::READONLY.or(Flags::FAST),
     keys: &[KeySpec::first(Access::RO.access())],
-    args: &[
-        Arg::key("key", 0),
-        Arg::block("fields", &[Arg::integer("numfields"), Arg::string("field").multiple()]).token("FIELDS"),
-    ],
+    args: &[Arg::key("key", 0), FIELDS],
     summary: "Shows when fields of a hash expire, as Unix times in seconds.",
     complexity: "O(N) for N fields named",
     since: "7.4.0",
@@ -293,10 +248,7 @@ pub(super) const HPEXPIRETIME: Command = Command {
     arity: Arity::AtLeast(5),
     flags: Flags::READONLY.or(Flags::FAST),
     keys: &[KeySpec::first(Access::RO.access())],
-    args: &[
-        Arg::key("key", 0),
-        Arg::block("fields", &[Arg::integer("numfields"), Arg::string("field").multiple()]).token("FIELDS"),
-    ],
+    args: &[Arg::key("key", 0), FIELDS],
     summary: "Shows when fields of a hash expire, as Unix times in milliseconds.",
     complexity: "O(N) for N fields named",
     since: "7.4.0",
@@ -337,10 +289,7 @@ pub(super) const HPERSIST: Command = Command {
     arity: Arity::AtLeast(5),
     flags: Flags::WRITE.or(Flags::FAST),
     keys: &[KeySpec::first(Access::RW.update())],
-    args: &[
-        Arg::key("key", 0),
-        Arg::block("fields", &[Arg::integer("numfields"), Arg::string("field").multiple()]).token("FIELDS"),
-    ],
+    args: &[Arg::key("key", 0), FIELDS],
     summary: "Drops the expiry of fields of a hash.",
     complexity: "O(N) for N fields named",
     since: "7.4.0",

@@ -23,7 +23,7 @@ use combined::{HGETDEL, HGETEX, HSETEX};
 use expiry::{HEXPIRE, HEXPIREAT, HEXPIRETIME, HPERSIST, HPEXPIRE, HPEXPIREAT, HPEXPIRETIME, HPTTL, HTTL};
 use fields::{HDEL, HEXISTS, HGET, HLEN, HMGET, HMSET, HSET, HSETNX, HSTRLEN};
 use kinovar_command::keyspace::Text;
-use kinovar_command::{Args, Command, CommandError, Reply, number as numbers};
+use kinovar_command::{Arg, Args, Command, CommandError, Reply, number as numbers};
 use number::{HINCRBY, HINCRBYFLOAT};
 use whole::{HGETALL, HKEYS, HRANDFIELD, HSCAN, HVALS};
 
@@ -61,6 +61,9 @@ pub const COMMANDS: &[Command] = &[
 
 const FIELDS_MISSING: CommandError =
     CommandError::text("ERR Mandatory argument FIELDS is missing or not at the right position");
+/// The fields that a command names.
+const FIELDS: Arg = Arg::block("fields", &[Arg::integer("numfields"), Arg::string("field").multiple()]).token("FIELDS");
+
 const FIELD_COUNT_MISMATCH: CommandError =
     CommandError::text("ERR The `numfields` parameter must match the number of arguments");
 const FIELD_COUNT_NOT_POSITIVE: CommandError = CommandError::text("ERR Number of fields must be a positive integer");

@@ -1,6 +1,7 @@
 //! The ends of lists: pushing, popping, moving.
 
 use super::{removed, take_end, write_element};
+use crate::multi_pop::MultiPop;
 use kinovar_command::keyspace::list::{End, List};
 use kinovar_command::*;
 
@@ -250,24 +251,8 @@ fn pop_many(list: &mut keyspace::Update<'_, List>, end: End, count: usize, reply
 }
 
 fn lmpop(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
-    let error = CommandError::text("ERR numkeys should be greater than 0");
-    let numkeys = number::parse_i64(args.take()?).filter(|&count| count > 0).ok_or(error)? as u64;
-    // After the keys comes the word that says from which end.
-    if numkeys >= args.left() as u64 {
-        return Err(CommandError::Syntax);
-    }
-    let first = args.index();
-    for _ in 0..numkeys {
-        args.next();
-    }
-    let end = take_end(&mut args)?;
-    let mut count = 1;
-    if args.left() >= 2 && args.accept("COUNT") {
-        let error = CommandError::text("ERR count should be greater than 0");
-        count = number::parse_i64(args.take()?).filter(|&count| count > 0).ok_or(error)? as usize;
-    }
-    args.finish()?;
-    for index in first..first + numkeys as usize {
+    let MultiPop { keys, end, count } = MultiPop::parse(&mut args, take_end)?;
+    for index in keys {
         let key = args.key_at(index);
         let Some(mut list) = ctx.db.update::<List>(&key)? else { continue };
         ctx.reply.array(2);

@@ -278,7 +278,8 @@ fn lset(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     };
     let settings = list.env().settings;
     list.make_room(value.len(), 1, settings);
-    if !list.set(index, value) {
+    // The reference cuts the index down to a C int, here alone.
+    if !list.set((index as i32).into(), value) {
         list.unchanged();
         return Err(CommandError::IndexOutOfRange);
     }

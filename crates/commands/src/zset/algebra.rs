@@ -324,7 +324,15 @@ fn union(mut inputs: Vec<(Input<'_>, f64)>, aggregate: Aggregate, settings: &Set
     for (input, weight) in &inputs {
         input.visit(&mut |member, score| {
             let score = not_nan(score * weight);
-            let score = result.score(member).map_or(score, |before| aggregate.combine(before, score));
+            let Some(before) = result.score(member) else {
+                result.insert(member, score, settings);
+                return true;
+            };
+            let score = aggregate.combine(before, score);
+            if score == 0.0 {
+                // Only a new member takes over the sign of a zero.
+                result.remove(member);
+            }
             result.insert(member, score, settings);
             true
         });

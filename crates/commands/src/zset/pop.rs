@@ -1,6 +1,7 @@
 //! Removing the lowest or the highest.
 
 use super::{write_head, write_member, write_pair};
+use crate::multi_pop::MultiPop;
 use kinovar_command::keyspace::zset::ZSet;
 use kinovar_command::*;
 
@@ -105,28 +106,20 @@ fn pop(ctx: &mut Ctx<'_>, mut args: Args<'_>, highest: bool) -> Outcome {
     Ok(())
 }
 
+/// Takes the word that says from which end; true for the highest scores.
+fn take_highest(args: &mut Args<'_>) -> Result<bool, CommandError> {
+    if args.accept("MAX") {
+        Ok(true)
+    } else if args.accept("MIN") {
+        Ok(false)
+    } else {
+        Err(CommandError::Syntax)
+    }
+}
+
 fn zmpop(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
-    let error = CommandError::text("ERR numkeys should be greater than 0");
-    let numkeys = number::parse_i64(args.take()?).filter(|&count| count > 0).ok_or(error)? as u64;
-    // After the keys comes the word that says from which end.
-    if numkeys >= args.left() as u64 {
-        return Err(CommandError::Syntax);
-    }
-    let first = args.index();
-    for _ in 0..numkeys {
-        args.next();
-    }
-    let highest = args.accept("MAX");
-    if !highest && !args.accept("MIN") {
-        return Err(CommandError::Syntax);
-    }
-    let mut count = 1;
-    if args.left() >= 2 && args.accept("COUNT") {
-        let error = CommandError::text("ERR count should be greater than 0");
-        count = number::parse_i64(args.take()?).filter(|&count| count > 0).ok_or(error)? as usize;
-    }
-    args.finish()?;
-    for index in first..first + numkeys as usize {
+    let MultiPop { keys, end: highest, count } = MultiPop::parse(&mut args, take_highest)?;
+    for index in keys {
         let key = args.key_at(index);
         let Some(mut zset) = ctx.db.update::<ZSet>(&key)? else { continue };
         let ranks = end_ranks(zset.len(), count, highest);

@@ -6,6 +6,9 @@ use kinovar_command::keyspace::zset::{LexBound, ScoreBound, ZSet};
 use kinovar_command::*;
 use std::ops::Range;
 
+const SORT_BY: Arg = Arg::one_of("sortby", &[Arg::word("byscore", "BYSCORE"), Arg::word("bylex", "BYLEX")]).optional();
+const LIMIT: Arg = Arg::block("limit", &[Arg::integer("offset"), Arg::integer("count")]).token("LIMIT").optional();
+
 pub(super) const ZRANGE: Command = Command {
     name: "zrange",
     group: Group::SortedSet,
@@ -16,11 +19,9 @@ pub(super) const ZRANGE: Command = Command {
         Arg::key("key", 0),
         Arg::string("start"),
         Arg::string("stop"),
-        Arg::one_of("sortby", &[Arg::word("byscore", "BYSCORE"), Arg::word("bylex", "BYLEX")])
-            .optional()
-            .since("6.2.0"),
+        SORT_BY.since("6.2.0"),
         Arg::word("rev", "REV").optional().since("6.2.0"),
-        Arg::block("limit", &[Arg::integer("offset"), Arg::integer("count")]).token("LIMIT").optional().since("6.2.0"),
+        LIMIT.since("6.2.0"),
         Arg::word("withscores", "WITHSCORES").optional(),
     ],
     summary: "Lists members in a range of ranks, scores or bytes.",
@@ -42,9 +43,9 @@ pub(super) const ZRANGESTORE: Command = Command {
         Arg::key("src", 1),
         Arg::string("min"),
         Arg::string("max"),
-        Arg::one_of("sortby", &[Arg::word("byscore", "BYSCORE"), Arg::word("bylex", "BYLEX")]).optional(),
+        SORT_BY,
         Arg::word("rev", "REV").optional(),
-        Arg::block("limit", &[Arg::integer("offset"), Arg::integer("count")]).token("LIMIT").optional(),
+        LIMIT,
     ],
     summary: "Stores members in a range of ranks, scores or bytes.",
     complexity: "O(log N + M) for M members stored",
@@ -84,7 +85,7 @@ pub(super) const ZRANGEBYSCORE: Command = Command {
         Arg::double("min"),
         Arg::double("max"),
         Arg::word("withscores", "WITHSCORES").optional().since("2.0.0"),
-        Arg::block("limit", &[Arg::integer("offset"), Arg::integer("count")]).token("LIMIT").optional(),
+        LIMIT,
     ],
     summary: "Lists the members whose scores lie in a range.",
     complexity: "O(log N + M) for M members listed",
@@ -106,7 +107,7 @@ pub(super) const ZREVRANGEBYSCORE: Command = Command {
         Arg::double("max"),
         Arg::double("min"),
         Arg::word("withscores", "WITHSCORES").optional(),
-        Arg::block("limit", &[Arg::integer("offset"), Arg::integer("count")]).token("LIMIT").optional(),
+        LIMIT,
     ],
     summary: "Lists the members whose scores lie in a range, the highest first.",
     complexity: "O(log N + M) for M members listed",
@@ -123,12 +124,7 @@ pub(super) const ZRANGEBYLEX: Command = Command {
     arity: Arity::AtLeast(4),
     flags: Flags::READONLY,
     keys: &[KeySpec::first(Access::RO.access())],
-    args: &[
-        Arg::key("key", 0),
-        Arg::string("min"),
-        Arg::string("max"),
-        Arg::block("limit", &[Arg::integer("offset"), Arg::integer("count")]).token("LIMIT").optional(),
-    ],
+    args: &[Arg::key("key", 0), Arg::string("min"), Arg::string("max"), LIMIT],
     summary: "Lists the members that lie in a range of bytes.",
     complexity: "O(log N + M) for M members listed",
     since: "2.8.9",
@@ -143,12 +139,7 @@ pub(super) const ZREVRANGEBYLEX: Command = Command {
     arity: Arity::AtLeast(4),
     flags: Flags::READONLY,
     keys: &[KeySpec::first(Access::RO.access())],
-    args: &[
-        Arg::key("key", 0),
-        Arg::string("max"),
-        Arg::string("min"),
-        Arg::block("limit", &[Arg::integer("offset"), Arg::integer("count")]).token("LIMIT").optional(),
-    ],
+    args: &[Arg::key("key", 0), Arg::string("max"), Arg::string("min"), LIMIT],
     summary: "Lists the members that lie in a range of bytes, the last first.",
     complexity: "O(log N + M) for M members listed",
     since: "2.8.9",
@@ -317,7 +308,7 @@ pub(super) fn parse_score_bounds(min: &[u8], max: &[u8]) -> Result<(ScoreBound, 
             None => (false, text),
         };
         // As in C, where a text ends at a zero byte, and no digits at all are a zero.
-        let digits = digits.split(|&byte| byte == 0).next().unwrap_or_default();
+        let digits = until_nul(digits);
         let is_hex = digits.iter().any(|byte| byte.eq_ignore_ascii_case(&b'x'));
         let score = match digits {
             [] => Some(0.0),

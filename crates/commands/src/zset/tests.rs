@@ -261,12 +261,15 @@ fn answers_of_the_reference() {
     }
 }
 
-/// As in the reference, a listpack forgets the sign of a zero.
+/// As in the reference, a listpack forgets the sign of a zero, and a member keeps the sign it came with.
 #[test]
 fn negative_zero() {
     for (limit, score) in [(128, "$1 0"), (0, "$2 -0")] {
         let mut fixture = Fixture::new();
         fixture.settings.zset_max_listpack_entries = limit;
         fixture.check(&[("ZADD z -0 m", ":1"), ("ZSCORE z m", score)]);
+        fixture.check(&[("ZADD z CH 0 m", ":0"), ("ZINCRBY z 0 m", "$1 0"), ("ZSCORE z m", score)]);
+        fixture.check(&[("ZADD y 0 m", ":1"), ("ZADD y CH -0 m", ":0"), ("ZSCORE y m", "$1 0")]);
+        fixture.check(&[("ZUNION 2 z y WITHSCORES", "*2 $1 m $1 0")]);
     }
 }

@@ -5,7 +5,21 @@ use crate::session::Session;
 use kinovar_command::*;
 
 /// The commands of this module.
-pub const COMMANDS: &[Command] = &[LOLWUT, MONITOR, SHUTDOWN, TIME];
+pub const COMMANDS: &[Command] = &[LASTSAVE, LOLWUT, MONITOR, SHUTDOWN, TIME];
+
+const LASTSAVE: Command = Command {
+    name: "lastsave",
+    group: Group::Server,
+    arity: Arity::Exactly(1),
+    flags: Flags::LOADING.or(Flags::STALE).or(Flags::FAST),
+    acl: Acl::ADMIN.or(Acl::DANGEROUS),
+    tips: &["nondeterministic_output"],
+    summary: "Tells when the data was last saved.",
+    complexity: "O(1)",
+    since: "1.0.0",
+    handler: lastsave,
+    ..Command::DEFAULT
+};
 
 const LOLWUT: Command = Command {
     name: "lolwut",
@@ -68,6 +82,12 @@ const TIME: Command = Command {
     handler: time,
     ..Command::DEFAULT
 };
+
+fn lastsave(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    let at_s = Server::of(ctx).last_save_s();
+    ctx.reply.integer(at_s as i64);
+    Ok(())
+}
 
 fn time(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     let now_us = kinovar_io::clock::unix_us();

@@ -282,15 +282,10 @@ fn client_setname(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
 
 /// An error unless every byte is printable ASCII other than the space, so that `CLIENT LIST` stays parsable.
 pub fn check_printable(text: &[u8], what: &str) -> Outcome {
-    if until_zero(text).iter().all(|byte| (b'!'..=b'~').contains(byte)) {
+    if until_nul(text).iter().all(|byte| (b'!'..=b'~').contains(byte)) {
         return Ok(());
     }
     Err(CommandError::owned(format!("ERR {what} cannot contain spaces, newlines or special characters.")))
-}
-
-/// What a program in C sees of a text.
-fn until_zero(text: &[u8]) -> &[u8] {
-    text.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
 fn client_setinfo(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
@@ -298,7 +293,7 @@ fn client_setinfo(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let is_name = attribute.eq_ignore_ascii_case(b"LIB-NAME");
     if !is_name && !attribute.eq_ignore_ascii_case(b"LIB-VER") {
         let mut text = b"ERR Unrecognized option '".to_vec();
-        text.extend_from_slice(until_zero(attribute));
+        text.extend_from_slice(until_nul(attribute));
         text.push(b'\'');
         return Err(CommandError::Bytes(text));
     }

@@ -108,7 +108,7 @@ fn config_set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let arguments: Vec<&[u8]> = args.rest().collect();
     let server = Server::of(ctx);
     let is_local = Session::of(ctx).info.is_local();
-    server.config.set(&arguments, is_local).map_err(|error| CommandError::owned(format!("ERR {error}")))?;
+    server.config.set(&arguments, is_local).map_err(|error| CommandError::Bytes(error.message()))?;
     ctx.reply.ok();
     Ok(())
 }

@@ -4,9 +4,10 @@
 //! scripts) are present where tools wait for them and say what is the case: nothing is loading, there are no replicas.
 
 use crate::config::Config;
-use crate::os;
+use crate::keysizes;
 use crate::server::{ReactorStats, Server, sum};
 use kinovar_command::*;
+use kinovar_io::process::{self, UsageOf};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::PoisonError;
@@ -51,6 +52,7 @@ const SECTIONS: &[Section] = &[
     ("Latencystats", false, latencystats),
     ("Cluster", true, cluster),
     ("Keyspace", true, keyspace),
+    ("Keysizes", true, keysizes),
 ];
 
 fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -63,7 +65,8 @@ fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 /// The sections that `wanted` names; the default ones when it names none.
 pub fn page(server: &Server, now_ms: u64, wanted: &BTreeSet<String>) -> String {
     let config = server.config();
-    let mut page = Page { server, config: &config, now_ms, text: String::new() };
+    let keysizes_max = if wanted.contains("keysizes") { usize::MAX } else { KEYSIZES_MAX };
+    let mut page = Page { server, config: &config, now_ms, keysizes_max, text: String::new() };
     let all = wanted.contains("all") || wanted.contains("everything");
     let default = wanted.is_empty() || wanted.contains("default");
     for &(name, by_default, write) in SECTIONS {
@@ -83,6 +86,8 @@ struct Page<'a> {
     server: &'a Server,
     config: &'a Config,
     now_ms: u64,
+    /// Keys of a database that are looked at to tell how large values are.
+    keysizes_max: usize,
     text: String,
 }
 
@@ -133,6 +138,12 @@ pub fn human(bytes: u64) -> String {
     format!("{value:.2}{}", UNITS[unit])
 }
 
+/// Name and release of the system, and the processor's architecture: `Linux 6.1.0 x86_64`.
+fn os() -> String {
+    process::system_name()
+        .map_or_else(|_| String::new(), |name| format!("{} {} {}", name.system, name.release, name.machine))
+}
+
 fn ratio(a: u64, b: u64) -> f64 {
     if b == 0 { 0.0 } else { a as f64 / b as f64 }
 }
@@ -147,7 +158,7 @@ fn server(page: &mut Page<'_>) {
     page.field("server_name", "kinovar");
     page.field("kinovar_version", env!("CARGO_PKG_VERSION"));
     page.field("redis_mode", "standalone");
-    page.field("os", os::name());
+    page.field("os", os());
     page.field("arch_bits", usize::BITS);
     page.field("monotonic_clock", "X86 TSC or POSIX clock_gettime");
     page.field("multiplexing_api", server.io_engine.get().copied().unwrap_or("none"));
@@ -209,7 +220,7 @@ fn memory(page: &mut Page<'_>) {
     page.field("allocator_active", figures.active);
     page.field("allocator_resident", figures.resident);
     page.field("allocator_muzzy", 0);
-    page.bytes("total_system_memory", os::total_memory_bytes());
+    page.bytes("total_system_memory", process::total_memory_bytes());
     page.zeros(&["used_memory_lua", "used_memory_vm_eval"]);
     page.field("used_memory_lua_human", human(0));
     page.zeros(&[
@@ -255,7 +266,7 @@ fn persistence(page: &mut Page<'_>) {
     let changes = page.server.dirty() - page.server.dirty_at_last_save.load(Relaxed);
     page.field("rdb_changes_since_last_save", changes);
     page.field("rdb_bgsave_in_progress", 0);
-    page.field("rdb_last_save_time", page.server.started_ms / 1000);
+    page.field("rdb_last_save_time", page.server.last_save_s());
     page.field("rdb_last_bgsave_status", "ok");
     page.field("rdb_last_bgsave_time_sec", -1);
     page.field("rdb_current_bgsave_time_sec", -1);
@@ -365,13 +376,12 @@ fn replication(page: &mut Page<'_>) {
 }
 
 fn cpu(page: &mut Page<'_>) {
-    let (process, main) = (os::process_cpu(), os::main_thread_cpu());
-    page.field("used_cpu_sys", format!("{:.6}", process.sys));
-    page.field("used_cpu_user", format!("{:.6}", process.user));
-    page.field("used_cpu_sys_children", format!("{:.6}", process.sys_children));
-    page.field("used_cpu_user_children", format!("{:.6}", process.user_children));
-    page.field("used_cpu_sys_main_thread", format!("{:.6}", main.sys));
-    page.field("used_cpu_user_main_thread", format!("{:.6}", main.user));
+    let whose = [("", UsageOf::Process), ("_children", UsageOf::Children), ("_main_thread", UsageOf::MainThread)];
+    for (name, of) in whose {
+        let used = process::cpu_usage(of).unwrap_or_default();
+        page.field(&format!("used_cpu_sys{name}"), format!("{:.6}", used.system.as_secs_f64()));
+        page.field(&format!("used_cpu_user{name}"), format!("{:.6}", used.user.as_secs_f64()));
+    }
 }
 
 /// There are no modules.
@@ -451,6 +461,18 @@ fn keyspace(page: &mut Page<'_>) {
                 &format!("db{index}"),
                 format!("keys={keys},expires={expires},avg_ttl={mean_ttl},subexpiry={field_expires}"),
             );
+        }
+    }
+}
+
+/// Keys that the sizes of a database are told from when nobody asks for them by name: about a millisecond's worth, so that
+/// a whole page can be asked for every second. The rest is estimated.
+const KEYSIZES_MAX: usize = 16_384;
+
+fn keysizes(page: &mut Page<'_>) {
+    for index in 0..page.server.keyspace.databases() {
+        for (name, sizes) in keysizes::lines(page.server, index, page.keysizes_max) {
+            page.field(&name, sizes);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
-use kinovar_command::glob;
+use kinovar_command::{glob, until_nul};
 
 use super::kind::Value;
 use super::load::Loaded;
@@ -37,7 +37,7 @@ where
     }
 }
 
-/// Why CONFIG SET was refused; prints as the error reply without its `-ERR `.
+/// Why CONFIG SET was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetError {
     /// A name without a value.
@@ -53,23 +53,22 @@ pub enum SetError {
     },
 }
 
-impl std::fmt::Display for SetError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl SetError {
+    /// The error reply without its `-`. Names are quoted as the client sent them, which need not be text.
+    pub fn message(&self) -> Vec<u8> {
         match self {
-            SetError::Syntax => f.write_str("syntax error"),
+            SetError::Syntax => b"ERR syntax error".to_vec(),
             SetError::Unknown(name) => {
-                let name = String::from_utf8_lossy(name);
-                write!(f, "Unknown option or number of arguments for CONFIG SET - '{name}'")
+                let head = b"ERR Unknown option or number of arguments for CONFIG SET - '";
+                [head, until_nul(name), b"'"].concat()
             }
             SetError::Refused { argument, reason } => {
-                let argument = String::from_utf8_lossy(argument);
-                write!(f, "CONFIG SET failed (possibly related to argument '{argument}') - {reason}")
+                let head = b"ERR CONFIG SET failed (possibly related to argument '";
+                [head, until_nul(argument), b"') - ", reason.as_bytes()].concat()
             }
         }
     }
 }
-
-impl std::error::Error for SetError {}
 
 struct Hook {
     /// Positions in the table.

@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use kinovar_command::until_nul;
+
 use super::events;
 
 /// A parameter's value.
@@ -197,6 +199,15 @@ impl Kind {
         )
     }
 
+    /// Whether the reference reads the words as texts of C, which end at a NUL.
+    fn ends_at_nul(&self) -> bool {
+        match self {
+            Kind::Text { .. } | Kind::Dir | Kind::Bind | Kind::Percentiles => false,
+            Kind::Int(_, spec) | Kind::Cores(spec) => spec.form != Form::Plain,
+            _ => true,
+        }
+    }
+
     /// Reads a value from its words; `old` is the value so far, which some kinds change only in part.
     ///
     /// # Errors
@@ -205,6 +216,13 @@ impl Kind {
         if !self.takes_many() && words.len() != 1 {
             return Err(WRONG_NUMBER.into());
         }
+        let cut: Vec<Vec<u8>>;
+        let words = if self.ends_at_nul() {
+            cut = words.iter().map(|word| until_nul(word).to_vec()).collect();
+            cut.as_slice()
+        } else {
+            words
+        };
         match self {
             Kind::Bool(_) => parse_bool(&words[0]).map(Value::Bool),
             Kind::Int(_, spec) | Kind::Cores(spec) => spec.parse(&words[0]).map(Value::Int),

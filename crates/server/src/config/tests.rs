@@ -123,7 +123,7 @@ fn show(handle: &ConfigHandle, name: &str) -> Option<String> {
 }
 
 fn reply(outcome: Result<(), SetError>) -> String {
-    outcome.map_or_else(|error| format!("-ERR {error}"), |()| "+OK".into())
+    outcome.map_or_else(|error| format!("-{}", String::from_utf8_lossy(&error.message())), |()| "+OK".into())
 }
 
 fn set(handle: &ConfigHandle, arguments: &[&str]) -> String {
