@@ -108,7 +108,8 @@ impl Listpack {
     /// Whether there is no element. O(1).
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.stored_count() == 0
+        // Not the count, which foreign bytes may leave unknown.
+        self.bytes_len() == HEADER + 1
     }
 
     /// Whether `add_bytes` more may be stored within [`BYTES_MAX`].
