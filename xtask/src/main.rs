@@ -25,7 +25,7 @@ cargo xtask COMMAND
 
   check                 formatting, lints, architecture rules, unit tests
   test [SUITE…]         all of check, then the system suites:
-                        compat scripts workshop random concurrency clients garbage
+                        compat scripts workshop random concurrency limits clients garbage
        [--subject PATH] [--count N] [--seconds N] [--no-check]
   diff [--group G] [--count N] [--seed S] [--script FILE|NAME] [--subject PATH]
                         one differential run: random groups and scripts
@@ -35,7 +35,7 @@ cargo xtask COMMAND
   bench [--rows A,B] [--quick] [--rounds N] [--json FILE] [--engine E] [--subject PATH]
         [cpu] [threads] [memory] [pauses]
                         side by side with the reference; all four tables when none is named
-  garbage [--connections N] [--seconds N]
+  garbage [--connections N] [--seconds N] [--engine E]
                         the hostile input run alone; 10000 for 60 seconds is the full one
   loom                  every interleaving of the locks, the waker and the mailbox; part of check
   fuzz TARGET [--seconds N]

@@ -99,6 +99,7 @@ fn back_lengths_widen_where_the_reference_widens_them() {
 const LONG_TAILS: [(usize, &str); 3] = [(2_097_145, "7ffffeff"), (2_097_146, "00ffffffff"), (2_097_147, "01808080ff")];
 
 #[test]
+#[cfg_attr(miri, ignore = "too many elements for an interpreter")]
 fn counts_beyond_the_field_are_walked() {
     let mut list = Listpack::new();
     list.append(std::iter::repeat_n(&b"7"[..], 65_534));
