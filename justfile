@@ -36,6 +36,18 @@ compat *options:
 garbage *options:
     cargo xtask garbage {{options}}
 
+# One fuzz target, three minutes: `just fuzz resp --seconds 600`.
+fuzz target *options:
+    cargo xtask fuzz {{target}} {{options}}
+
+# The crates with unsafe code under AddressSanitizer and Miri.
+sanitize *tools:
+    cargo xtask sanitize {{tools}}
+
+# Every interleaving of the locks, the waker and the mailbox.
+loom:
+    cargo xtask loom
+
 # Fetch the reference server and print its path.
 oracle:
     cargo xtask oracle

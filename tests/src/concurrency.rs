@@ -22,22 +22,33 @@ const STRESS_CLIENTS: usize = 50;
 /// How long a PING may take before the server counts as deadlocked.
 const PING_LIMIT: Duration = Duration::from_secs(5);
 
-/// Runs every check; the random commands run for `stress`.
+/// Runs every check with one thread and with two, on each engine; the random commands run for `stress` in all.
 pub fn run(program: &Program, stress: Duration) -> Result<Report> {
     let mut report = Report::default();
+    // The reference has no choice of engines.
+    let engines: &[&[&str]] =
+        if program.prefix.is_empty() { &[&[]] } else { &[&["--io-engine", "auto"], &["--io-engine", "epoll"]] };
     for threads in ["1", "2"] {
-        let mut server = program.start(&["--io-threads", threads])?;
-        let port = server.port();
-        let mut step = |name: &str, outcome| report.step(&format!("io-threads {threads}: {name}"), outcome);
-        step("counters", counters(port));
-        step("MSET is seen whole", mset_whole(port));
-        step("RENAME keeps every key", renames(port));
-        step("SMOVE keeps every member", moved_members(port));
-        step("LMOVE keeps every element", moved_elements(port));
-        step("SUNIONSTORE sees one moment", unions(port));
-        step("no deadlock", no_deadlock(&mut server, stress / 2));
+        for engine in engines {
+            let options = [&["--io-threads", threads][..], engine].concat();
+            run_with(program, &options, stress / (2 * engines.len() as u32), &mut report)?;
+        }
     }
     Ok(report)
+}
+
+fn run_with(program: &Program, options: &[&str], stress: Duration, report: &mut Report) -> Result<()> {
+    let mut server = program.start(options)?;
+    let port = server.port();
+    let mut step = |name: &str, outcome| report.step(&format!("{}: {name}", options.join(" ")), outcome);
+    step("counters", counters(port));
+    step("MSET is seen whole", mset_whole(port));
+    step("RENAME keeps every key", renames(port));
+    step("SMOVE keeps every member", moved_members(port));
+    step("LMOVE keeps every element", moved_elements(port));
+    step("SUNIONSTORE sees one moment", unions(port));
+    step("no deadlock", no_deadlock(&mut server, stress));
+    Ok(())
 }
 
 /// Runs `work` on as many threads as there are clients; the first error of any becomes ours.

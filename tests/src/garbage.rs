@@ -19,13 +19,15 @@ use crate::server::{Program, Server};
 
 /// What a run is like.
 #[derive(Clone, Copy, Debug)]
-pub struct Plan {
+pub struct Plan<'a> {
     /// Connections, half of them good.
     pub connections: usize,
     /// For how long.
     pub duration: Duration,
     /// How many files the process may open; bounds the connections.
     pub file_limit: u64,
+    /// Further options of the server.
+    pub options: &'a [&'a str],
 }
 
 /// What the bad half may cost at most, in bytes: a query buffer each and slack for the allocator.
@@ -37,13 +39,13 @@ const DRIVERS: usize = 4;
 const GOOD_LIMIT: Duration = Duration::from_secs(10);
 
 /// Runs the plan against a fresh server.
-pub fn run(program: &Program, plan: &Plan) -> Result<Report> {
+pub fn run(program: &Program, plan: &Plan<'_>) -> Result<Report> {
     let mut report = Report::default();
     let connections = plan.connections.min((plan.file_limit as usize).saturating_sub(200));
     if connections < plan.connections {
         println!("!!! only {connections} of {} connections: the limit on open files", plan.connections);
     }
-    let mut server = program.start(&["--maxclients", "20000"])?;
+    let mut server = program.start(&[&["--maxclients", "20000"], plan.options].concat())?;
     let served = AtomicUsize::new(0);
     let outcome = storm(&server, connections, plan.duration, &served);
     report.step("the good half is served", outcome.map(|_| ()));
@@ -56,10 +58,10 @@ pub fn run(program: &Program, plan: &Plan) -> Result<Report> {
 }
 
 fn bounded(server: &Server, connections: usize) -> Result<()> {
-    let rss = server.rss_bytes()?;
+    let (now, peak) = (server.rss_bytes()?, server.rss_peak_bytes()?);
     let limit = BYTES_SLACK + connections as u64 * BYTES_PER_CONNECTION;
-    println!("  resident after the storm: {} MiB", rss >> 20);
-    ensure!(rss < limit, "{} MiB resident, more than {} MiB", rss >> 20, limit >> 20);
+    println!("  resident after the storm: {} MiB, {} MiB at most", now >> 20, peak >> 20);
+    ensure!(peak < limit, "{} MiB were resident, more than {} MiB", peak >> 20, limit >> 20);
     Ok(())
 }
 

@@ -102,6 +102,14 @@ impl Server {
         Ok(pages * 4096)
     }
 
+    /// The most memory that was ever resident, in bytes.
+    pub fn rss_peak_bytes(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).context("read status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("status has a peak")?;
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kib * 1024)
+    }
+
     /// What the process has printed so far.
     pub fn output(&self) -> String {
         fs::read_to_string(self.dir.join("stdout.log")).unwrap_or_default()

@@ -10,6 +10,7 @@ mod build;
 mod checks;
 mod compat;
 mod diff;
+mod nightly;
 mod oracle;
 mod suites;
 mod sys;
@@ -24,7 +25,7 @@ cargo xtask COMMAND
 
   check                 formatting, lints, architecture rules, unit tests
   test [SUITE…]         all of check, then the system suites:
-                        compat scripts workshop random concurrency clients garbage
+                        compat scripts workshop random concurrency limits clients garbage
        [--subject PATH] [--count N] [--seconds N] [--no-check]
   diff [--group G] [--count N] [--seed S] [--script FILE|NAME] [--subject PATH]
                         one differential run: random groups and scripts
@@ -34,8 +35,13 @@ cargo xtask COMMAND
   bench [--rows A,B] [--quick] [--rounds N] [--json FILE] [--engine E] [--subject PATH]
         [cpu] [threads] [memory] [pauses]
                         side by side with the reference; all four tables when none is named
-  garbage [--connections N] [--seconds N]
+  garbage [--connections N] [--seconds N] [--engine E]
                         the hostile input run alone; 10000 for 60 seconds is the full one
+  loom                  every interleaving of the locks, the waker and the mailbox; part of check
+  fuzz TARGET [--seconds N]
+                        one fuzz target (nightly, cargo-fuzz); without a name it lists them
+  sanitize [asan] [miri]
+                        tests of the crates with unsafe code under AddressSanitizer and Miri (nightly)
 
 Environment: KINOVAR_ORACLE (a redis-server 8.2.3), KINOVAR_SUBJECT (a server to test instead of building one), CI
 (set: a missing tool fails instead of skipping).";
@@ -63,6 +69,9 @@ fn run() -> Result<()> {
         "tidy" => tidy::run(),
         "compat" => compat::run(&args),
         "bench" => bench::run(&args),
+        "loom" => build::run("cargo", &["test", "--package", "kinovar-models"]),
+        "fuzz" => nightly::fuzz(&args),
+        "sanitize" => nightly::sanitize(&args),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(())

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
-use kinovar_tests::{clients, concurrency, garbage, random, script, tests_dir, workshop};
+use kinovar_tests::{clients, concurrency, garbage, limits, random, script, tests_dir, workshop};
 
 use crate::args::Args;
 use crate::{build, checks, compat, diff, sys, tools};
 
 /// The suites in the order they run: the cheapest proof first.
-const SUITES: &[&str] = &["compat", "scripts", "workshop", "random", "concurrency", "clients", "garbage"];
+const SUITES: &[&str] = &["compat", "scripts", "workshop", "random", "concurrency", "limits", "clients", "garbage"];
 /// How long the random multi-key commands run: enough for a lock order mistake to show, short enough for CI.
 const STRESS_SECONDS: u64 = 15;
 
@@ -56,11 +56,19 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "workshop" => workshop::run(sides),
         "random" => all_groups(args, sides),
         "concurrency" => concurrency::run(&sides.subject, Duration::from_secs(args.number("seconds", STRESS_SECONDS)?)),
+        "limits" => limits::run(&sides.subject),
         "clients" => all_clients(sides),
         _ => {
             let limit = sys::raise_file_limit()?;
-            let plan = garbage::Plan { connections: 400, duration: Duration::from_secs(8), file_limit: limit };
-            garbage::run(&sides.subject, &plan)
+            let duration = Duration::from_secs(5);
+            let mut plan = garbage::Plan { connections: 400, duration, file_limit: limit, options: &[] };
+            let mut report = garbage::run(&sides.subject, &plan)?;
+            // The reference has no choice of engines.
+            if !sides.subject.prefix.is_empty() {
+                plan.options = &["--io-engine", "epoll"];
+                report.merge(garbage::run(&sides.subject, &plan)?);
+            }
+            Ok(report)
         }
     }
 }
@@ -105,5 +113,7 @@ pub fn garbage_alone(args: &Args) -> Result<()> {
     let connections = args.number("connections", 10_000)? as usize;
     let duration = Duration::from_secs(args.number("seconds", 60)?);
     let subject = build::subject(args, "release")?;
-    diff::finish(garbage::run(&subject, &garbage::Plan { connections, duration, file_limit: limit })?)
+    let options: Vec<&str> = args.option("engine").into_iter().flat_map(|engine| ["--io-engine", engine]).collect();
+    let plan = garbage::Plan { connections, duration, file_limit: limit, options: &options };
+    diff::finish(garbage::run(&subject, &plan)?)
 }

@@ -157,9 +157,11 @@ impl<'a> Args<'a> {
         number::parse_i64(self.take()?).ok_or(CommandError::NotInteger)
     }
 
-    /// Takes the next argument as a double; [`CommandError::NotFloat`] when it is not one.
+    /// Takes the next argument as a double; [`CommandError::NotFloat`] when it is not one, or is beyond the range of one.
     pub fn double(&mut self) -> Result<f64, CommandError> {
-        number::parse_f64(self.take()?).ok_or(CommandError::NotFloat)
+        let text = self.take()?;
+        let value = number::parse_f64(text).filter(|value| !number::is_underflow(text, *value));
+        value.ok_or(CommandError::NotFloat)
     }
 
     /// Takes the next argument if it is `word`, in any case.

@@ -89,8 +89,8 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
     if first.is_ascii_whitespace() {
         return None;
     }
-    if let Some(value) = parse_hex_f64(text) {
-        return Some(value);
+    if parses_as_hex(text) {
+        return parse_hex_f64(text);
     }
     let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     if value.is_nan() {
@@ -103,7 +103,18 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
     Some(value)
 }
 
-/// Parses a hexadecimal double as C's `strtod` does: `0x` digits, with a point and a binary exponent if it likes.
+/// Whether `text`, which reads as `value`, is a number other than zero that a double cannot tell from it.
+pub fn is_underflow(text: &[u8], value: f64) -> bool {
+    let mantissa = text.split(|byte| byte.eq_ignore_ascii_case(&b'e')).next().unwrap_or_default();
+    value == 0.0 && !parses_as_hex(text) && mantissa.iter().any(|byte| (b'1'..=b'9').contains(byte))
+}
+
+fn parses_as_hex(text: &[u8]) -> bool {
+    text.iter().any(|byte| byte.eq_ignore_ascii_case(&b'x'))
+}
+
+/// Parses a hexadecimal double as C's `strtod` does: `0x` digits, with a point and a binary exponent if it likes. `None` also for
+/// what is too large or too small for a double.
 fn parse_hex_f64(text: &[u8]) -> Option<f64> {
     let (negative, rest) = match text {
         [b'-', rest @ ..] => (true, rest),
@@ -112,14 +123,21 @@ fn parse_hex_f64(text: &[u8]) -> Option<f64> {
     };
     let rest = rest.strip_prefix(b"0x").or_else(|| rest.strip_prefix(b"0X"))?;
     let (digits, exponent) = match rest.iter().position(|byte| byte.eq_ignore_ascii_case(&b'p')) {
-        Some(at) => (&rest[..at], std::str::from_utf8(&rest[at + 1..]).ok()?.parse::<i32>().ok()?),
+        Some(at) => (&rest[..at], parse_exponent(&rest[at + 1..])?),
         None => (rest, 0),
     };
-    let (mut value, mut scale, mut after_point, mut count) = (0f64, 0i32, false, 0);
+    // The leading sixty bits, the lowest of which also stands for every bit behind it.
+    const FULL: u64 = 1 << 56;
+    let (mut value, mut scale, mut after_point, mut count) = (0u64, 0i64, false, 0usize);
     for &byte in digits {
         match char::from(byte).to_digit(16) {
             Some(digit) => {
-                value = value * 16.0 + f64::from(digit);
+                if value < FULL {
+                    value = value << 4 | u64::from(digit);
+                } else {
+                    value |= u64::from(digit != 0);
+                    scale += 4;
+                }
                 scale -= if after_point { 4 } else { 0 };
                 count += 1;
             }
@@ -130,8 +148,22 @@ fn parse_hex_f64(text: &[u8]) -> Option<f64> {
     if count == 0 {
         return None;
     }
-    let value = value * 2f64.powi(scale.saturating_add(exponent));
-    Some(if negative { -value } else { value })
+    // In two steps, so that neither leaves the range before the other brings it back.
+    let scale = scale.saturating_add(exponent).clamp(-4000, 4000) as i32;
+    let scaled = value as f64 * 2f64.powi(scale / 2) * 2f64.powi(scale - scale / 2);
+    let magnitude = if value == 0 { 0.0 } else { Some(scaled).filter(|v| v.is_finite() && *v != 0.0)? };
+    Some(if negative { -magnitude } else { magnitude })
+}
+
+/// A decimal exponent with an optional sign; far away ones are cut off.
+fn parse_exponent(text: &[u8]) -> Option<i64> {
+    let digits = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let cut = |sum: i64, byte: &u8| (sum * 10 + i64::from(byte - b'0')).min(1 << 40);
+    let exponent = digits.iter().fold(0, cut);
+    Some(if text[0] == b'-' { -exponent } else { exponent })
 }
 
 /// Appends a double with the fewest digits that read back the same: `3`, `0.1`, `1e-7`, `1.5e+300`, `inf`, `-inf`, `nan`.
@@ -272,6 +304,42 @@ mod tests {
             let mut buf = [0; I64_TEXT_MAX];
             assert_eq!(format_i64(value, &mut buf), value.to_string().as_bytes());
         }
+    }
+
+    #[test]
+    fn hexadecimal_doubles_read_like_the_reference() {
+        // ZADD z <text> m in Redis 8.2.3.
+        let long = format!("0x0.{}1p300", "0".repeat(79));
+        for (input, expected) in [
+            ("0x0p99999", Some(0.0)),
+            ("0x0p99999999999", Some(0.0)),
+            ("0x1p99999", None),
+            ("0x1p99999999999", None),
+            ("0x1p-2000", None),
+            ("0x1p-1074", Some(5e-324)),
+            ("0x1p-1075", None),
+            ("0x1.8p-1075", Some(5e-324)),
+            (long.as_str(), Some(2f64.powi(-20))),
+            ("0X1.8", Some(1.5)),
+            ("0x1.P1", Some(2.0)),
+            ("-0x10p-4", Some(-1.0)),
+            ("0x1234567890123456789p0", Some(5373003641998676936585.0)),
+            ("0x1fffffffffffff800001", Some(2f64.powi(77))),
+            ("0x", None),
+            ("0x.", None),
+            ("0x1p", None),
+            ("0x1p+", None),
+            ("0xinf", None),
+        ] {
+            assert_eq!(parse_f64(input.as_bytes()), expected, "{input}");
+        }
+    }
+
+    #[test]
+    fn what_vanishes_is_seen() {
+        let underflows = |text: &str| is_underflow(text.as_bytes(), parse_f64(text.as_bytes()).unwrap());
+        assert!(underflows("1e-400") && underflows("-0.5E-330") && underflows("2e-324"));
+        assert!(!underflows("0e-999") && !underflows("-0.00") && !underflows("4.9e-324") && !underflows("0x0p7"));
     }
 
     #[test]

@@ -350,8 +350,9 @@ impl Reactor {
 /// moved again and again, but never more than twice what has really come.
 fn reserve(input: &mut Vec<u8>, wanted: usize, coming: usize) {
     let have = input.len() + coming;
-    let target = wanted.clamp(have, have.saturating_mul(2).max(64 << 10));
-    if target > input.capacity() {
+    // Only when it is full: the target grows with each piece, and moving everything for each would be quadratic.
+    if have > input.capacity() {
+        let target = wanted.clamp(have, have.saturating_mul(2).max(64 << 10));
         input.reserve_exact(target - input.len());
     }
 }

@@ -145,6 +145,13 @@ fn counts_beyond_the_handle_are_walked() {
 }
 
 #[test]
+fn an_empty_list_of_unknown_count_is_empty() {
+    let list = Listpack::from_bytes(&[7, 0, 0, 0, 0xff, 0xff, END]).unwrap();
+    assert_eq!((list.stored_count(), list.len()), (0, 0));
+    assert!(list.is_empty());
+}
+
+#[test]
 fn find_skips_values() {
     let list = Listpack::from_items([&b"f"[..], b"g", b"g", b"12", b"12", b"x"]);
     assert_eq!(list.find(b"g", 0), list.seek(1));

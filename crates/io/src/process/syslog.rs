@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 /// Which part of the system a message comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,12 +68,17 @@ pub enum Priority {
     Warning,
 }
 
+/// What the C library has a pointer to.
+static IDENT: Mutex<Option<CString>> = Mutex::new(None);
+
 /// Opens the log for this process; every message carries `ident` and the process id. Calling it again
-/// changes both; the old identity's bytes are leaked, because the C library keeps a pointer to them.
+/// changes both.
 pub fn open(ident: &str, facility: Facility) {
-    let ident = c_string(ident).into_raw();
-    // SAFETY: the string lives for ever.
-    unsafe { libc::openlog(ident, libc::LOG_PID | libc::LOG_NDELAY | libc::LOG_NOWAIT, facility.0) };
+    let ident = c_string(ident);
+    let mut kept = IDENT.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: the string stays until another call has replaced the pointer to it, under the library's own lock.
+    unsafe { libc::openlog(ident.as_ptr(), libc::LOG_PID | libc::LOG_NDELAY | libc::LOG_NOWAIT, facility.0) };
+    *kept = Some(ident);
 }
 
 /// Writes one message; without a system log it goes nowhere.
@@ -117,6 +123,7 @@ mod tests {
     #[test]
     fn messages_without_a_system_log_are_harmless() {
         open("kinovar-test", "local3".parse().unwrap());
+        open("kinovar-test-again", "local3".parse().unwrap());
         write(Priority::Warning, "100%s of %n\0hidden");
         close();
     }

@@ -59,6 +59,7 @@ fn lines_of(store: &Store, at: usize) -> Vec<Line> {
         (Value::Int(number), kind) => vec![line(file_number(*number, kind.form(), shown).as_slice(), changed)],
         (Value::Words(_), _) if !changed => Vec::new(),
         (Value::Words(words), _) if words.is_empty() => vec![line(b"\"\"", true)],
+        (Value::Words(words), _) => vec![line(&joined(words), true)],
         (Value::Save(rules), _) if rules.is_empty() => vec![line(b"\"\"", true)],
         (Value::Save(rules), _) => {
             rules.iter().map(|r| line(format!("{} {}", r.seconds, r.changes).as_bytes(), true)).collect()
@@ -78,6 +79,22 @@ fn lines_of(store: &Store, at: usize) -> Vec<Line> {
         (Value::Primary(None), _) => Vec::new(),
         _ => vec![line(&shown, changed)],
     }
+}
+
+/// Words as a line holds them, quoted where they need it.
+fn joined(words: &[Vec<u8>]) -> Vec<u8> {
+    let plain = |byte: &u8| byte.is_ascii_graphic() && !b"\"'\\".contains(byte);
+    let mut line = Vec::new();
+    for word in words {
+        if !line.is_empty() {
+            line.push(b' ');
+        }
+        match !word.is_empty() && word.iter().all(plain) {
+            true => line.extend(word),
+            false => quote_into(&mut line, word),
+        }
+    }
+    line
 }
 
 fn file_number(number: i64, form: Form, shown: Vec<u8>) -> Vec<u8> {

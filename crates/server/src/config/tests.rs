@@ -429,6 +429,16 @@ fn rewriting_everything_names_every_parameter_that_has_a_value() {
 }
 
 #[test]
+fn rewriting_quotes_words_that_need_it() {
+    let scratch = Scratch::new();
+    let loaded = load_text(&scratch, "bind 127.0.0.1 \"a b\" \"\\x00c\"\n").map_err(|e| e.to_string()).unwrap();
+    let handle = ConfigHandle::new(loaded);
+    handle.rewrite(false).unwrap();
+    let text = fs::read_to_string(scratch.0.join("r.conf")).unwrap();
+    assert!(text.starts_with("bind 127.0.0.1 \"a b\" \"\\x00c\"\n"), "{text}");
+}
+
+#[test]
 fn no_file_no_rewrite() {
     let scratch = Scratch::new();
     let handle = ConfigHandle::new(load_in(&scratch, &Sources::default()).map_err(|e| e.to_string()).unwrap());

@@ -1,0 +1,145 @@
+//! Commands on a keyspace without a server, as connections run them, with what must hold after each.
+
+use std::cell::RefCell;
+
+use kinovar_command::dispatch::{self, KeyScratch};
+use kinovar_command::keyspace::{Db, Env, Keyspace, Settings, Stats};
+use kinovar_command::{Args, Ctx, Flags, Protocol, Registry, Reply};
+use kinovar_resp::Span;
+use kinovar_tests::resp;
+
+/// Databases that commands see.
+const DATABASES: u32 = 2;
+/// Longest string that commands may build: LCS takes the product of two lengths.
+const STRING_MAX: u64 = 4096;
+
+/// One client, and a clock that moves when told.
+pub struct Sandbox {
+    keyspace: Keyspace,
+    registry: Registry,
+    settings: Settings,
+    stats: Stats,
+    rng: RefCell<fastrand::Rng>,
+    /// Unix ms.
+    pub now_ms: u64,
+    /// How replies are spelled.
+    pub protocol: Protocol,
+}
+
+impl Sandbox {
+    /// An empty keyspace. `small`: with thresholds so low that few elements change an encoding.
+    pub fn new(small: bool) -> Sandbox {
+        let mut settings = Settings { proto_max_bulk_len: STRING_MAX, ..Settings::default() };
+        if small {
+            settings.hash_max_listpack_entries = 3;
+            settings.set_max_intset_entries = 3;
+            settings.set_max_listpack_entries = 4;
+            settings.zset_max_listpack_entries = 3;
+            settings.list_max_listpack_size = 3;
+            settings.list_compress_depth = 1;
+        }
+        Sandbox {
+            keyspace: Keyspace::new(4, DATABASES),
+            registry: Registry::new(kinovar_commands::TABLES, &[]),
+            settings,
+            stats: Stats::default(),
+            rng: RefCell::new(fastrand::Rng::with_seed(7)),
+            now_ms: 1_700_000_000_000,
+            protocol: Protocol::Resp2,
+        }
+    }
+
+    /// The words that call the command with this number, counted round.
+    pub fn command_words(&self, number: usize) -> Vec<Vec<u8>> {
+        let entries = self.registry.entries();
+        let name = &entries[number % entries.len()].full_name;
+        name.split('|').map(|word| word.as_bytes().to_vec()).collect()
+    }
+
+    /// Runs one command and checks it: a reply that is exactly one value, no change by a reading command or a refused one.
+    pub fn run(&mut self, words: &[Vec<u8>]) -> resp::Reply {
+        let (mut buf, mut spans) = (Vec::new(), Vec::new());
+        for word in words {
+            spans.push(Span { start: buf.len() as u32, len: word.len() as u32 });
+            buf.extend_from_slice(word);
+        }
+        let before = self.stats.dirty.get();
+        let (reply, may_write) = self.run_spans(&buf, &spans);
+        let (value, len) = resp::decode(&reply).expect("a well-formed reply").expect("a whole reply");
+        assert_eq!(len, reply.len(), "more than one reply");
+        let changed = self.stats.dirty.get() != before;
+        assert!(!changed || may_write && !value.is_error(), "changed something and should not");
+        value
+    }
+
+    fn run_spans(&mut self, buf: &[u8], spans: &[Span]) -> (Vec<u8>, bool) {
+        let mut out = Vec::new();
+        let args = Args::new(buf, spans, 1);
+        let entry = match dispatch::resolve(&self.registry, &args) {
+            Ok(entry) => entry,
+            Err(error) => {
+                Reply::new(&mut out, self.protocol).error(&error.message());
+                return (out, false);
+            }
+        };
+        let may_write = entry.command.flags.has(Flags::WRITE);
+        let args = Args::new(buf, spans, entry.name_words());
+        let trash = RefCell::new(Vec::new());
+        let env = Env {
+            now_ms: self.now_ms,
+            settings: &self.settings,
+            stats: &self.stats,
+            trash: &trash,
+            rng: &self.rng,
+            observer: None,
+            no_touch: false,
+        };
+        let locked = dispatch::lock(entry, &args, &self.keyspace, &mut KeyScratch::default());
+        let mut ctx = Ctx {
+            db: Db::new(&self.keyspace, locked, 0, env),
+            reply: Reply::new(&mut out, self.protocol),
+            registry: &self.registry,
+            session: &mut (),
+            server: &(),
+        };
+        let outcome = (entry.command.handler)(&mut ctx, args);
+        drop(ctx);
+        if let Err(error) = outcome {
+            out.clear();
+            Reply::new(&mut out, self.protocol).error(&error.message());
+        }
+        (out, may_write)
+    }
+
+    fn line(&mut self, command: &str, key: &[u8], rest: &[&str]) -> resp::Reply {
+        let mut words = vec![command.as_bytes().to_vec(), key.to_vec()];
+        words.extend(rest.iter().map(|word| word.as_bytes().to_vec()));
+        self.run(&words)
+    }
+
+    /// Reads everything back: no collection is empty, and each says the size that it shows.
+    pub fn check(&mut self) {
+        self.protocol = Protocol::Resp2;
+        let keys = self.line("KEYS", b"*", &[]);
+        for key in keys.items().expect("an array") {
+            let key = key.bytes().expect("a key");
+            let (len, all, per_element) = match self.line("TYPE", key, &[]).text().as_str() {
+                "string" => (self.line("STRLEN", key, &[]), self.line("GET", key, &[]), 1),
+                "list" => (self.line("LLEN", key, &[]), self.line("LRANGE", key, &["0", "-1"]), 1),
+                "set" => (self.line("SCARD", key, &[]), self.line("SMEMBERS", key, &[]), 1),
+                "zset" => (self.line("ZCARD", key, &[]), self.line("ZRANGE", key, &["0", "-1", "WITHSCORES"]), 2),
+                "hash" => (self.line("HLEN", key, &[]), self.line("HGETALL", key, &[]), 2),
+                // Gone since KEYS, with the time of its last field.
+                _ => continue,
+            };
+            let len = len.int().expect("a length") as usize;
+            match all.items() {
+                None => assert_eq!(all.bytes().map(<[u8]>::len), Some(len)),
+                Some(items) => {
+                    assert_eq!(items.len(), len * per_element, "{} says {len}", key.escape_ascii());
+                    assert!(len > 0, "{} is empty", key.escape_ascii());
+                }
+            }
+        }
+    }
+}
