@@ -11,6 +11,7 @@ pub mod concurrency;
 pub mod conn;
 pub mod garbage;
 pub mod known;
+pub mod operation;
 pub mod pair;
 pub mod quote;
 pub mod random;

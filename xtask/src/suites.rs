@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
-use kinovar_tests::{clients, concurrency, garbage, random, script, tests_dir, workshop};
+use kinovar_tests::{clients, concurrency, garbage, operation, random, script, tests_dir, workshop};
 
 use crate::args::Args;
 use crate::{build, checks, compat, diff, sys, tools};
 
 /// The suites in the order they run: the cheapest proof first.
-const SUITES: &[&str] = &["compat", "scripts", "workshop", "random", "concurrency", "clients", "garbage"];
+const SUITES: &[&str] = &["compat", "scripts", "workshop", "random", "concurrency", "operation", "clients", "garbage"];
 /// How long the random multi-key commands run: enough for a lock order mistake to show, short enough for CI.
 const STRESS_SECONDS: u64 = 15;
 
@@ -56,6 +56,7 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "workshop" => workshop::run(sides),
         "random" => all_groups(args, sides),
         "concurrency" => concurrency::run(&sides.subject, Duration::from_secs(args.number("seconds", STRESS_SECONDS)?)),
+        "operation" => operation::run(&sides.subject),
         "clients" => all_clients(sides),
         _ => {
             let limit = sys::raise_file_limit()?;
