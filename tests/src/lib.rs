@@ -12,6 +12,7 @@ pub mod conn;
 pub mod garbage;
 pub mod known;
 pub mod limits;
+pub mod operation;
 pub mod pair;
 pub mod quote;
 pub mod random;

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::conn::Conn;
 
@@ -35,12 +35,37 @@ impl Program {
 
     /// Starts it with `extra` redis-server arguments and waits until it answers.
     pub fn start(&self, extra: &[&str]) -> Result<Server> {
-        Server::start(self, extra, &[])
+        Server::start(self, free_port()?, extra, &[])
+    }
+
+    /// [`Program::start`] on this port.
+    pub fn start_on(&self, port: u16, extra: &[&str]) -> Result<Server> {
+        Server::start(self, port, extra, &[])
+    }
+
+    /// Starts it on a port where it cannot; what it prints until it ends.
+    pub fn fail_on(&self, port: u16) -> Result<String> {
+        let mut server = Server::spawn(self, port, &[], &[])?;
+        server.wait_end()?;
+        Ok(server.output())
+    }
+
+    /// [`Program::start`] with this text as its configuration file.
+    pub fn start_with_file(&self, text: &str) -> Result<Server> {
+        let port = free_port()?;
+        let dir = fresh_dir(port)?;
+        let file = dir.join("redis.conf");
+        fs::write(&file, text)?;
+        let program =
+            Program { prefix: [&self.prefix[..], &[file.to_string_lossy().into_owned()]].concat(), ..self.clone() };
+        let server = Server::start(&program, port, &[], &[]);
+        fs::remove_dir_all(&dir)?;
+        server
     }
 
     /// [`Program::start`] below a wrapper such as `taskset -c 0`.
     pub fn start_under(&self, wrapper: &[&str], extra: &[&str]) -> Result<Server> {
-        Server::start(self, extra, wrapper)
+        Server::start(self, free_port()?, extra, wrapper)
     }
 }
 
@@ -53,8 +78,13 @@ pub struct Server {
 }
 
 impl Server {
-    fn start(program: &Program, extra: &[&str], wrapper: &[&str]) -> Result<Server> {
-        let port = free_port()?;
+    fn start(program: &Program, port: u16, extra: &[&str], wrapper: &[&str]) -> Result<Server> {
+        let mut server = Server::spawn(program, port, extra, wrapper)?;
+        server.wait_ready()?;
+        Ok(server)
+    }
+
+    fn spawn(program: &Program, port: u16, extra: &[&str], wrapper: &[&str]) -> Result<Server> {
         let dir = fresh_dir(port)?;
         let log = File::create(dir.join("stdout.log"))?;
         let mut words: Vec<String> = wrapper.iter().map(|w| w.to_string()).collect();
@@ -65,9 +95,7 @@ impl Server {
         command.args(["--enable-debug-command", "yes", "--dir"]).arg(&dir).args(extra);
         command.stdin(Stdio::null()).stderr(log.try_clone()?).stdout(log);
         let child = command.spawn().with_context(|| format!("start {}", words.join(" ")))?;
-        let mut server = Server { child, port, dir, name: program.name.clone() };
-        server.wait_ready()?;
-        Ok(server)
+        Ok(Server { child, port, dir, name: program.name.clone() })
     }
 
     /// The TCP port.
@@ -88,6 +116,22 @@ impl Server {
     /// A new connection.
     pub fn conn(&self) -> Result<Conn> {
         Conn::open(self.port)
+    }
+
+    /// Sends a signal, such as `TERM`, and waits for the end of the process.
+    pub fn end(&mut self, signal: &str) -> Result<()> {
+        let sent = Command::new("kill").args(["-s", signal, &self.pid().to_string()]).status().context("run kill")?;
+        ensure!(sent.success(), "kill failed");
+        self.wait_end()
+    }
+
+    fn wait_end(&mut self) -> Result<()> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        while self.alive() {
+            ensure!(Instant::now() < deadline, "{} does not end", self.name);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     /// False once the process has ended.

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
-use kinovar_tests::{clients, concurrency, garbage, limits, random, script, tests_dir, workshop};
+use kinovar_tests::{clients, concurrency, garbage, limits, operation, random, script, tests_dir, workshop};
 
 use crate::args::Args;
 use crate::{build, checks, compat, diff, sys, tools};
 
 /// The suites in the order they run: the cheapest proof first.
-const SUITES: &[&str] = &["compat", "scripts", "workshop", "random", "concurrency", "limits", "clients", "garbage"];
+const SUITES: &[&str] =
+    &["compat", "scripts", "workshop", "random", "concurrency", "limits", "operation", "clients", "garbage"];
 /// How long the random multi-key commands run: enough for a lock order mistake to show, short enough for CI.
 const STRESS_SECONDS: u64 = 15;
 
@@ -57,6 +58,7 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "random" => all_groups(args, sides),
         "concurrency" => concurrency::run(&sides.subject, Duration::from_secs(args.number("seconds", STRESS_SECONDS)?)),
         "limits" => limits::run(&sides.subject),
+        "operation" => operation::run(&sides.subject),
         "clients" => all_clients(sides),
         _ => {
             let limit = sys::raise_file_limit()?;

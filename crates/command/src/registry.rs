@@ -300,19 +300,22 @@ fn count_of_keys(text: &[u8]) -> Option<i64> {
 /// Command names in an open-addressed table of fixed-size words: a lookup compares three integers and no bytes.
 struct NameTable {
     slots: Vec<Option<(Name, u32)>>,
+    /// Names too long for a slot. No command has one, unless it was renamed to something nobody can guess.
+    long: Vec<(String, u32)>,
 }
 
-/// A lowercase name of up to 24 bytes, zero padded.
+/// A lowercase name of up to 23 bytes, zero padded, and its length.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Name([u64; 3]);
 
 impl Name {
     #[inline]
     fn new(name: &[u8]) -> Option<Name> {
-        if name.len() > 24 {
+        if name.len() > 23 {
             return None;
         }
         let mut bytes = [0u8; 24];
+        bytes[23] = name.len() as u8;
         for (to, from) in bytes.iter_mut().zip(name) {
             *to = from.to_ascii_lowercase();
         }
@@ -331,9 +334,12 @@ impl Name {
 impl NameTable {
     fn new(names: &[(String, usize)]) -> NameTable {
         let size = (names.len() * 4).next_power_of_two().max(16);
-        let mut slots = vec![None; size];
+        let (mut slots, mut long) = (vec![None; size], Vec::new());
         for (text, id) in names {
-            let name = Name::new(text.as_bytes()).expect("command names are short");
+            let Some(name) = Name::new(text.as_bytes()) else {
+                long.push((text.clone(), *id as u32));
+                continue;
+            };
             let mut at = name.slot(size - 1);
             while let Some((other, _)) = slots[at] {
                 assert!(other != name, "two commands are called {text}");
@@ -341,12 +347,12 @@ impl NameTable {
             }
             slots[at] = Some((name, *id as u32));
         }
-        NameTable { slots }
+        NameTable { slots, long }
     }
 
     #[inline]
     fn find(&self, name: &[u8]) -> Option<usize> {
-        let name = Name::new(name)?;
+        let Some(name) = Name::new(name) else { return self.find_long(name) };
         let mask = self.slots.len() - 1;
         let mut at = name.slot(mask);
         while let Some((candidate, id)) = self.slots[at] {
@@ -356,5 +362,39 @@ impl NameTable {
             at = (at + 1) & mask;
         }
         None
+    }
+
+    #[cold]
+    fn find_long(&self, name: &[u8]) -> Option<usize> {
+        let found = self.long.iter().find(|(text, _)| text.as_bytes().eq_ignore_ascii_case(name));
+        found.map(|(_, id)| *id as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &[Command] =
+        &[Command { name: "get", ..Command::DEFAULT }, Command { name: "set", ..Command::DEFAULT }];
+
+    #[test]
+    fn names_of_any_length() {
+        let long = "b840fc02d524045429941cc15f59e41cb7be6c52";
+        let rename = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+        for name in [long, &long[..22], &long[..23], &long[..24]] {
+            let registry = Registry::new(&[TABLE], &[rename("GET", name), rename("set", "")]);
+            assert_eq!(registry.find(name.to_uppercase().as_bytes()).map(|entry| entry.id), Some(0));
+            for other in [&name[1..], &name[..name.len() - 1], "get", "set", "", "x"] {
+                assert!(registry.find(other.as_bytes()).is_none(), "{other}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_nul_is_part_of_a_name() {
+        let registry = Registry::new(&[TABLE], &[]);
+        assert!(registry.find(b"GET").is_some());
+        assert!(registry.find(b"GET\0").is_none());
     }
 }

@@ -84,9 +84,7 @@ pub fn serve(server: Arc<Server>) -> Result<(), String> {
     crate::lifecycle::watch_signals(&engines[0].waker());
     let mailboxes = engines.iter().map(|engine| Mailbox::new(engine.waker())).collect();
     assert!(server.mailboxes.set(mailboxes).is_ok(), "a server is served once");
-    for (socket, token) in crate::listen::open(&config)? {
-        engines[0].net().listen(socket, token);
-    }
+    crate::listen::hand_over(engines[0].net(), crate::listen::open_at_start(&config)?).map_err(failed)?;
     // From here on the data is touched by the reactors alone; with one of them its locks need not be real.
     let _ = kinovar_command::keyspace::set_single_threaded(server.reactors.len() == 1);
     crate::lifecycle::ready(&server, &config);
@@ -98,6 +96,7 @@ pub fn serve(server: Arc<Server>) -> Result<(), String> {
         .collect::<Result<_, _>>()
         .map_err(failed)?;
     let result = Reactor::new(server.clone(), 0).run(&mut engines[0]);
+    crate::listen::release();
     server.stop();
     for thread in threads {
         let _ = thread.join();

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::io;
 use std::mem;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -99,6 +99,17 @@ pub fn listen_unix(path: &Path, permissions: Option<u32>, backlog: u32) -> io::R
     }
     start_listening(&socket, backlog)?;
     Ok(socket)
+}
+
+/// Stops listening at once, whoever else holds the socket (an io_uring does until its accept is cancelled): the address is
+/// free for another listener, and waiting accepts fail.
+///
+/// # Errors
+/// The kernel's, such as `NotConnected` when it does not listen any more.
+pub fn stop_listening(socket: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RDWR) })?;
+    Ok(())
 }
 
 fn open_socket(family: i32) -> io::Result<OwnedFd> {

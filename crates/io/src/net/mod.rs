@@ -8,7 +8,7 @@ mod listen;
 mod options;
 
 pub use endpoint::{Endpoint, local_endpoint, peer_endpoint};
-pub use listen::{listen_tcp, listen_unix};
+pub use listen::{listen_tcp, listen_unix, stop_listening};
 pub use options::{OpenFiles, raise_open_files, set_keepalive, set_mark, set_nodelay, socket_error};
 
 use std::io;

@@ -120,7 +120,8 @@ pub const PARAMS: &[Param] = &[
     bytes("hash-max-listpack-value", 64, 0, "longest field or value of a compact hash").alias("hash-max-ziplist-value"),
     int("list-max-listpack-size", -2, INT_MIN, INT_MAX, "elements of a list node, or -1 to -5 for 4 to 64 KB")
         .alias("list-max-ziplist-size"),
-    int("list-compress-depth", 0, 0, INT_MAX, "nodes at each end of a list that stay uncompressed; 0 compresses none"),
+    int("list-compress-depth", 0, 0, INT_MAX, "nodes at each end of a list that stay uncompressed; 0 compresses none")
+        .later(),
     uint("set-max-intset-entries", 512, 0, i64::MAX, "members of the largest set of integers kept as such"),
     uint("set-max-listpack-entries", 128, 0, i64::MAX, "members of the largest compact set"),
     uint("set-max-listpack-value", 64, 0, i64::MAX, "longest member of a compact set"),
