@@ -1,6 +1,7 @@
 //! Commands on a keyspace without a server, as connections run them, with what must hold after each.
 
 use std::cell::RefCell;
+use std::sync::LazyLock;
 
 use kinovar_command::dispatch::{self, KeyScratch};
 use kinovar_command::keyspace::{Db, Env, Keyspace, Settings, Stats};
@@ -13,10 +14,12 @@ const DATABASES: u32 = 2;
 /// Longest string that commands may build: LCS takes the product of two lengths.
 const STRING_MAX: u64 = 4096;
 
+/// Made once: it is a large part of what an input would cost.
+static REGISTRY: LazyLock<Registry> = LazyLock::new(|| Registry::new(kinovar_commands::TABLES, &[]));
+
 /// One client, and a clock that moves when told.
 pub struct Sandbox {
     keyspace: Keyspace,
-    registry: Registry,
     settings: Settings,
     stats: Stats,
     rng: RefCell<fastrand::Rng>,
@@ -40,7 +43,6 @@ impl Sandbox {
         }
         Sandbox {
             keyspace: Keyspace::new(4, DATABASES),
-            registry: Registry::new(kinovar_commands::TABLES, &[]),
             settings,
             stats: Stats::default(),
             rng: RefCell::new(fastrand::Rng::with_seed(7)),
@@ -51,7 +53,7 @@ impl Sandbox {
 
     /// The words that call the command with this number, counted round.
     pub fn command_words(&self, number: usize) -> Vec<Vec<u8>> {
-        let entries = self.registry.entries();
+        let entries = REGISTRY.entries();
         let name = &entries[number % entries.len()].full_name;
         name.split('|').map(|word| word.as_bytes().to_vec()).collect()
     }
@@ -75,7 +77,7 @@ impl Sandbox {
     fn run_spans(&mut self, buf: &[u8], spans: &[Span]) -> (Vec<u8>, bool) {
         let mut out = Vec::new();
         let args = Args::new(buf, spans, 1);
-        let entry = match dispatch::resolve(&self.registry, &args) {
+        let entry = match dispatch::resolve(&REGISTRY, &args) {
             Ok(entry) => entry,
             Err(error) => {
                 Reply::new(&mut out, self.protocol).error(&error.message());
@@ -98,7 +100,7 @@ impl Sandbox {
         let mut ctx = Ctx {
             db: Db::new(&self.keyspace, locked, 0, env),
             reply: Reply::new(&mut out, self.protocol),
-            registry: &self.registry,
+            registry: &REGISTRY,
             session: &mut (),
             server: &(),
         };
