@@ -1,4 +1,7 @@
 //! The worst PING of another client while something large goes on: deletions, mass expiry, growth.
+//!
+//! Each scenario runs three times and the median of the three worst PINGs counts: what the server does it does every time, while
+//! the machine's own hiccups come and go.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -8,13 +11,15 @@ use anyhow::{Result, ensure};
 use kinovar_tests::conn::Conn;
 use kinovar_tests::server::Server;
 
-use super::Plan;
 use super::cpu::start_pinned;
 use super::fill::{element, fill, key, request, scattered};
 use super::table::Table;
+use super::{Plan, median};
 
 /// The issue allows other clients no longer delay than this.
 const TARGET_MS: f64 = 5.0;
+/// Runs of each scenario.
+const RUNS: usize = 3;
 
 type Scenario = (&'static str, fn(&Plan, &Server) -> Result<f64>);
 
@@ -37,9 +42,13 @@ pub fn run(plan: &Plan) -> Result<Table> {
     let mut table = Table::new(&title, &columns);
     for (name, scenario) in SCENARIOS.iter().filter(|(name, _)| plan.wants(name)) {
         let one = vec!["--io-threads".to_string(), "1".to_string()];
-        let oracle = scenario(plan, &start_pinned(&plan.sides.oracle, &one)?)?;
-        let args = [one, plan.subject_args.clone()].concat();
-        let subject = scenario(plan, &start_pinned(&plan.sides.subject, &args)?)?;
+        let args = [one.clone(), plan.subject_args.clone()].concat();
+        let (mut oracle, mut subject) = (Vec::new(), Vec::new());
+        for _ in 0..if plan.quick { 1 } else { RUNS } {
+            oracle.push(scenario(plan, &start_pinned(&plan.sides.oracle, &one)?)?);
+            subject.push(scenario(plan, &start_pinned(&plan.sides.subject, &args)?)?);
+        }
+        let (oracle, subject) = (median(oracle), median(subject));
         let mark = if subject <= TARGET_MS { "met" } else { "missed" };
         let cells = [format!("{oracle:.1}"), format!("{subject:.1}"), format!("<= {TARGET_MS}"), mark.into()];
         table.push([vec![name.to_string()], cells.to_vec()].concat());
