@@ -20,6 +20,7 @@ pub fn run(subject: &Program) -> Result<Report> {
     report.step("a port that is in use", port_in_use(subject));
     report.step("other addresses", other_addresses(subject));
     report.step("typical directives", typical_directives(subject));
+    report.step("counters of the event loop", event_loop_counters(subject));
     Ok(report)
 }
 
@@ -95,4 +96,32 @@ fn typical_directives(subject: &Program) -> Result<()> {
     says("KEYS *", "unknown command")?;
     says("CONFIG GET hz", "unknown command")?;
     says(&format!("{hidden} GET hz"), "hz")
+}
+
+/// What the loop has done is counted, and starts again from zero when asked to.
+fn event_loop_counters(subject: &Program) -> Result<()> {
+    let server = subject.start(&["--io-threads", "1"])?;
+    let mut conn = server.conn()?;
+    let gets = (0..100).map(|n| vec![b"GET".to_vec(), format!("key:{n}").into_bytes()]).collect::<Vec<_>>();
+    for _ in 0..50 {
+        conn.pipeline(&gets)?;
+    }
+    let field = |text: &str, name: &str| -> Result<u64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        Ok(line.ok_or_else(|| anyhow::anyhow!("{name} is missing in INFO"))?.trim().parse()?)
+    };
+    let before = conn.must("INFO stats")?.text();
+    let spent_us = field(&before, "eventloop_duration_sum")?;
+    ensure!(field(&before, "eventloop_cycles")? >= 50, "fewer turns than round trips");
+    ensure!(spent_us > 0 && spent_us >= field(&before, "eventloop_duration_cmd_sum")?, "commands are a part of turns");
+    field(&before, "instantaneous_eventloop_duration_usec")?;
+    field(&before, "expire_cycle_cpu_milliseconds")?;
+    let batches = field(&before, "io_threaded_total_prefetch_batches")?;
+    let entries = field(&before, "io_threaded_total_prefetch_entries")?;
+    // The reference loads ahead only with more threads.
+    ensure!(batches <= entries, "a batch has at least one key");
+    conn.must("CONFIG RESETSTAT")?;
+    let after = conn.must("INFO stats")?.text();
+    ensure!(field(&after, "eventloop_duration_sum")? < spent_us, "CONFIG RESETSTAT starts again");
+    Ok(())
 }

@@ -177,6 +177,9 @@ impl Executor {
         }
         if batch.frames.len() > 1 || hashed.len() > 1 {
             self.prefetch(server, buf, batch, &hashed, conn.session.db);
+            let stats = &server.reactors[self.reactor];
+            bump(&stats.prefetch_batches, 1);
+            bump(&stats.prefetch_entries, hashed.len() as u64);
         }
         let mut clock = Clock { start: Ticks::now(), now_ms, started: now_ms, first: Ticks::now() };
         clock.first = clock.start;
@@ -450,6 +453,7 @@ impl Executor {
             }
         }
         self.free_trash(server);
+        bump(&stats.expire_ns, Ticks::now().ns_since(start));
         due
     }
 

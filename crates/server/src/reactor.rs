@@ -8,7 +8,7 @@ use crate::mailbox::Message;
 use crate::server::{ReactorStats, Server};
 use crate::session::Session;
 use kinovar_command::{Protocol, Reply};
-use kinovar_io::clock;
+use kinovar_io::clock::{self, Ticks};
 use kinovar_io::engine::{Close, ConnId, Engine, Handler, Net};
 use kinovar_io::net;
 use std::io;
@@ -44,6 +44,8 @@ pub struct Reactor {
     tables_due: bool,
     /// Data has come in this turn.
     busy: bool,
+    /// When this turn's events came.
+    turn_started: Ticks,
     /// Where the engine-specific work of cron starts its walk over the connections.
     next_checked: usize,
 }
@@ -62,6 +64,7 @@ impl Reactor {
             expire_due: false,
             tables_due: false,
             busy: false,
+            turn_started: Ticks::now(),
             next_checked: 0,
         }
     }
@@ -395,6 +398,10 @@ impl Handler for Reactor {
         crate::log::warning(&format!("Accepting client connection: {}", net::error_text(&error)));
     }
 
+    fn turn_start(&mut self) {
+        self.turn_started = Ticks::now();
+    }
+
     fn preview(&mut self, bytes: &[u8]) {
         self.executor.preview(&self.server, bytes);
     }
@@ -467,6 +474,7 @@ impl Handler for Reactor {
             self.tables_due = self.executor.resize_tables(&self.server, TABLES_SLICE_US);
         }
         self.busy = false;
+        bump(&self.stats().busy_ns, Ticks::now().ns_since(self.turn_started));
         bump(&self.stats().turns, 1);
     }
 }

@@ -40,8 +40,8 @@ pub struct Samples {
     pub net_out: Rate,
     /// Turns of the event loops.
     pub turns: Rate,
-    /// Microseconds spent in turns.
-    pub busy_us: Rate,
+    /// Nanoseconds spent in turns.
+    pub busy_ns: Rate,
 }
 
 #[cfg(test)]

@@ -83,8 +83,14 @@ pub struct ReactorStats {
     pub writes: AtomicU64,
     /// Turns of the event loop.
     pub turns: AtomicU64,
-    /// Time spent in turns, waiting excluded, us.
-    pub busy_us: AtomicU64,
+    /// Time spent in turns from when events came, waiting excluded, ns.
+    pub busy_ns: AtomicU64,
+    /// Time spent removing what has expired, ns.
+    pub expire_ns: AtomicU64,
+    /// Batches of requests whose keys were loaded ahead.
+    pub prefetch_batches: AtomicU64,
+    /// Keys loaded ahead.
+    pub prefetch_entries: AtomicU64,
     /// Connections closed because their output grew too long.
     pub output_limit_disconnections: AtomicU64,
     /// Connections closed because their query buffer grew too long.
@@ -108,7 +114,10 @@ impl ReactorStats {
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),
             turns: AtomicU64::new(0),
-            busy_us: AtomicU64::new(0),
+            busy_ns: AtomicU64::new(0),
+            expire_ns: AtomicU64::new(0),
+            prefetch_batches: AtomicU64::new(0),
+            prefetch_entries: AtomicU64::new(0),
             output_limit_disconnections: AtomicU64::new(0),
             query_limit_disconnections: AtomicU64::new(0),
             auth_failures: AtomicU64::new(0),
@@ -132,7 +141,10 @@ impl ReactorStats {
             &self.reads,
             &self.writes,
             &self.turns,
-            &self.busy_us,
+            &self.busy_ns,
+            &self.expire_ns,
+            &self.prefetch_batches,
+            &self.prefetch_entries,
             &self.output_limit_disconnections,
             &self.query_limit_disconnections,
             &self.auth_failures,

@@ -123,7 +123,7 @@ impl Server {
         samples.net_in.sample(now_ms, sum(|reactor| &reactor.net_in));
         samples.net_out.sample(now_ms, sum(|reactor| &reactor.net_out));
         samples.turns.sample(now_ms, sum(|reactor| &reactor.turns));
-        samples.busy_us.sample(now_ms, sum(|reactor| &reactor.busy_us));
+        samples.busy_ns.sample(now_ms, sum(|reactor| &reactor.busy_ns));
         drop(samples);
         let used = crate::memory::used();
         if self.peak_memory.fetch_max(used, Relaxed) < used {

@@ -5,7 +5,7 @@
 //!            +------------------------- Engine::turn -------------------------+
 //!            |  flush: act on the dirty list        (sends, closes, re-arms)  |
 //!            |  wait:  one system call, at most the time that the caller gave |
-//!            |  deliver: accepted / data / sent / closed / woken              |
+//!            |  deliver: turn_start; accepted / data / sent / closed / woken  |
 //!            |  turn_end                                                      |
 //!            +----------------------------------------------------------------+
 //!   io_uring: flush fills the submission queue, wait submits and waits in one io_uring_enter
@@ -51,6 +51,9 @@ pub trait Handler {
     fn accept_failed(&mut self, net: &mut Net, listener: usize, error: io::Error) {
         let _ = (net, listener, error);
     }
+
+    /// The wait is over; what has happened is delivered next.
+    fn turn_start(&mut self) {}
 
     /// A look at what a coming call of [`data`](Handler::data) brings, so that memory can start loading. Short input of
     /// several connections is shown before that of the first is delivered, by back ends that have it at hand.
@@ -232,6 +235,7 @@ fn turn<D: Drive, H: Handler>(
     // Awake again whatever the wait came to, or wakers would go on writing to the eventfd.
     let mut woken = waker.take();
     waited?;
+    handler.turn_start();
     net.deliver_resumed(handler);
     backend.deliver(net, handler)?;
     woken |= waker.take();

@@ -308,8 +308,9 @@ fn stats(page: &mut Page<'_>) {
     page.field("expired_keys", page.keyspace_sum(|stats| &stats.expired_keys));
     // Expiry is exact: no key is stale for longer than a slice of the loop.
     page.field("expired_stale_perc", "0.00");
+    page.field("expired_time_cap_reached_count", 0);
+    page.field("expire_cycle_cpu_milliseconds", page.sum(|reactor| &reactor.expire_ns) / 1_000_000);
     page.zeros(&[
-        "expired_time_cap_reached_count",
         "evicted_keys",
         "evicted_clients",
         "evicted_scripts",
@@ -346,13 +347,18 @@ fn stats(page: &mut Page<'_>) {
     let (reads, writes) = (beyond_first(|reactor| &reactor.reads), beyond_first(|reactor| &reactor.writes));
     page.field("io_threaded_reads_processed", reads);
     page.field("io_threaded_writes_processed", writes);
+    page.field("io_threaded_total_prefetch_batches", page.sum(|reactor| &reactor.prefetch_batches));
+    page.field("io_threaded_total_prefetch_entries", page.sum(|reactor| &reactor.prefetch_entries));
     page.field("client_query_buffer_limit_disconnections", page.sum(|reactor| &reactor.query_limit_disconnections));
     page.field("client_output_buffer_limit_disconnections", page.sum(|reactor| &reactor.output_limit_disconnections));
     page.zeros(&["reply_buffer_shrinks", "reply_buffer_expands"]);
     page.field("eventloop_cycles", page.sum(|reactor| &reactor.turns));
-    let busy_us: u64 = page.server.reactors.iter().map(commands_us).sum();
-    page.field("eventloop_duration_cmd_sum", busy_us);
-    page.field("instantaneous_eventloop_cycles_per_sec", samples.turns.per_second());
+    page.field("eventloop_duration_sum", page.sum(|reactor| &reactor.busy_ns) / 1000);
+    let commands_us: u64 = page.server.reactors.iter().map(commands_us).sum();
+    page.field("eventloop_duration_cmd_sum", commands_us);
+    let turns = samples.turns.per_second();
+    page.field("instantaneous_eventloop_cycles_per_sec", turns);
+    page.field("instantaneous_eventloop_duration_usec", samples.busy_ns.per_second() / turns.max(1) / 1000);
     page.field("acl_access_denied_auth", page.sum(|reactor| &reactor.auth_failures));
     page.zeros(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
 }
