@@ -1,5 +1,5 @@
 //! The few system calls that std does not offer: file limits, CPU affinity and epoll. The only unsafe code of the tools.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "system calls; see above")]
 
 use std::io::Error;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};

@@ -181,8 +181,8 @@ impl Executor {
             bump(&stats.prefetch_batches, 1);
             bump(&stats.prefetch_entries, hashed.len() as u64);
         }
-        let mut clock = Clock { start: Ticks::now(), now_ms, started: now_ms, first: Ticks::now() };
-        clock.first = clock.start;
+        let start = Ticks::now();
+        let mut clock = Clock { start, now_ms, started: now_ms, first: start };
         for (index, frame) in batch.frames.iter().enumerate() {
             let prepared = self.prepared[index];
             let args = args_of(buf, batch, frame).with_hashed(prepared.keys(&hashed));

@@ -1,5 +1,5 @@
 //! A reactor on its own thread that tests drive by sending it closures.
-#![allow(dead_code)] // Each test binary uses a part.
+#![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
