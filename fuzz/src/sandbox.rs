@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::sync::LazyLock;
 
-use kinovar_command::dispatch::{self, KeyScratch};
-use kinovar_command::keyspace::{Db, Env, Keyspace, Settings, Stats};
-use kinovar_command::{Args, Ctx, Flags, Protocol, Registry, Reply};
+use kinovar_command::dispatch;
+use kinovar_command::keyspace::{Env, Keyspace, Settings, Stats};
+use kinovar_command::{Args, Flags, Protocol, Registry};
 use kinovar_resp::Span;
 use kinovar_tests::resp;
 
@@ -75,17 +75,6 @@ impl Sandbox {
     }
 
     fn run_spans(&mut self, buf: &[u8], spans: &[Span]) -> (Vec<u8>, bool) {
-        let mut out = Vec::new();
-        let args = Args::new(buf, spans, 1);
-        let entry = match dispatch::resolve(&REGISTRY, &args) {
-            Ok(entry) => entry,
-            Err(error) => {
-                Reply::new(&mut out, self.protocol).error(&error.message());
-                return (out, false);
-            }
-        };
-        let may_write = entry.command.flags.has(Flags::WRITE);
-        let args = Args::new(buf, spans, entry.name_words());
         let trash = RefCell::new(Vec::new());
         let env = Env {
             now_ms: self.now_ms,
@@ -96,21 +85,9 @@ impl Sandbox {
             observer: None,
             no_touch: false,
         };
-        let locked = dispatch::lock(entry, &args, &self.keyspace, &mut KeyScratch::default());
-        let mut ctx = Ctx {
-            db: Db::new(&self.keyspace, locked, 0, env),
-            reply: Reply::new(&mut out, self.protocol),
-            registry: &REGISTRY,
-            session: &mut (),
-            server: &(),
-        };
-        let outcome = (entry.command.handler)(&mut ctx, args);
-        drop(ctx);
-        if let Err(error) = outcome {
-            out.clear();
-            Reply::new(&mut out, self.protocol).error(&error.message());
-        }
-        (out, may_write)
+        let (args, mut out) = (Args::new(buf, spans, 1), Vec::new());
+        let entry = dispatch::run_alone(&REGISTRY, &self.keyspace, 0, env, self.protocol, args, &mut out);
+        (out, entry.is_some_and(|entry| entry.command.flags.has(Flags::WRITE)))
     }
 
     fn line(&mut self, command: &str, key: &[u8], rest: &[&str]) -> resp::Reply {

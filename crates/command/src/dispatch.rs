@@ -1,8 +1,8 @@
 //! From a request to its locks: what every caller of a handler (a connection, a transaction, a script, a test) does first.
 
 use crate::registry::{Entry, Unresolved};
-use crate::{Args, CommandError, HashedKey, KeyAt, Lock, Registry, until_nul};
-use kinovar_keyspace::{Keyspace, Locked};
+use crate::{Args, CommandError, Ctx, HashedKey, KeyAt, Lock, Protocol, Registry, Reply, until_nul};
+use kinovar_keyspace::{Db, Env, Keyspace, Locked};
 
 /// Memory for finding keys, reused from command to command.
 #[derive(Default)]
@@ -34,6 +34,39 @@ pub fn lock<'k>(entry: &Entry, args: &Args<'_>, keyspace: &'k Keyspace, scratch:
         Lock::All => keyspace.lock_all(),
         Lock::None => Locked::None,
     }
+}
+
+/// Runs one command without connection or server, for tests: resolves it, locks its keys, calls it, and writes the error to
+/// `out` if that is what comes of it. The command, if `args` call one. Commands declared by the server crate panic here.
+pub fn run_alone<'r>(
+    registry: &'r Registry,
+    keyspace: &Keyspace,
+    db: u32,
+    env: Env<'_>,
+    protocol: Protocol,
+    args: Args<'_>,
+    out: &mut Vec<u8>,
+) -> Option<&'r Entry> {
+    let (entry, outcome) = match resolve(registry, &args) {
+        Err(error) => (None, Err(error)),
+        Ok(entry) => {
+            let args = Args::skipping(args, entry.name_words());
+            let locked = lock(entry, &args, keyspace, &mut KeyScratch::default());
+            let mut ctx = Ctx {
+                db: Db::new(keyspace, locked, db, env),
+                reply: Reply::new(out, protocol),
+                registry,
+                session: &mut (),
+                server: &(),
+            };
+            (Some(entry), (entry.command.handler)(&mut ctx, args))
+        }
+    };
+    if let Err(error) = outcome {
+        out.clear();
+        Reply::new(out, protocol).error(&error.message());
+    }
+    entry
 }
 
 /// The keys of a call, or that its arguments do not say where they are.

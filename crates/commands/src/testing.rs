@@ -5,9 +5,9 @@
 //! ```
 //! Replies are written as on the wire, line ends as spaces. Words are quoted as in redis-cli.
 
-use kinovar_command::dispatch::{self, KeyScratch};
-use kinovar_command::keyspace::{Db, Env, Event, Keyspace, Observer, Settings, Stats};
-use kinovar_command::{Args, Ctx, Protocol, Registry, Reply};
+use kinovar_command::dispatch;
+use kinovar_command::keyspace::{Env, Event, Keyspace, Observer, Settings, Stats};
+use kinovar_command::{Args, Protocol, Registry};
 use std::cell::RefCell;
 
 /// One client of an in-process keyspace with a clock that stands still.
@@ -70,16 +70,6 @@ impl Fixture {
     }
 
     fn run_args(&mut self, buf: &[u8], spans: &[kinovar_resp::Span]) -> Vec<u8> {
-        let mut out = Vec::new();
-        let args = Args::new(buf, spans, 1);
-        let entry = match dispatch::resolve(&self.registry, &args) {
-            Ok(entry) => entry,
-            Err(error) => {
-                Reply::new(&mut out, self.protocol).error(&error.message());
-                return out;
-            }
-        };
-        let args = Args::new(buf, spans, entry.name_words());
         let trash = RefCell::new(Vec::new());
         let env = Env {
             now_ms: self.now_ms,
@@ -90,20 +80,8 @@ impl Fixture {
             observer: Some(&self.events),
             no_touch: false,
         };
-        let locked = dispatch::lock(entry, &args, &self.keyspace, &mut KeyScratch::default());
-        let mut ctx = Ctx {
-            db: Db::new(&self.keyspace, locked, self.db, env),
-            reply: Reply::new(&mut out, self.protocol),
-            registry: &self.registry,
-            session: &mut (),
-            server: &(),
-        };
-        let outcome = (entry.command.handler)(&mut ctx, args);
-        drop(ctx);
-        if let Err(error) = outcome {
-            out.clear();
-            Reply::new(&mut out, self.protocol).error(&error.message());
-        }
+        let (args, mut out) = (Args::new(buf, spans, 1), Vec::new());
+        dispatch::run_alone(&self.registry, &self.keyspace, self.db, env, self.protocol, args, &mut out);
         out
     }
 
