@@ -41,10 +41,9 @@ impl Histograms {
     fn of(server: &Server, index: u32, keys_max: usize) -> Histograms {
         let mut histograms = Histograms { counts: [[0.0; BINS]; TYPES.len()] };
         let keyspace = &server.keyspace;
-        let keys_in = |partition: &Partition| partition.db(index).map_or(0, |db| db.len());
-        let all: usize = (0..keyspace.partitions()).map(|at| keyspace.read(at, keys_in)).sum();
+        let all = keyspace.len(index);
         for at in 0..keyspace.partitions() {
-            let keys = keyspace.read(at, keys_in);
+            let keys = keyspace.read(at, |partition| partition.db(index).map_or(0, |db| db.len()));
             let wanted = if all <= keys_max { usize::MAX } else { (keys * keys_max).div_ceil(all) };
             let mut part = [[0u64; BINS]; TYPES.len()];
             let (mut cursor, mut seen) = (0, 0);
