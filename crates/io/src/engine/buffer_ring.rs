@@ -71,10 +71,12 @@ impl BufferRing {
         let map = NonNull::new(map.cast()).expect("a successful mapping is not at address zero");
         let mut ring = BufferRing { map, tail: 0, offered: 0, leaked: false };
         ring.offer(OFFERED_AT_FIRST);
+        ring.publish();
         Ok(ring)
     }
 
-    /// The kernel has run out of buffers: offers it as many again, while there are any.
+    /// The kernel has run out of buffers: it gets as many again, while there are any, with the next
+    /// [`BufferRing::publish`].
     pub fn grow(&mut self) {
         self.offer((self.offered * 2).min(BUFFERS));
     }
@@ -84,7 +86,6 @@ impl BufferRing {
             self.recycle(buffer);
         }
         self.offered = count;
-        self.publish();
     }
 
     /// Makes the buffers known to a ring. The mapping must stay until that ring is closed and all its

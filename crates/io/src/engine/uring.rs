@@ -53,6 +53,8 @@ pub(super) struct Uring {
     ring: IoUring,
     buffers: BufferRing,
     completions: Vec<Completion>,
+    /// The kernel ran out of buffers in this turn.
+    starved: bool,
     waker: Waker,
     wake_armed: bool,
     enabled: bool,
@@ -70,6 +72,7 @@ impl Uring {
             ring,
             buffers,
             completions: Vec::with_capacity(256),
+            starved: false,
             waker: waker.clone(),
             wake_armed: false,
             enabled: false,
@@ -289,7 +292,7 @@ impl Uring {
         match -completion.result {
             0 => net.ended(index, None),
             // The receive is armed again at the flush, like after the other codes here.
-            libc::ENOBUFS => self.buffers.grow(),
+            libc::ENOBUFS => self.starved = true,
             ..0 | libc::ECANCELED | libc::EAGAIN | libc::EINTR => {}
             code => net.ended(index, Some(io::Error::from_raw_os_error(code))),
         }
@@ -426,6 +429,10 @@ impl Drive for Uring {
         }
         completions.clear();
         self.completions = completions;
+        // Once a turn, however many connections went without.
+        if std::mem::take(&mut self.starved) {
+            self.buffers.grow();
+        }
         self.buffers.publish();
         Ok(())
     }
