@@ -176,10 +176,10 @@ impl Executor {
             self.prepared.push(prepared);
         }
         if batch.frames.len() > 1 || hashed.len() > 1 {
-            self.prefetch(server, buf, batch, &hashed, conn.session.db);
+            let entries = self.prefetch(server, buf, batch, &hashed, conn.session.db);
             let stats = &server.reactors[self.reactor];
             bump(&stats.prefetch_batches, 1);
-            bump(&stats.prefetch_entries, hashed.len() as u64);
+            bump(&stats.prefetch_entries, entries);
         }
         let start = Ticks::now();
         let mut clock = Clock { start, now_ms, started: now_ms, first: start };
@@ -249,19 +249,20 @@ impl Executor {
         Prepared { id: entry.id as u32, keys_start, keys_end: hashed.len() as u32, member }
     }
 
-    /// Passes 2 and 3.
-    fn prefetch(&self, server: &Server, buf: &[u8], batch: &Batch, hashed: &[HashedKey], db: u32) {
-        let mut last = None;
+    /// Passes 2 and 3; how many keys' entries were loaded.
+    fn prefetch(&self, server: &Server, buf: &[u8], batch: &Batch, hashed: &[HashedKey], db: u32) -> u64 {
+        let (mut last, mut entries) = (None, 0);
         for (frame, prepared) in batch.frames.iter().zip(&self.prepared) {
             let args = args_of(buf, batch, frame);
             for key in prepared.keys(hashed).iter().take(PREFETCHED_KEYS) {
                 if last.replace(key.hash) != Some(key.hash) {
                     server.keyspace.prefetch_entry(&key.of(&args), db);
+                    entries += 1;
                 }
             }
         }
         if self.prepared.iter().all(|prepared| prepared.member == 0) {
-            return;
+            return entries;
         }
         for deep in [false, true] {
             for (frame, prepared) in batch.frames.iter().zip(&self.prepared) {
@@ -271,6 +272,7 @@ impl Executor {
                 }
             }
         }
+        entries
     }
 
     /// Executes one request.
