@@ -20,9 +20,51 @@ pub struct Ctx<'a> {
     pub session: &'a mut dyn Any,
     /// The server, for commands declared by the server crate.
     pub server: &'a dyn Any,
+    /// Whether the command's client may be made to wait; not inside transactions and scripts.
+    pub may_wait: bool,
+    /// Set by [`Ctx::wait`].
+    pub waiting: Option<Wait>,
+}
+
+/// What a command waits for that has nothing to answer yet.
+///
+/// The command is run again, with the same arguments, when one of the keys has changed: under the locks of some of its keys only,
+/// perhaps. So a handler that waits looks at those keys alone that are [locked](Db::is_locked); the others cannot have
+/// anything for it, or it would have been run for their sake. It may find nothing once more, and wait again; only the `keys` of
+/// its first [`Wait`] count.
+pub struct Wait {
+    /// Which arguments, counted from the command's name, are the keys waited for.
+    pub keys: Vec<u32>,
+    /// How long, ms; 0 for ever.
+    pub timeout_ms: u64,
+    /// What to answer when the time is over.
+    pub absent: Absent,
+    /// Whether the command is to be run again, and answer with an error, when a key is gone or holds another type. Otherwise it
+    /// goes on waiting.
+    pub heeds_loss: bool,
+    /// Arguments to be replaced when the command is run again: what they stood for when it was run first.
+    pub resolved: Vec<(u32, Vec<u8>)>,
+}
+
+/// How "nothing" is spelled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Absent {
+    /// [`Reply::null`].
+    Null,
+    /// [`Reply::null_array`].
+    NullArray,
 }
 
 impl Ctx<'_> {
+    /// Lets the client wait, or answers at once that there is nothing where waiting is not possible. To be called last.
+    pub fn wait(&mut self, wait: Wait) {
+        if self.may_wait {
+            self.waiting = Some(wait);
+        } else {
+            wait.absent.write(&mut self.reply);
+        }
+    }
+
     /// Unix time at which the command started, in milliseconds.
     #[inline]
     pub fn now_ms(&self) -> u64 {
@@ -34,4 +76,14 @@ impl Ctx<'_> {
 #[inline]
 pub fn check_reply_size(reply: &Reply<'_>) -> Outcome {
     if reply.position() > REPLY_BYTES_MAX { Err(CommandError::ReplyTooLarge) } else { Ok(()) }
+}
+
+impl Absent {
+    /// Writes it.
+    pub fn write(self, reply: &mut Reply<'_>) {
+        match self {
+            Absent::Null => reply.null(),
+            Absent::NullArray => reply.null_array(),
+        }
+    }
 }

@@ -32,7 +32,7 @@ pub fn lock<'k>(entry: &Entry, args: &Args<'_>, keyspace: &'k Keyspace, scratch:
             _ => lock_keys(entry, args, keyspace, scratch),
         },
         Lock::All => keyspace.lock_all(),
-        Lock::None => Locked::None,
+        Lock::None | Lock::Walk => Locked::None,
     }
 }
 
@@ -58,6 +58,8 @@ pub fn run_alone<'r>(
                 registry,
                 session: &mut (),
                 server: &(),
+                may_wait: false,
+                waiting: None,
             };
             (Some(entry), (entry.command.handler)(&mut ctx, args))
         }

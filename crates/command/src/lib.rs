@@ -30,7 +30,7 @@ pub mod registry;
 pub mod spec;
 
 pub use args::{Args, HashedKey, until_nul};
-pub use context::{Ctx, check_reply_size};
+pub use context::{Absent, Ctx, Wait, check_reply_size};
 pub use error::CommandError;
 pub use kinovar_keyspace as keyspace;
 pub use kinovar_keyspace::{Db, Key};

@@ -103,8 +103,10 @@ pub enum Lock {
     Keys,
     /// All of them.
     All,
-    /// None: the handler locks what it needs, one partition at a time.
+    /// None: it does not touch the data.
     None,
+    /// None: the handler locks one partition after the other ([`crate::Db::visit`]). All of them inside a transaction or a script.
+    Walk,
 }
 
 /// How many arguments a command takes, its own name included.

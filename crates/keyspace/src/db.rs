@@ -90,6 +90,12 @@ impl<'a> Db<'a> {
         }
     }
 
+    /// Whether the partition of `key` is locked.
+    #[inline]
+    pub fn is_locked(&self, key: &Key<'_>) -> bool {
+        self.locked.has(self.keyspace.partition_of(key))
+    }
+
     /// The part of the selected database in partition `index`, which must be locked.
     pub fn part(&self, index: usize) -> Option<&PartitionDb> {
         self.locked.partition(index).db(self.index)

@@ -374,7 +374,7 @@ impl Executor {
             server.feed_monitors(&session.info, session.db, &args);
         }
         let locked = match entry.command.lock {
-            Lock::None => Locked::None,
+            Lock::None | Lock::Walk => Locked::None,
             _ => dispatch::lock(entry, &args, &server.keyspace, &mut self.scratch),
         };
         let env = Env {
@@ -393,6 +393,8 @@ impl Executor {
             registry: &server.registry,
             session,
             server,
+            may_wait: true,
+            waiting: None,
         };
         let outcome = (entry.command.handler)(&mut ctx, args);
         drop(ctx);

@@ -57,7 +57,7 @@ pub(super) const RANDOMKEY: Command = Command {
     summary: "Picks a key by chance.",
     complexity: "O(1)",
     since: "1.0.0",
-    lock: Lock::None,
+    lock: Lock::Walk,
     handler: randomkey,
     ..Command::DEFAULT
 };
@@ -120,7 +120,7 @@ pub(super) const SCAN: Command = Command {
     complexity: "O(1) for a call, O(N) for a whole walk over N keys.",
     since: "2.8.0",
     history: &[("6.0.0", "New option `TYPE`.")],
-    lock: Lock::None,
+    lock: Lock::Walk,
     handler: scan_keys,
     ..Command::DEFAULT
 };

@@ -17,7 +17,7 @@ const DBSIZE: Command = Command {
     summary: "Counts the keys of the selected database.",
     complexity: "O(1)",
     since: "1.0.0",
-    lock: Lock::None,
+    lock: Lock::Walk,
     handler: dbsize,
     ..Command::DEFAULT
 };

@@ -22,7 +22,7 @@ const DEBUG: Command = Command {
     summary: "Commands for those who test or repair the server.",
     complexity: "As the subcommand",
     since: "1.0.0",
-    lock: Lock::None,
+    lock: Lock::Walk,
     handler: debug,
     ..Command::DEFAULT
 };

@@ -28,7 +28,7 @@ const INFO: Command = Command {
     complexity: "O(1)",
     since: "1.0.0",
     history: &[("7.0.0", "Takes several sections.")],
-    lock: Lock::None,
+    lock: Lock::Walk,
     handler: info,
     ..Command::DEFAULT
 };

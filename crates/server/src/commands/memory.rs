@@ -77,7 +77,7 @@ const MEMORY_STATS: Command = Command {
     summary: "Tells what memory is used for.",
     complexity: "O(1)",
     since: "4.0.0",
-    lock: Lock::None,
+    lock: Lock::Walk,
     handler: memory_stats,
     ..Command::DEFAULT
 };
