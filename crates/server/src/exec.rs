@@ -155,11 +155,11 @@ impl Executor {
                 authenticated: conn.session.authenticated,
             };
             let (next, stop) = conn.parser.parse(buf, at, &mut batch, &limits, BATCH);
-            let ran_to = self.run_batch(server, conn, buf, &batch, now_ms);
+            let ran_to = self.run_batch(server, conn, buf, &batch, at, now_ms);
             at = next;
             match stop {
                 _ if conn.session.close_after_reply => break Progress::Consumed(at),
-                _ if conn.session.pending.is_some() => {
+                _ if conn.session.pending.is_some() || conn.session.held => {
                     // What was parsed beyond the request that waits is looked at again afterwards.
                     conn.parser = Parser::default();
                     break Progress::Consumed(ran_to);
@@ -177,7 +177,15 @@ impl Executor {
 
     /// Executes the requests of a batch, unless one of them closes the connection or has to wait. Returns where the last one
     /// executed ends.
-    fn run_batch(&mut self, server: &Server, conn: &mut Connection, buf: &[u8], batch: &Batch, now_ms: u64) -> usize {
+    fn run_batch(
+        &mut self,
+        server: &Server,
+        conn: &mut Connection,
+        buf: &[u8],
+        batch: &Batch,
+        start_at: usize,
+        now_ms: u64,
+    ) -> usize {
         self.prepared.clear();
         let mut hashed = std::mem::take(&mut self.hashed);
         hashed.clear();
@@ -197,9 +205,12 @@ impl Executor {
         let mut executed = 0;
         for (index, frame) in batch.frames.iter().enumerate() {
             let prepared = self.prepared[index];
-            executed = index + 1;
             let args = args_of(buf, batch, frame).with_hashed(prepared.keys(&hashed));
             self.run_one(server, &mut conn.session, &mut conn.output, args, prepared, &mut clock);
+            if conn.session.held {
+                break;
+            }
+            executed = index + 1;
             if conn.session.close_after_reply || conn.session.pending.is_some() {
                 break;
             }
@@ -210,7 +221,7 @@ impl Executor {
         let stats = &server.reactors[self.reactor];
         bump(&stats.processed, executed as u64);
         crate::clients::add(&conn.session.info.commands, executed as u64);
-        batch.frames[..executed].last().map_or(0, |frame| frame.end as usize)
+        batch.frames[..executed].last().map_or(start_at, |frame| frame.end as usize)
     }
 
     /// Pass 1 for one request. `previous` is the name of the last key hashed: batches often stay with one.
@@ -307,6 +318,10 @@ impl Executor {
             let entry = &server.registry.entries()[prepared.id as usize];
             let args = Args::skipping(args, entry.name_words());
             match self.admit(session, entry) {
+                Ok(()) if server.pause.is_on() && holds(server, session, entry) => {
+                    session.held = true;
+                    return;
+                }
                 Ok(()) if session.queue.is_some() && !entry.command.is_never_queued => {
                     enqueue(session, out, &args, entry)
                 }
@@ -517,6 +532,14 @@ impl Executor {
             server.background.free(self.trash.take());
         }
     }
+}
+
+/// Whether a pause holds the command back.
+#[cold]
+fn holds(server: &Server, session: &Session, entry: &Entry) -> bool {
+    let runs_queue = entry.command.name == "exec" && entry.command.is_never_queued;
+    let writes = runs_queue && session.queue.as_ref().is_some_and(|queue| queue.writes(server));
+    server.pause.holds(entry, writes)
 }
 
 /// Queues a command for the transaction.

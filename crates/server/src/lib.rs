@@ -19,6 +19,7 @@ pub mod memory;
 pub mod message;
 pub mod monitor;
 pub mod nested;
+pub mod pause;
 pub mod reactor;
 pub mod samples;
 pub mod server;

@@ -26,6 +26,8 @@ pub struct Server {
     pub clients: Clients,
     /// Those in `MONITOR` mode.
     pub monitors: Monitors,
+    /// `CLIENT PAUSE`.
+    pub pause: crate::pause::Pause,
     /// Those that wait for keys.
     pub waits: crate::waiting::WaitStats,
     /// Commands that took long.

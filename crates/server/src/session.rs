@@ -23,6 +23,8 @@ pub struct Session {
     pub close_after_reply: bool,
     /// It waits for keys, and executes no request meanwhile.
     pub pending: Option<Pending>,
+    /// Its next request waits for the end of a pause.
+    pub held: bool,
     /// The commands queued since `MULTI`.
     pub queue: Option<Box<Queue>>,
     /// The memory of the last transaction.
@@ -57,6 +59,7 @@ impl Session {
             replies: Replies::On,
             close_after_reply: false,
             pending: None,
+            held: false,
             queue: None,
             spare_queue: None,
             watching: None,
