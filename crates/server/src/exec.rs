@@ -317,7 +317,7 @@ impl Executor {
         } else {
             let entry = &server.registry.entries()[prepared.id as usize];
             let args = Args::skipping(args, entry.name_words());
-            match self.admit(session, entry) {
+            match self.admit(server, session, entry) {
                 Ok(()) if server.pause.is_on() && holds(server, session, entry) => {
                     session.held = true;
                     return;
@@ -397,9 +397,12 @@ impl Executor {
 
     /// Whether the connection may run the command now.
     #[inline]
-    fn admit(&self, session: &Session, entry: &Entry) -> Result<(), CommandError> {
+    fn admit(&self, server: &Server, session: &Session, entry: &Entry) -> Result<(), CommandError> {
         if !session.authenticated && !entry.command.flags.has(Flags::NO_AUTH) {
             return Err(CommandError::NoAuth);
+        }
+        if server.busy.is_on() && !entry.command.flags.has(Flags::ALLOW_BUSY) {
+            return Err(server.busy.error());
         }
         if session.queue.is_some() && entry.command.flags.has(Flags::NO_MULTI) {
             return Err(CommandError::text("ERR Command not allowed inside a transaction"));
@@ -428,7 +431,10 @@ impl Executor {
         }
         let locked = match entry.command.lock {
             Lock::None | Lock::Walk => Locked::None,
-            _ => dispatch::lock(entry, &args, &server.keyspace, &mut self.scratch),
+            _ => match dispatch::lock(entry, &args, &server.keyspace, &mut self.scratch) {
+                Ok(locked) => locked,
+                Err(_) => return Err(server.busy.error()),
+            },
         };
         let env = Env {
             now_ms: clock.now_ms,
@@ -493,7 +499,7 @@ impl Executor {
         let stats = &server.reactors[self.reactor];
         let mut due = false;
         for index in (self.reactor..server.keyspace.partitions()).step_by(reactors) {
-            while server.keyspace.may_be_due(index, now_ms.saturating_sub(1)) {
+            while server.keyspace.may_be_due(index, now_ms.saturating_sub(1)) && !server.busy.is_on() {
                 if Ticks::now().us_since(start) >= budget_us {
                     due = true;
                     break;

@@ -26,6 +26,8 @@ pub struct Server {
     pub clients: Clients,
     /// Those in `MONITOR` mode.
     pub monitors: Monitors,
+    /// A script that keeps everybody waiting.
+    pub busy: crate::busy::Busy,
     /// `CLIENT PAUSE`.
     pub pause: crate::pause::Pause,
     /// Those that wait for keys.
