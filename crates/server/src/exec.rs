@@ -14,7 +14,7 @@ use crate::connection::Connection;
 use crate::server::Server;
 use crate::session::{Replies, Session};
 use kinovar_command::dispatch::{self, KeyScratch};
-use kinovar_command::keyspace::{Db, Env, Locked, Settings, Trash, bytes_eq};
+use kinovar_command::keyspace::{Db, Env, Locked, Ready, Settings, Trash, bytes_eq};
 use kinovar_command::registry::Entry;
 use kinovar_command::{Args, CommandError, Ctx, Flags, HashedKey, Key, Lock, Reply};
 use kinovar_io::clock::Ticks;
@@ -57,6 +57,7 @@ pub struct Executor {
     scratch: KeyScratch,
     trash: RefCell<Vec<Trash>>,
     rng: RefCell<fastrand::Rng>,
+    ready: RefCell<Vec<Ready>>,
 }
 
 /// What pass 1 found out about a request.
@@ -102,6 +103,7 @@ impl Executor {
             scratch: KeyScratch::default(),
             trash: RefCell::default(),
             rng: RefCell::new(fastrand::Rng::new()),
+            ready: RefCell::default(),
         }
     }
 
@@ -383,6 +385,7 @@ impl Executor {
             stats: &stats.keyspace,
             trash: &self.trash,
             rng: &self.rng,
+            ready: &self.ready,
             observer: None,
             no_touch: session.no_touch,
         };
@@ -450,6 +453,7 @@ impl Executor {
                     stats: &stats.keyspace,
                     trash: &self.trash,
                     rng: &self.rng,
+                    ready: &self.ready,
                     observer: None,
                     no_touch: true,
                 };
