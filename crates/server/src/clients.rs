@@ -55,6 +55,8 @@ pub struct ClientInfo {
     pub no_evict: AtomicBool,
     /// `CLIENT NO-TOUCH`.
     pub no_touch: AtomicBool,
+    /// How many channels, patterns and shard channels it listens to.
+    pub subscriptions: [AtomicU32; 3],
     /// What it calls itself.
     pub names: Mutex<Names>,
 }
@@ -76,6 +78,11 @@ impl ClientInfo {
     /// Whether the peer is on this machine.
     pub fn is_local(&self) -> bool {
         self.is_unix || self.is_loopback
+    }
+
+    /// Whether it listens to anything.
+    pub fn is_subscribed(&self) -> bool {
+        self.subscriptions.iter().any(|count| count.load(Relaxed) > 0)
     }
 
     /// A copy of the names.

@@ -19,7 +19,7 @@ use kinovar_command::registry::Entry;
 use kinovar_command::{Args, CommandError, Ctx, Flags, HashedKey, Key, Lock, Reply};
 use kinovar_io::clock::Ticks;
 use kinovar_resp::parser::Stop;
-use kinovar_resp::{Batch, Frame, ParseError, RequestLimits};
+use kinovar_resp::{Batch, Frame, ParseError, Parser, RequestLimits};
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -31,7 +31,7 @@ const PREFETCHED_KEYS: usize = 256;
 /// Room for so many keys is kept from one batch to the next.
 const KEPT_KEYS: usize = 4096;
 /// Replies are handed to the engine in pieces of about this size, bytes.
-const OUTPUT_PIECE: usize = 256 << 10;
+pub const OUTPUT_PIECE: usize = 256 << 10;
 /// Replies not yet read by the peer beyond which its requests wait, bytes. Large, because there are clients that send all
 /// their requests before they read the first reply.
 pub const STALL_BYTES: usize = 64 << 20;
@@ -80,6 +80,8 @@ pub enum Progress {
     Consumed(usize),
     /// Consumed up to here; there are more requests, but the replies should be sent first.
     More(usize),
+    /// Consumed up to here; there are messages for the connection, which come before further replies.
+    Messages(usize),
     /// Not a request: to be answered and closed.
     Broken(ParseError),
 }
@@ -153,10 +155,14 @@ impl Executor {
                 authenticated: conn.session.authenticated,
             };
             let (next, stop) = conn.parser.parse(buf, at, &mut batch, &limits, BATCH);
-            self.run_batch(server, conn, buf, &batch, now_ms);
+            let ran_to = self.run_batch(server, conn, buf, &batch, now_ms);
             at = next;
             match stop {
                 _ if conn.session.close_after_reply => break Progress::Consumed(at),
+                _ if !batch.frames.is_empty() && self.has_messages(server, &conn.session) => {
+                    conn.parser = Parser::default();
+                    break Progress::Messages(ran_to);
+                }
                 Stop::Full if conn.output.len() < OUTPUT_PIECE => {}
                 Stop::Full => break Progress::More(at),
                 Stop::Done | Stop::Incomplete => break Progress::Consumed(at),
@@ -168,7 +174,15 @@ impl Executor {
         progress
     }
 
-    fn run_batch(&mut self, server: &Server, conn: &mut Connection, buf: &[u8], batch: &Batch, now_ms: u64) {
+    /// Whether there may be messages for the connection itself.
+    #[inline]
+    fn has_messages(&self, server: &Server, session: &Session) -> bool {
+        session.takes_pushes && server.pubsub.inbox(self.reactor).waiting() > 0
+    }
+
+    /// Executes the requests of a batch, unless one of them closes the connection or has to wait. Returns where the last one
+    /// executed ends.
+    fn run_batch(&mut self, server: &Server, conn: &mut Connection, buf: &[u8], batch: &Batch, now_ms: u64) -> usize {
         self.prepared.clear();
         let mut hashed = std::mem::take(&mut self.hashed);
         hashed.clear();
@@ -185,11 +199,13 @@ impl Executor {
         }
         let start = Ticks::now();
         let mut clock = Clock { start, now_ms, started: now_ms, first: start };
+        let mut executed = 0;
         for (index, frame) in batch.frames.iter().enumerate() {
             let prepared = self.prepared[index];
+            executed = index + 1;
             let args = args_of(buf, batch, frame).with_hashed(prepared.keys(&hashed));
             self.run_one(server, &mut conn.session, &mut conn.output, args, prepared, &mut clock);
-            if conn.session.close_after_reply {
+            if conn.session.close_after_reply || self.has_messages(server, &conn.session) {
                 break;
             }
         }
@@ -197,8 +213,9 @@ impl Executor {
             self.hashed = hashed;
         }
         let stats = &server.reactors[self.reactor];
-        bump(&stats.processed, batch.frames.len() as u64);
-        crate::clients::add(&conn.session.info.commands, batch.frames.len() as u64);
+        bump(&stats.processed, executed as u64);
+        crate::clients::add(&conn.session.info.commands, executed as u64);
+        batch.frames[..executed].last().map_or(0, |frame| frame.end as usize)
     }
 
     /// Pass 1 for one request. `previous` is the name of the last key hashed: batches often stay with one.
@@ -318,6 +335,9 @@ impl Executor {
                 session.replies = Replies::Skip;
             }
         }
+        if !session.pushes.is_empty() {
+            out.append(&mut session.pushes);
+        }
     }
 
     #[cold]
@@ -352,6 +372,13 @@ impl Executor {
     fn admit(&self, session: &Session, entry: &Entry) -> Result<(), CommandError> {
         if !session.authenticated && !entry.command.flags.has(Flags::NO_AUTH) {
             return Err(CommandError::NoAuth);
+        }
+        if session.only_listens && !entry.command.while_subscribed {
+            return Err(CommandError::owned(format!(
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this \
+                 context",
+                entry.full_name
+            )));
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use crate::cmdstats::{CommandStats, bump};
 use crate::config::{Config, ConfigHandle};
 use crate::mailbox::Mailbox;
 use crate::monitor::Monitors;
+use crate::pubsub::PubSub;
 use crate::slowlog::SlowLog;
 use kinovar_command::keyspace::{Keyspace, Stats};
 use kinovar_command::{Ctx, Registry};
@@ -25,6 +26,8 @@ pub struct Server {
     pub clients: Clients,
     /// Those in `MONITOR` mode.
     pub monitors: Monitors,
+    /// Who listens to what.
+    pub pubsub: PubSub,
     /// Commands that took long.
     pub slowlog: SlowLog,
     /// Events that took long, by name.

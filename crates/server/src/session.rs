@@ -1,6 +1,7 @@
 //! The state of a connection that its commands see and change.
 
 use crate::clients::ClientInfo;
+use crate::pubsub::subscriptions::Subscriptions;
 use kinovar_command::{Ctx, Protocol};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,6 +18,14 @@ pub struct Session {
     pub authenticated: bool,
     /// Which replies it wants.
     pub replies: Replies,
+    /// What it listens to.
+    pub subscriptions: Option<Box<Subscriptions>>,
+    /// It listens in RESP2, where nothing tells messages from replies: so it may call few commands.
+    pub only_listens: bool,
+    /// Messages may come for it.
+    pub takes_pushes: bool,
+    /// Messages that a command has for its own client, which does not want its reply.
+    pub pushes: Vec<u8>,
     /// Close once the replies so far are out.
     pub close_after_reply: bool,
     /// Leave no trace in the access clock (`CLIENT NO-TOUCH`).
@@ -45,6 +54,10 @@ impl Session {
             protocol: Protocol::Resp2,
             authenticated,
             replies: Replies::On,
+            subscriptions: None,
+            only_listens: false,
+            takes_pushes: false,
+            pushes: Vec::new(),
             close_after_reply: false,
             no_touch: false,
         }
@@ -68,5 +81,6 @@ impl Session {
     pub fn speak(&mut self, protocol: Protocol) {
         self.protocol = protocol;
         self.info.resp.store(if protocol == Protocol::Resp3 { 3 } else { 2 }, Relaxed);
+        self.listening_changed();
     }
 }

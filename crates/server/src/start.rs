@@ -5,6 +5,7 @@ use crate::clients::Clients;
 use crate::config::{ConfigHandle, IoEngine};
 use crate::mailbox::Mailbox;
 use crate::reactor::Reactor;
+use crate::pubsub::PubSub;
 use crate::server::{ReactorStats, Server};
 use kinovar_command::Registry;
 use kinovar_command::keyspace::Keyspace;
@@ -33,6 +34,7 @@ pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Res
         registry,
         clients: Clients::default(),
         monitors: Default::default(),
+        pubsub: PubSub::new(current.io_threads),
         slowlog: Default::default(),
         latency: Default::default(),
         background: Background::start()?,

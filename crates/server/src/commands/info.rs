@@ -193,10 +193,9 @@ fn clients(page: &mut Page<'_>) {
     page.field("maxclients", page.config.maxclients);
     page.field("client_recent_max_input_buffer", input);
     page.field("client_recent_max_output_buffer", output);
+    page.zeros(&["blocked_clients", "tracking_clients"]);
+    page.field("pubsub_clients", clients.iter().filter(|client| client.is_subscribed()).count());
     page.zeros(&[
-        "blocked_clients",
-        "tracking_clients",
-        "pubsub_clients",
         "watching_clients",
         "clients_in_timeout_table",
         "total_watched_keys",
@@ -320,10 +319,10 @@ fn stats(page: &mut Page<'_>) {
     ]);
     page.field("keyspace_hits", page.keyspace_sum(|stats| &stats.hits));
     page.field("keyspace_misses", page.keyspace_sum(|stats| &stats.misses));
+    page.field("pubsub_channels", page.server.pubsub.channels(false).len());
+    page.field("pubsub_patterns", page.server.pubsub.patterns().len());
+    page.field("pubsubshard_channels", page.server.pubsub.channels(true).len());
     page.zeros(&[
-        "pubsub_channels",
-        "pubsub_patterns",
-        "pubsubshard_channels",
         "latest_fork_usec",
         "total_forks",
         "migrate_cached_sockets",

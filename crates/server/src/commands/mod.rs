@@ -9,6 +9,7 @@ pub mod debug;
 pub mod info;
 pub mod latency;
 pub mod memory;
+pub mod pubsub;
 pub mod slowlog;
 
 use kinovar_command::Command;
@@ -24,5 +25,6 @@ pub const TABLES: &[&[Command]] = &[
     info::COMMANDS,
     latency::COMMANDS,
     memory::COMMANDS,
+    pubsub::COMMANDS,
     slowlog::COMMANDS,
 ];

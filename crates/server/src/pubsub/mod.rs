@@ -19,7 +19,6 @@
 //! | [`seats`] | a reactor's own subscribers, by seat |
 //! | [`inbox`] | messages on their way to a reactor |
 //! | [`message`] | a message as subscribers read it |
-//! | [`outbox`] | reactors to be woken |
 //! | [`subscriptions`] | what one connection listens to |
 //!
 //! # Order
@@ -33,17 +32,16 @@
 pub mod channels;
 pub mod inbox;
 pub mod message;
-pub mod outbox;
 pub mod patterns;
 pub mod seats;
 pub mod subscriptions;
 
-use channels::Channels;
+use channels::{Channels, Listeners};
 use inbox::{Inbox, Post};
 use message::Encoded;
-use outbox::Outbox;
 use patterns::Patterns;
 use seats::Seats;
+use crate::server::Server;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What can be subscribed to.
@@ -70,7 +68,6 @@ pub struct PubSub {
     patterns: Patterns,
     seats: Box<[Mutex<Seats>]>,
     inboxes: Box<[Inbox]>,
-    outboxes: Box<[Outbox]>,
 }
 
 impl PubSub {
@@ -82,7 +79,6 @@ impl PubSub {
             patterns: Patterns::default(),
             seats: (0..reactors).map(|_| Mutex::default()).collect(),
             inboxes: (0..reactors).map(|_| Inbox::default()).collect(),
-            outboxes: (0..reactors).map(|_| Outbox::new(reactors)).collect(),
         }
     }
 
@@ -101,11 +97,6 @@ impl PubSub {
         &self.inboxes[reactor]
     }
 
-    /// Whom a reactor has to wake.
-    pub fn outbox(&self, reactor: usize) -> &Outbox {
-        &self.outboxes[reactor]
-    }
-
     /// The subscribers of a reactor, which alone asks for them.
     pub fn seats(&self, reactor: usize) -> MutexGuard<'_, Seats> {
         self.seats[reactor].lock().unwrap_or_else(PoisonError::into_inner)
@@ -117,45 +108,34 @@ impl PubSub {
         self.channels.len() > 0 || self.patterns.len() > 0
     }
 
-    /// Sends `payload` to everyone who listens to `channel`, for reactor `from`, which has to wake the others of its
-    /// [`outbox`](PubSub::outbox) when it holds no lock. How many subscriptions it reaches. O(1) for a channel and O(patterns).
-    pub fn publish(&self, from: usize, shard: bool, channel: &[u8], payload: &[u8]) -> usize {
+    /// Sends `payload` to everyone who listens to `channel`; how many subscriptions it reaches. `posted` is called for each
+    /// reactor that got something: it is to be woken, but not before all locks are released. O(reactors) for a channel and
+    /// O(patterns).
+    pub fn publish(&self, shard: bool, channel: &[u8], payload: &[u8], mut posted: impl FnMut(usize)) -> usize {
         let channels = self.channels(shard);
         let patterns = if shard { 0 } else { self.patterns.len() };
         if channels.len() == 0 && patterns == 0 {
             return 0;
         }
-        let encode = || Arc::new(Encoded::new(shard, channel, payload));
-        let post = |reactor: usize, message: Post| {
-            self.inboxes[reactor].post(message);
-            if reactor != from {
-                self.outboxes[from].note(reactor);
-            }
+        let mut encoded = None;
+        let mut post = |reactor: usize, place: Option<u32>, places: Box<[u32]>| {
+            let message: &Arc<Encoded> = encoded.get_or_insert_with(|| Arc::new(Encoded::new(shard, channel, payload)));
+            self.inboxes[reactor].post(Post::Message(message.clone(), place, places));
+            posted(reactor);
         };
-        channels.with(channel, |seats| {
+        channels.with(channel, |listeners| {
             if patterns == 0 {
-                return seats.map_or(0, |seats| {
-                    let message = encode();
-                    seats
-                        .listening()
-                        .map(|(reactor, seat)| {
-                            post(reactor, Post::Message(message.clone(), Some(seat.place), Box::default()));
-                            seat.count as usize
-                        })
-                        .sum()
-                });
+                let Some(listeners) = listeners else { return 0 };
+                listeners.listening().for_each(|(reactor, seat)| post(reactor, Some(seat.place), Box::default()));
+                return listeners.total();
             }
             self.patterns.matching(channel, |matching| {
-                let of_channel = |reactor: usize| seats.and_then(|seats| seats.listening_on(reactor));
-                let total = matching.total + seats.map_or(0, |seats| seats.total());
-                if total > 0 {
-                    let message = encode();
-                    for reactor in 0..self.inboxes.len() {
-                        let place = of_channel(reactor).map(|seat| seat.place);
-                        let places = matching.places_on(reactor);
-                        if place.is_some() || !places.is_empty() {
-                            post(reactor, Post::Message(message.clone(), place, places));
-                        }
+                let total = matching.total + listeners.map_or(0, Listeners::total);
+                for reactor in 0..self.inboxes.len() {
+                    let seat = listeners.and_then(|listeners| listeners.listening_on(reactor));
+                    let places = matching.places_on(reactor);
+                    if seat.is_some() || !places.is_empty() {
+                        post(reactor, seat.map(|seat| seat.place), places);
                     }
                 }
                 total
@@ -184,6 +164,13 @@ impl PubSub {
             Kind::Channel => self.channels.unsubscribe(reactor, conn, name, seats),
             Kind::ShardChannel => self.shard_channels.unsubscribe(reactor, conn, name, seats),
         }
+    }
+}
+
+impl Server {
+    /// Sends a message to everyone who listens to a channel; how many subscriptions it reaches. Partitions may be locked.
+    pub fn publish(&self, shard: bool, channel: &[u8], payload: &[u8]) -> usize {
+        self.pubsub.publish(shard, channel, payload, crate::message::note_posted)
     }
 }
 
