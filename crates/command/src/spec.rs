@@ -60,6 +60,8 @@ pub struct Command {
     /// Index of the argument that names a field or a member of the key's value, where it usually is; 0 for none. Only a
     /// hint: what it names is loaded ahead of time.
     pub member: u16,
+    /// Runs at once inside a transaction, where others are queued.
+    pub is_never_queued: bool,
     /// Runs it.
     pub handler: Handler,
 }
@@ -85,6 +87,7 @@ impl Command {
         lock: Lock::Keys,
         while_subscribed: false,
         member: 0,
+        is_never_queued: false,
         handler: container_without_subcommand,
     };
 

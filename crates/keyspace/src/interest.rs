@@ -3,7 +3,7 @@
 //! Each partition has one table, under its lock. Nearly always it is empty, and a change costs one test of a pointer. A key
 //! may be absent from the data and yet be in here.
 
-use crate::{Db, Key, Keyspace};
+use crate::{Db, Key};
 use std::any::Any;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -308,19 +308,18 @@ impl<'a> Db<'a> {
         self.interests(key).stop_waiting(db, key.hash, key.name, waiter);
     }
 
+    /// Number of keys that somebody waits for, and of those where somebody heeds their loss. Locks one partition after the
+    /// other where they are not locked.
+    pub fn waited_keys(&self) -> (usize, usize) {
+        (0..self.keyspace.partitions())
+            .map(|index| self.look(index, |partition| partition.interests.waited_keys()))
+            .fold((0, 0), |sum, keys| (sum.0 + keys.0, sum.1 + keys.1))
+    }
+
     /// Who waits for `key` of the selected database, first come first.
     pub fn waiters(&mut self, key: &Key<'_>) -> Vec<Arc<Waiter>> {
         let db = self.index;
         self.interests(key).waiters(db, key.hash, key.name)
-    }
-}
-
-impl Keyspace {
-    /// Number of keys that somebody waits for, and of those where somebody heeds their loss. Locks one partition after the other.
-    pub fn waited_keys(&self) -> (usize, usize) {
-        (0..self.partitions())
-            .map(|index| self.read(index, |partition| partition.interests.waited_keys()))
-            .fold((0, 0), |sum, keys| (sum.0 + keys.0, sum.1 + keys.1))
     }
 }
 

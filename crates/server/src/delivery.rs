@@ -9,7 +9,7 @@ use crate::connection::Connection;
 use crate::exec::OUTPUT_PIECE;
 use crate::pubsub::inbox::Post;
 use crate::pubsub::message::PUSH;
-use crate::pubsub::seats::Seat;
+use crate::pubsub::seats::{Seat, Seats};
 use crate::reactor::Reactor;
 use kinovar_command::Protocol;
 use kinovar_io::clock;
@@ -62,25 +62,34 @@ impl Together {
 }
 
 impl Reactor {
-    /// Delivers what is in the inbox. `current` is the connection that is being served and therefore not in its place.
-    pub(crate) fn deliver(&mut self, net: &mut Net, mut current: Option<&mut Connection>) {
+    /// Delivers what is in the inbox with numbers below `until`. `current` is the connection that is being served and therefore
+    /// not in its place.
+    pub(crate) fn deliver(&mut self, net: &mut Net, mut current: Option<&mut Connection>, until: u64) {
         let server = self.server.clone();
         let inbox = server.pubsub.inbox(self.index);
+        if let Some(conn) = &mut current {
+            conn.session.has_mail = false;
+        }
         while inbox.waiting() > 0 {
             let mut posts = std::mem::take(&mut self.delivery.posts);
-            let first = inbox.take(&mut posts);
-            let seats = server.pubsub.seats(self.index);
+            let first = inbox.take(&mut posts, until);
+            let is_all = posts.is_empty();
+            let mut seats = server.pubsub.seats(self.index);
             let mut together = std::mem::take(&mut self.delivery.together);
-            let mut at = 0;
+            let (mut at, is_left) = (0, seats.any_leaving());
             while at < posts.len() {
                 let number = first + at as u64;
                 together.clear();
+                if is_left {
+                    self.fill_leaving(net, &mut current, &seats, &posts[at], number);
+                }
                 match &posts[at] {
                     Post::Message(message, Some(place), patterns) if patterns.is_empty() => {
                         together.add(&[message.bytes()]);
                         let seat = seats.at(*place);
                         // Only if all of them are for all subscribers.
-                        while seat.all_since(number)
+                        while !is_left
+                            && seat.all_since(number)
                             && together.resp2.len() < TOGETHER
                             && let Some(Post::Message(next, Some(next_place), patterns)) = posts.get(at + 1)
                             && next_place == place
@@ -114,9 +123,15 @@ impl Reactor {
                 }
                 at += 1;
             }
+            if is_left {
+                seats.delivered(first + posts.len() as u64);
+            }
             drop(seats);
             posts.clear();
             (self.delivery.posts, self.delivery.together) = (posts, together);
+            if is_all {
+                break;
+            }
         }
     }
 
@@ -131,6 +146,33 @@ impl Reactor {
     ) {
         for subscriber in seat.subscribers() {
             if subscriber.since <= number {
+                self.append(net, current, subscriber.conn as usize, |conn| {
+                    conn.output.extend_from_slice(together.in_protocol(conn.session.protocol));
+                });
+            }
+        }
+    }
+
+    /// Copies a message into the outputs of those who have unsubscribed since it was published.
+    #[cold]
+    fn fill_leaving(
+        &mut self,
+        net: &mut Net,
+        current: &mut Option<&mut Connection>,
+        seats: &Seats,
+        post: &Post,
+        number: u64,
+    ) {
+        let Post::Message(message, place, patterns) = post else { return };
+        let mut together = Together::default();
+        for place in place.iter().chain(patterns) {
+            for (leaving, subscriber) in seats.leaving(*place, number) {
+                together.clear();
+                if leaving.head.is_empty() {
+                    together.add(&[message.bytes()]);
+                } else {
+                    together.add(&[&leaving.head, message.tail()]);
+                }
                 self.append(net, current, subscriber.conn as usize, |conn| {
                     conn.output.extend_from_slice(together.in_protocol(conn.session.protocol));
                 });
@@ -172,7 +214,7 @@ impl Reactor {
 
     /// Delivers what is in the inbox and hands all outputs to the engine.
     pub(crate) fn deliver_and_send(&mut self, net: &mut Net) {
-        self.deliver(net, None);
+        self.deliver(net, None, u64::MAX);
         while let Some(index) = self.delivery.dirty.pop() {
             if let Some(Some(conn)) = self.connections.get_mut(index as usize) {
                 conn.dirty = false;

@@ -2,6 +2,8 @@
 
 use crate::clients::ClientInfo;
 use crate::pubsub::subscriptions::Subscriptions;
+use crate::transaction::{Queue, Watching};
+use crate::waiting::Pending;
 use kinovar_command::{Ctx, Protocol};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -24,10 +26,20 @@ pub struct Session {
     pub only_listens: bool,
     /// Messages may come for it.
     pub takes_pushes: bool,
+    /// Messages are on their way for it, whatever it listens to by now.
+    pub has_mail: bool,
     /// Messages that a command has for its own client, which does not want its reply.
     pub pushes: Vec<u8>,
     /// Close once the replies so far are out.
     pub close_after_reply: bool,
+    /// It waits for keys, and executes no request meanwhile.
+    pub pending: Option<Pending>,
+    /// The commands queued since `MULTI`.
+    pub queue: Option<Box<Queue>>,
+    /// The memory of the last transaction.
+    pub spare_queue: Option<Box<Queue>>,
+    /// The keys watched for the next transaction.
+    pub watching: Option<Box<Watching>>,
     /// Leave no trace in the access clock (`CLIENT NO-TOUCH`).
     pub no_touch: bool,
 }
@@ -57,8 +69,13 @@ impl Session {
             subscriptions: None,
             only_listens: false,
             takes_pushes: false,
+            has_mail: false,
             pushes: Vec::new(),
             close_after_reply: false,
+            pending: None,
+            queue: None,
+            spare_queue: None,
+            watching: None,
             no_touch: false,
         }
     }

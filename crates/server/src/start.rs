@@ -4,8 +4,8 @@ use crate::background::Background;
 use crate::clients::Clients;
 use crate::config::{ConfigHandle, IoEngine};
 use crate::mailbox::Mailbox;
-use crate::reactor::Reactor;
 use crate::pubsub::PubSub;
+use crate::reactor::Reactor;
 use crate::server::{ReactorStats, Server};
 use kinovar_command::Registry;
 use kinovar_command::keyspace::Keyspace;
@@ -39,6 +39,7 @@ pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Res
         latency: Default::default(),
         background: Background::start()?,
         reactors: (0..current.io_threads).map(|_| ReactorStats::new(commands)).collect(),
+        waits: Default::default(),
         mailboxes: OnceLock::new(),
         errors: Mutex::default(),
         samples: Mutex::default(),

@@ -87,6 +87,8 @@ const QUIT: Command = Command {
     since: "1.0.0",
     deprecated: Some(Deprecated { since: "7.2.0", replaced_by: "just closing the connection" }),
     while_subscribed: true,
+    is_never_queued: true,
+    lock: Lock::None,
     handler: quit,
     ..Command::DEFAULT
 };
@@ -101,6 +103,8 @@ const RESET: Command = Command {
     complexity: "O(1)",
     since: "6.2.0",
     while_subscribed: true,
+    is_never_queued: true,
+    lock: Lock::None,
     handler: reset,
     ..Command::DEFAULT
 };
@@ -170,6 +174,7 @@ pub fn database(ctx: &Ctx<'_>, index: i64) -> Result<u32, CommandError> {
 }
 
 fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    crate::transaction::discard(ctx);
     let server = Server::of(ctx);
     let session = Session::of(ctx);
     if session.info.monitor.load(Relaxed) {

@@ -11,6 +11,7 @@ pub mod latency;
 pub mod memory;
 pub mod pubsub;
 pub mod slowlog;
+pub mod transactions;
 
 use kinovar_command::Command;
 
@@ -27,4 +28,5 @@ pub const TABLES: &[&[Command]] = &[
     memory::COMMANDS,
     pubsub::COMMANDS,
     slowlog::COMMANDS,
+    transactions::COMMANDS,
 ];

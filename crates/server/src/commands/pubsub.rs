@@ -1,9 +1,11 @@
 //! Publish and subscribe.
 
 use crate::pubsub::Kind;
+use crate::pubsub::inbox::Post;
 use crate::server::Server;
 use crate::session::{Replies, Session};
 use kinovar_command::*;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// The commands of this group.
 pub const COMMANDS: &[Command] =
@@ -214,7 +216,8 @@ fn publish(ctx: &mut Ctx<'_>, mut args: Args<'_>, shard: bool) -> Outcome {
 /// Tells the client that a subscription has begun or ended. Not a reply but a message, which also comes where replies are
 /// not wanted.
 fn confirm(ctx: &mut Ctx<'_>, word: &[u8], kind: Kind, name: Option<&[u8]>) {
-    let protocol = ctx.reply.protocol();
+    let server = Server::of(ctx);
+    let (protocol, is_alone) = (ctx.reply.protocol(), ctx.may_wait);
     let session = Session::of(ctx);
     let count = session.subscription_count(kind);
     let mut text = Vec::new();
@@ -226,7 +229,16 @@ fn confirm(ctx: &mut Ctx<'_>, word: &[u8], kind: Kind, name: Option<&[u8]>) {
         None => reply.null(),
     }
     reply.count(count);
-    if session.replies == Replies::On {
+    let is_on = session.replies == Replies::On;
+    let is_behind = session.has_mail && is_alone;
+    if is_behind {
+        // Behind what was published before.
+        server.pubsub.inbox(session.info.reactor).post(Post::Bytes {
+            conn: session.info.conn.load(Relaxed),
+            client: session.info.id,
+            bytes: text.into(),
+        });
+    } else if is_on {
         ctx.reply.raw(&text);
     } else {
         session.pushes.extend_from_slice(&text);
@@ -259,7 +271,9 @@ fn unsubscribe(ctx: &mut Ctx<'_>, args: Args<'_>, kind: Kind) -> Outcome {
         confirm(ctx, word, kind, None);
     }
     for name in args.rest().chain(all.iter().map(|name| &**name)) {
-        Session::of(ctx).unsubscribe(&server.pubsub, kind, name);
+        let session = Session::of(ctx);
+        session.unsubscribe(&server.pubsub, kind, name);
+        session.has_mail |= server.pubsub.inbox(session.info.reactor).waiting() > 0;
         confirm(ctx, word, kind, Some(name));
     }
     Ok(())

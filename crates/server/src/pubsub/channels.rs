@@ -98,10 +98,10 @@ impl Channels {
     }
 
     /// See [`PubSub::unsubscribe`](super::PubSub::unsubscribe).
-    pub(super) fn unsubscribe(&self, reactor: usize, conn: u32, name: &[u8], seats: &mut Seats) {
+    pub(super) fn unsubscribe(&self, reactor: usize, conn: u32, name: &[u8], seats: &mut Seats, inbox: &Inbox) {
         let mut part = self.part(name);
         let listeners = part.get_mut(name).expect("a channel with a subscriber is listed");
-        if listeners.remove(reactor, conn, seats) {
+        if listeners.remove(reactor, conn, seats, inbox) {
             part.remove(name);
             self.count.fetch_sub(1, Relaxed);
         }
@@ -147,9 +147,9 @@ impl Listeners {
     }
 
     /// Removes a connection; whether nobody is left.
-    pub(super) fn remove(&mut self, reactor: usize, conn: u32, seats: &mut Seats) -> bool {
+    pub(super) fn remove(&mut self, reactor: usize, conn: u32, seats: &mut Seats, inbox: &Inbox) -> bool {
         let seat = &mut self.0[reactor];
-        seats.remove(seat.place, conn);
+        seats.remove(seat.place, conn, (inbox.waiting() > 0).then(|| inbox.posted()));
         seat.count -= 1;
         if seat.count == 0 {
             seats.give_up(seat.place);

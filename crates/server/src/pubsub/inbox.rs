@@ -55,14 +55,20 @@ impl Inbox {
         queue.taken + queue.posts.len() as u64
     }
 
-    /// Moves all posts to `out`, which is empty and whose memory is used again; the number of the first.
-    pub fn take(&self, out: &mut Vec<Post>) -> u64 {
+    /// Moves the posts with numbers below `until` to `out`, which is empty and whose memory is used again; the number of the
+    /// first.
+    pub fn take(&self, out: &mut Vec<Post>, until: u64) -> u64 {
         debug_assert!(out.is_empty());
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::swap(&mut queue.posts, out);
         let first = queue.taken;
+        let wanted = until.saturating_sub(first);
+        if wanted >= queue.posts.len() as u64 {
+            std::mem::swap(&mut queue.posts, out);
+        } else {
+            out.extend(queue.posts.drain(..wanted as usize));
+        }
         queue.taken += out.len() as u64;
-        self.waiting.store(0, Relaxed);
+        self.waiting.store(queue.posts.len(), Relaxed);
         first
     }
 }

@@ -25,7 +25,9 @@
 //! Messages are posted while the channel is locked, so all subscribers of a channel see one order, and a publisher's messages
 //! come in the order in which it sent them. A subscription begins with a number: how many messages its reactor's inbox has
 //! ever been given, read while the channel (or the list of patterns) is locked. Messages below it were published earlier and
-//! are not for this subscriber. The same number keeps a seat apart from an earlier use of it.
+//! are not for this subscriber. The same number keeps a seat apart from an earlier use of it. A subscription ends in the same
+//! way: what was posted before is still delivered, in front of the confirmation, so that whoever was counted by a publisher
+//! gets the message.
 //!
 //! Locks are taken in this order: seats, channel, patterns, inbox. A partition may be locked before any of them.
 
@@ -36,12 +38,12 @@ pub mod patterns;
 pub mod seats;
 pub mod subscriptions;
 
+use crate::server::Server;
 use channels::{Channels, Listeners};
 use inbox::{Inbox, Post};
 use message::Encoded;
 use patterns::Patterns;
 use seats::Seats;
-use crate::server::Server;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What can be subscribed to.
@@ -156,13 +158,13 @@ impl PubSub {
         }
     }
 
-    /// Ends a subscription that was begun with [`PubSub::subscribe`].
+    /// Ends a subscription that was begun with [`PubSub::subscribe`]. What is on its way for it will still be delivered.
     pub fn unsubscribe(&self, kind: Kind, reactor: usize, conn: u32, name: &[u8]) {
-        let seats = &mut *self.seats(reactor);
+        let (seats, inbox) = (&mut *self.seats(reactor), &self.inboxes[reactor]);
         match kind {
-            Kind::Pattern => self.patterns.unsubscribe(reactor, conn, name, seats),
-            Kind::Channel => self.channels.unsubscribe(reactor, conn, name, seats),
-            Kind::ShardChannel => self.shard_channels.unsubscribe(reactor, conn, name, seats),
+            Kind::Pattern => self.patterns.unsubscribe(reactor, conn, name, seats, inbox),
+            Kind::Channel => self.channels.unsubscribe(reactor, conn, name, seats, inbox),
+            Kind::ShardChannel => self.shard_channels.unsubscribe(reactor, conn, name, seats, inbox),
         }
     }
 }

@@ -80,10 +80,10 @@ impl Patterns {
     }
 
     /// See [`PubSub::unsubscribe`](super::PubSub::unsubscribe).
-    pub(super) fn unsubscribe(&self, reactor: usize, conn: u32, text: &[u8], seats: &mut Seats) {
+    pub(super) fn unsubscribe(&self, reactor: usize, conn: u32, text: &[u8], seats: &mut Seats, inbox: &Inbox) {
         let All { list, positions } = &mut *self.all.write().unwrap_or_else(PoisonError::into_inner);
         let at = *positions.get(text).expect("a pattern with a subscriber is listed");
-        if !list[at].listeners.remove(reactor, conn, seats) {
+        if !list[at].listeners.remove(reactor, conn, seats, inbox) {
             return;
         }
         positions.remove(text);

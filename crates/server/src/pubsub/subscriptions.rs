@@ -27,7 +27,7 @@ impl Subscriptions {
 
 impl Session {
     /// Index of the connection in its engine.
-    fn conn_index(&self) -> u32 {
+    pub(crate) fn conn_index(&self) -> u32 {
         ConnId::from_bits(self.info.conn.load(Relaxed)).index() as u32
     }
 
@@ -52,12 +52,18 @@ impl Session {
         }
     }
 
-    /// Ends all subscriptions.
+    /// Ends all subscriptions; what is on its way does not matter any more.
     pub fn unsubscribe_all(&mut self, pubsub: &PubSub) {
-        for kind in KINDS {
-            for name in self.subscribed_names(kind) {
-                self.unsubscribe(pubsub, kind, &name);
+        if self.subscriptions.is_some() {
+            for kind in KINDS {
+                for name in self.subscribed_names(kind) {
+                    self.unsubscribe(pubsub, kind, &name);
+                }
             }
+        }
+        let mut seats = pubsub.seats(self.info.reactor);
+        if seats.any_leaving() {
+            seats.forget(self.conn_index());
         }
     }
 

@@ -3,7 +3,7 @@ use super::*;
 /// The inbox of a reactor: of each message the place of the channel's seat, those of the patterns, and the text.
 fn posts(pubsub: &PubSub, reactor: usize) -> Vec<(Option<u32>, Vec<u32>, String)> {
     let mut posts = Vec::new();
-    pubsub.inbox(reactor).take(&mut posts);
+    pubsub.inbox(reactor).take(&mut posts, u64::MAX);
     let read = |post: Post| match post {
         Post::Message(message, place, places) => {
             (place, places.to_vec(), String::from_utf8_lossy(message.bytes()).replace("\r\n", " "))
@@ -64,7 +64,7 @@ fn earlier_messages_are_not_for_later_subscribers() {
     pubsub.subscribe(Kind::Channel, 0, 2, b"a");
     publish(&pubsub, false, b"a", b"y");
     let mut taken = Vec::new();
-    let first = pubsub.inbox(0).take(&mut taken);
+    let first = pubsub.inbox(0).take(&mut taken, u64::MAX);
     let seats = pubsub.seats(0);
     let since: Vec<u64> = seats.at(0).subscribers().iter().map(|subscriber| subscriber.since).collect();
     assert_eq!((first, taken.len(), since), (0, 2, vec![0, 1]));
@@ -83,4 +83,19 @@ fn patterns_are_found_again_after_others_are_gone() {
     pubsub.unsubscribe(Kind::Pattern, 0, 1, b"c*");
     pubsub.unsubscribe(Kind::Pattern, 0, 1, b"b*");
     assert!(pubsub.patterns().is_empty());
+}
+
+#[test]
+fn posts_are_taken_up_to_a_number() {
+    let pubsub = PubSub::new(1);
+    pubsub.subscribe(Kind::Channel, 0, 1, b"a");
+    (0..5).for_each(|_| assert_eq!(publish(&pubsub, false, b"a", b"x").0, 1));
+    let inbox = pubsub.inbox(0);
+    let take = |until| {
+        let mut posts = Vec::new();
+        (inbox.take(&mut posts, until), posts.len())
+    };
+    assert_eq!((take(2), inbox.waiting()), ((0, 2), 3));
+    assert_eq!((take(1), inbox.waiting()), ((2, 0), 3));
+    assert_eq!((take(u64::MAX), inbox.waiting(), inbox.posted()), ((2, 3), 0, 5));
 }
