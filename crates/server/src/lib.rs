@@ -20,6 +20,7 @@ pub mod memory;
 pub mod message;
 pub mod monitor;
 pub mod nested;
+pub mod notify;
 pub mod pubsub;
 pub mod reactor;
 pub mod samples;
