@@ -62,6 +62,8 @@ pub struct ClientInfo {
     pub queued: AtomicI64,
     /// Number of keys watched.
     pub watched: AtomicUsize,
+    /// Its next request waits for the end of a pause.
+    pub held: AtomicBool,
     /// Its wait, while it waits for keys.
     pub waiter: Mutex<Option<Arc<Waiter>>>,
     /// What it calls itself.

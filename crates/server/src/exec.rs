@@ -12,11 +12,12 @@ use crate::clients::ClientInfo;
 use crate::cmdstats::bump;
 use crate::config::Config;
 use crate::connection::Connection;
+use crate::notify::Notifier;
 use crate::server::Server;
 use crate::session::{Replies, Session};
 use crate::waiting;
 use kinovar_command::dispatch::{self, KeyScratch};
-use kinovar_command::keyspace::{Db, Env, Locked, Ready, Settings, Trash, bytes_eq};
+use kinovar_command::keyspace::{Db, Env, Locked, Observer, Ready, Settings, Trash, bytes_eq};
 use kinovar_command::registry::Entry;
 use kinovar_command::{Args, CommandError, Ctx, Flags, HashedKey, Key, Lock, Reply};
 use kinovar_io::clock::Ticks;
@@ -157,11 +158,11 @@ impl Executor {
                 authenticated: conn.session.authenticated,
             };
             let (next, stop) = conn.parser.parse(buf, at, &mut batch, &limits, BATCH);
-            let ran_to = self.run_batch(server, conn, buf, &batch, now_ms);
+            let ran_to = self.run_batch(server, conn, buf, &batch, at, now_ms);
             at = next;
             match stop {
                 _ if conn.session.close_after_reply => break Progress::Consumed(at),
-                _ if conn.session.pending.is_some() => {
+                _ if conn.session.pending.is_some() || conn.session.held => {
                     // What was parsed beyond the request that waits is looked at again afterwards.
                     conn.parser = Parser::default();
                     break Progress::Consumed(ran_to);
@@ -189,7 +190,15 @@ impl Executor {
 
     /// Executes the requests of a batch, unless one of them closes the connection or has to wait. Returns where the last one
     /// executed ends.
-    fn run_batch(&mut self, server: &Server, conn: &mut Connection, buf: &[u8], batch: &Batch, now_ms: u64) -> usize {
+    fn run_batch(
+        &mut self,
+        server: &Server,
+        conn: &mut Connection,
+        buf: &[u8],
+        batch: &Batch,
+        start_at: usize,
+        now_ms: u64,
+    ) -> usize {
         self.prepared.clear();
         let mut hashed = std::mem::take(&mut self.hashed);
         hashed.clear();
@@ -209,10 +218,13 @@ impl Executor {
         let mut executed = 0;
         for (index, frame) in batch.frames.iter().enumerate() {
             let prepared = self.prepared[index];
-            executed = index + 1;
             let args = args_of(buf, batch, frame).with_hashed(prepared.keys(&hashed));
             self.run_one(server, &mut conn.session, &mut conn.output, args, prepared, &mut clock);
             let session = &conn.session;
+            if session.held {
+                break;
+            }
+            executed = index + 1;
             if session.close_after_reply || session.pending.is_some() || self.has_messages(server, session) {
                 break;
             }
@@ -223,7 +235,7 @@ impl Executor {
         let stats = &server.reactors[self.reactor];
         bump(&stats.processed, executed as u64);
         crate::clients::add(&conn.session.info.commands, executed as u64);
-        batch.frames[..executed].last().map_or(0, |frame| frame.end as usize)
+        batch.frames[..executed].last().map_or(start_at, |frame| frame.end as usize)
     }
 
     /// Pass 1 for one request. `previous` is the name of the last key hashed: batches often stay with one.
@@ -320,6 +332,10 @@ impl Executor {
             let entry = &server.registry.entries()[prepared.id as usize];
             let args = Args::skipping(args, entry.name_words());
             match self.admit(session, entry) {
+                Ok(()) if server.pause.is_on() && holds(server, session, entry) => {
+                    session.held = true;
+                    return;
+                }
                 Ok(()) if session.queue.is_some() && !entry.command.is_never_queued => {
                     enqueue(session, out, &args, entry)
                 }
@@ -439,6 +455,7 @@ impl Executor {
             Lock::None | Lock::Walk => Locked::None,
             _ => dispatch::lock(entry, &args, &server.keyspace, &mut self.scratch),
         };
+        let notifier = Notifier::new(server, &self.config);
         let env = Env {
             now_ms: clock.now_ms,
             settings: &self.settings,
@@ -446,7 +463,7 @@ impl Executor {
             trash: &self.trash,
             rng: &self.rng,
             ready: &self.ready,
-            observer: None,
+            observer: notifier.as_ref().map(|notifier| notifier as &dyn Observer),
             no_touch: session.no_touch,
         };
         let db = session.db;
@@ -507,7 +524,9 @@ impl Executor {
                     due = true;
                     break;
                 }
-                let env = self.env(server, now_ms);
+                let notifier = Notifier::new(server, &self.config);
+                let observer = notifier.as_ref().map(|notifier| notifier as &dyn Observer);
+                let env = Env { observer, ..self.env(server, now_ms) };
                 let mut db = Db::new(&server.keyspace, Locked::None, 0, env);
                 db.expire_due(index, SLICE);
                 if !self.ready.borrow().is_empty() {
@@ -541,6 +560,14 @@ impl Executor {
             server.background.free(self.trash.take());
         }
     }
+}
+
+/// Whether a pause holds the command back.
+#[cold]
+fn holds(server: &Server, session: &Session, entry: &Entry) -> bool {
+    let runs_queue = entry.command.name == "exec" && entry.command.is_never_queued;
+    let writes = runs_queue && session.queue.as_ref().is_some_and(|queue| queue.writes(server));
+    server.pause.holds(entry, writes)
 }
 
 /// Queues a command for the transaction.

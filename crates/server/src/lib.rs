@@ -22,6 +22,7 @@ pub mod monitor;
 pub mod nested;
 pub mod notify;
 pub mod pubsub;
+pub mod pause;
 pub mod reactor;
 pub mod samples;
 pub mod server;

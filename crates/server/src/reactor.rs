@@ -53,6 +53,8 @@ pub struct Reactor {
     turn_started: Ticks,
     /// Waits that end by themselves: when, Unix ms, and whose, as the engine's id in bits.
     deadlines: BTreeSet<(u64, u64)>,
+    /// Connections that a pause holds up, in order.
+    held: Vec<ConnId>,
     /// Where the engine-specific work of cron starts its walk over the connections.
     next_checked: usize,
 }
@@ -74,6 +76,7 @@ impl Reactor {
             busy: false,
             turn_started: Ticks::now(),
             deadlines: BTreeSet::new(),
+            held: Vec::new(),
             next_checked: 0,
         }
     }
@@ -82,8 +85,9 @@ impl Reactor {
     pub fn run(mut self, engine: &mut Engine) -> io::Result<()> {
         while !self.server.stopping.load(Relaxed) {
             let now_ms = clock::unix_ms();
-            let next_ms =
-                self.deadlines.first().map_or(u64::MAX, |&(deadline_ms, _)| deadline_ms).min(self.next_tick_ms);
+            let wait_until_ms = self.deadlines.first().map_or(u64::MAX, |&(deadline_ms, _)| deadline_ms);
+            let held_until_ms = if self.held.is_empty() { u64::MAX } else { self.server.pause.until_ms() };
+            let next_ms = wait_until_ms.min(held_until_ms).min(self.next_tick_ms);
             let wait_ms = if self.expire_due || self.tables_due { 0 } else { next_ms.saturating_sub(now_ms) };
             engine.turn(Some(Duration::from_millis(wait_ms.min(TICK_MS))), &mut self)?;
         }
@@ -152,6 +156,7 @@ impl Reactor {
             monitor: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
+            held: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
             subscriptions: Default::default(),
             queued: AtomicI64::new(-1),
@@ -174,7 +179,7 @@ impl Reactor {
     fn feed(&mut self, net: &mut Net, conn: &mut Connection, bytes: &[u8]) {
         let now_ms = clock::unix_ms();
         conn.session.info.active_ms.store(now_ms, Relaxed);
-        if conn.stalled || conn.session.pending.is_some() {
+        if conn.stalled || conn.session.pending.is_some() || conn.session.held {
             conn.input.extend_from_slice(bytes);
         } else if conn.input.is_empty() {
             self.execute(net, conn, bytes, now_ms);
@@ -237,6 +242,10 @@ impl Reactor {
                 if pending.deadline_ms != u64::MAX {
                     self.deadlines.insert((pending.deadline_ms, conn.id.to_bits()));
                 }
+                break;
+            }
+            if conn.session.held {
+                self.hold(conn);
                 break;
             }
             if !more || conn.stalled {
@@ -319,7 +328,7 @@ impl Reactor {
     /// Goes on with a connection that has read enough of its replies.
     fn unstall(&mut self, net: &mut Net, conn: &mut Connection) {
         conn.stalled = false;
-        if conn.session.pending.is_some() {
+        if conn.session.pending.is_some() || conn.session.held {
             return;
         }
         let input = std::mem::take(&mut conn.input);
@@ -346,6 +355,35 @@ impl Reactor {
         self.execute(net, conn, &input, now_ms);
         recycle_input(conn, input);
         self.check_query_buffer(net, conn);
+    }
+
+    /// Keeps a connection's requests until the pause is over.
+    fn hold(&mut self, conn: &Connection) {
+        conn.session.info.held.store(true, Relaxed);
+        self.server.waits.clients.fetch_add(1, Relaxed);
+        self.held.push(conn.id);
+    }
+
+    /// Goes on with the connections that a pause has held up.
+    fn release_held(&mut self, net: &mut Net) {
+        for id in std::mem::take(&mut self.held) {
+            self.with(id, |reactor, conn| {
+                reactor.let_go(conn);
+                if !conn.stalled {
+                    let input = std::mem::take(&mut conn.input);
+                    reactor.execute(net, conn, &input, clock::unix_ms());
+                    recycle_input(conn, input);
+                    reactor.check_query_buffer(net, conn);
+                }
+            });
+        }
+    }
+
+    fn let_go(&self, conn: &mut Connection) {
+        if std::mem::take(&mut conn.session.held) {
+            conn.session.info.held.store(false, Relaxed);
+            self.server.waits.clients.fetch_sub(1, Relaxed);
+        }
     }
 
     /// Ends waits whose time is over.
@@ -557,6 +595,7 @@ impl Handler for Reactor {
                 self.deadlines.remove(&(pending.deadline_ms, conn.id.to_bits()));
                 waiting::leave(&self.server, &mut conn.session, self.executor.env(&self.server, clock::unix_ms()));
             }
+            self.let_go(&mut conn);
             let env = self.executor.env(&self.server, clock::unix_ms());
             crate::transaction::abandon(&self.server, &mut conn.session, env);
             let client = conn.session.info.id;
@@ -582,6 +621,9 @@ impl Handler for Reactor {
         if !self.deadlines.is_empty() {
             self.end_waits_in_time(net);
         }
+        if !self.held.is_empty() && self.server.pause.now().is_none() {
+            self.release_held(net);
+        }
         let now_ms = clock::unix_ms();
         if now_ms >= self.next_tick_ms {
             self.tick(net, now_ms);
@@ -591,6 +633,7 @@ impl Handler for Reactor {
         if self.expire_due {
             let reactors = self.server.reactors.len();
             self.expire_due = self.server.active_expire.load(Relaxed)
+                && !(self.server.pause.is_on() && self.server.pause.now().is_some())
                 && self.executor.expire(&self.server, now_ms, EXPIRE_SLICE_US, reactors);
         }
         if self.tables_due && !self.busy {

@@ -29,6 +29,8 @@ pub struct Server {
     pub monitors: Monitors,
     /// Who listens to what.
     pub pubsub: PubSub,
+    /// `CLIENT PAUSE`.
+    pub pause: crate::pause::Pause,
     /// Those that wait for keys.
     pub waits: crate::waiting::WaitStats,
     /// Commands that took long.

@@ -34,6 +34,8 @@ pub struct Session {
     pub close_after_reply: bool,
     /// It waits for keys, and executes no request meanwhile.
     pub pending: Option<Pending>,
+    /// Its next request waits for the end of a pause.
+    pub held: bool,
     /// The commands queued since `MULTI`.
     pub queue: Option<Box<Queue>>,
     /// The memory of the last transaction.
@@ -73,6 +75,7 @@ impl Session {
             pushes: Vec::new(),
             close_after_reply: false,
             pending: None,
+            held: false,
             queue: None,
             spare_queue: None,
             watching: None,

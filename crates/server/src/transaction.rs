@@ -44,6 +44,12 @@ impl Queue {
         self.calls.push(Call { command: entry.id as u32, first, argc: args.argc() as u32 });
     }
 
+    /// Whether one of the commands may write.
+    pub fn writes(&self, server: &Server) -> bool {
+        let entries = server.registry.entries();
+        self.calls.iter().any(|call| crate::pause::may_write(&entries[call.command as usize]))
+    }
+
     /// Number of commands.
     pub fn len(&self) -> usize {
         self.calls.len()

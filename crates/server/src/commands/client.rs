@@ -3,6 +3,7 @@
 use crate::clients::ClientInfo;
 use crate::connection::command_name;
 use crate::message::Message;
+use crate::pause::Paused;
 use crate::server::Server;
 use crate::session::{Replies, Session};
 use crate::waiting::{self, End};
@@ -33,6 +34,8 @@ const CLIENT: Command = Command {
         CLIENT_NO_EVICT,
         CLIENT_REPLY,
         CLIENT_UNBLOCK,
+        CLIENT_PAUSE,
+        CLIENT_UNPAUSE,
     ],
     ..Command::DEFAULT
 };
@@ -272,10 +275,77 @@ const CLIENT_UNBLOCK: Command = Command {
     ..Command::DEFAULT
 };
 
+/// The error for more arguments than a subcommand takes.
+fn too_many(name: &str) -> CommandError {
+    CommandError::owned(format!("ERR unknown subcommand or wrong number of arguments for '{name}'. Try CLIENT HELP."))
+}
+
+const CLIENT_PAUSE: Command = Command {
+    name: "pause",
+    group: Group::Connection,
+    arity: Arity::AtLeast(3),
+    flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
+    acl: Acl::CONNECTION,
+    args: &[
+        Arg::integer("timeout"),
+        Arg::one_of("mode", &[Arg::word("write", "WRITE"), Arg::word("all", "ALL")]).optional().since("6.2.0"),
+    ],
+    summary: "Lets the commands of all connections wait, or those that write.",
+    complexity: "O(1)",
+    since: "3.0.0",
+    history: &[("6.2.0", "Takes a mode.")],
+    lock: Lock::None,
+    handler: client_pause,
+    ..Command::DEFAULT
+};
+
+const CLIENT_UNPAUSE: Command = Command {
+    name: "unpause",
+    group: Group::Connection,
+    arity: Arity::Exactly(2),
+    flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
+    acl: Acl::CONNECTION,
+    summary: "Goes on with the commands that wait.",
+    complexity: "O(N) in the number of paused connections",
+    since: "6.2.0",
+    lock: Lock::None,
+    handler: client_unpause,
+    ..Command::DEFAULT
+};
+
+fn client_pause(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+    if args.left() > 2 {
+        return Err(too_many("PAUSE"));
+    }
+    let timeout = args.take()?;
+    let what = match args.next() {
+        None => Paused::All,
+        Some(word) if word.eq_ignore_ascii_case(b"WRITE") => Paused::Writes,
+        Some(word) if word.eq_ignore_ascii_case(b"ALL") => Paused::All,
+        Some(_) => return Err(CommandError::text("ERR CLIENT PAUSE mode must be WRITE or ALL")),
+    };
+    let timeout = number::parse_i64(timeout);
+    let timeout = timeout.ok_or(CommandError::text("ERR timeout is not an integer or out of range"))?;
+    let timeout = u64::try_from(timeout).map_err(|_| CommandError::text("ERR timeout is negative"))?;
+    let until_ms = ctx.now_ms().checked_add(timeout).filter(|&until_ms| i64::try_from(until_ms).is_ok());
+    let until_ms = until_ms.ok_or(CommandError::text("ERR timeout is out of range"))?;
+    Server::of(ctx).pause.begin(until_ms, what);
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn client_unpause(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    let server = Server::of(ctx);
+    server.pause.end();
+    // Whoever holds requests up looks at the end of its turn.
+    server.mailboxes.get().into_iter().flatten().for_each(|mailbox| mailbox.wake());
+    ctx.reply.ok();
+    Ok(())
+}
+
 fn client_unblock(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     if args.left() > 2 {
-        let text = "ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.";
-        return Err(CommandError::text(text));
+        return Err(too_many("UNBLOCK"));
     }
     let id = args.take()?;
     let end = match args.next() {
@@ -482,7 +552,7 @@ pub fn describe(registry: &Registry, now_ms: u64, client: &ClientInfo, arguments
         (client.monitor.load(Relaxed), 'O'),
         (client.is_subscribed(), 'P'),
         (client.queued.load(Relaxed) >= 0, 'x'),
-        (is_waiting, 'b'),
+        (is_waiting || client.held.load(Relaxed), 'b'),
         (client.closing.load(Relaxed), 'c'),
         (client.is_unix, 'U'),
         (client.no_evict.load(Relaxed), 'e'),
