@@ -58,6 +58,14 @@ impl CommandError {
         CommandError::Text(Cow::Owned(text))
     }
 
+    /// A container's subcommand `name` does not exist or takes other arguments.
+    pub fn wrong_subcommand_arguments(container: &str, name: &[u8]) -> CommandError {
+        let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
+        text.extend_from_slice(crate::until_nul(&name[..name.len().min(128)]));
+        text.extend_from_slice(format!("'. Try {container} HELP.").as_bytes());
+        CommandError::Bytes(text)
+    }
+
     /// The bytes after `-` and before the line end.
     pub fn message(&self) -> Cow<'_, [u8]> {
         let text: &'static str = match self {

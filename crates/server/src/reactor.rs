@@ -3,7 +3,8 @@
 use crate::clients::{ClientInfo, Names, add};
 use crate::cmdstats::bump;
 use crate::connection::Connection;
-use crate::exec::{Executor, Progress, STALL_BYTES};
+use crate::delivery::Delivery;
+use crate::exec::{Executor, OUTPUT_PIECE, Progress, STALL_BYTES};
 use crate::message::Message;
 use crate::server::{ReactorStats, Server};
 use crate::session::Session;
@@ -32,12 +33,14 @@ const SPARE_BYTES: usize = 64 << 10;
 
 /// One reactor.
 pub struct Reactor {
-    server: Arc<Server>,
-    index: usize,
+    pub(crate) server: Arc<Server>,
+    pub(crate) index: usize,
     executor: Executor,
-    connections: Vec<Option<Box<Connection>>>,
+    pub(crate) connections: Vec<Option<Box<Connection>>>,
+    /// What delivers messages.
+    pub(crate) delivery: Delivery,
     /// Output buffers for reuse.
-    spare: Vec<Vec<u8>>,
+    pub(crate) spare: Vec<Vec<u8>>,
     next_reactor: usize,
     next_tick_ms: u64,
     /// More keys are due than the last slice could remove.
@@ -64,6 +67,7 @@ impl Reactor {
             server,
             index,
             connections: Vec::new(),
+            delivery: Delivery::default(),
             spare: Vec::new(),
             next_reactor: 0,
             next_tick_ms: 0,
@@ -154,6 +158,7 @@ impl Reactor {
             no_evict: AtomicBool::new(false),
             held: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
+            subscriptions: Default::default(),
             queued: AtomicI64::new(-1),
             watched: AtomicUsize::new(0),
             waiter: Mutex::new(None),
@@ -197,6 +202,9 @@ impl Reactor {
     /// input.
     fn execute(&mut self, net: &mut Net, conn: &mut Connection, buf: &[u8], now_ms: u64) {
         let mut at = 0;
+        if conn.session.takes_pushes {
+            self.deliver(net, Some(conn), u64::MAX);
+        }
         loop {
             if conn.output.capacity() == 0 {
                 conn.output = self.spare.pop().unwrap_or_default();
@@ -206,6 +214,14 @@ impl Reactor {
                 Progress::Consumed(len) => at += len,
                 Progress::More(len) => {
                     at += len;
+                    more = true;
+                }
+                Progress::Messages(len) => {
+                    at += len;
+                    self.deliver(net, Some(conn), u64::MAX);
+                    if conn.output.len() < OUTPUT_PIECE {
+                        continue;
+                    }
                     more = true;
                 }
                 Progress::Broken(error) => {
@@ -240,7 +256,11 @@ impl Reactor {
     }
 
     /// Hands replies to the engine. Whether the peer keeps up with them.
-    fn send_output(&mut self, net: &mut Net, conn: &mut Connection, now_ms: u64) -> bool {
+    pub(crate) fn send_output(&mut self, net: &mut Net, conn: &mut Connection, now_ms: u64) -> bool {
+        if !net.is_open(conn.id) {
+            conn.output.clear();
+            return true;
+        }
         let info = conn.session.info.clone();
         if !conn.output.is_empty() {
             let stats = self.stats();
@@ -251,20 +271,28 @@ impl Reactor {
         }
         let pending = net.pending_bytes(conn.id);
         info.output_pending.store(pending, Relaxed);
-        let limit = self.executor.config.client_output_buffer_limits[0];
-        if limit.hard_bytes > 0 && pending as u64 >= limit.hard_bytes || self.soft_limit_passed(conn, pending, now_ms) {
-            bump(&self.stats().output_limit_disconnections, 1);
-            crate::log::warning(&format!(
-                "Client id={} addr={} scheduled to be closed ASAP for overcoming of output buffer limits.",
-                info.id, info.addr
-            ));
-            net.close(conn.id, Close::Now);
-        }
+        self.check_output_limit(net, conn, now_ms);
         pending < STALL_BYTES
     }
 
+    /// Closes a connection that has let too much output gather.
+    fn check_output_limit(&mut self, net: &mut Net, conn: &mut Connection, now_ms: u64) {
+        let pending = net.pending_bytes(conn.id);
+        let limit = self.executor.config.client_output_buffer_limits[conn.limit_class()];
+        if limit.hard_bytes > 0 && pending as u64 >= limit.hard_bytes || self.soft_limit_passed(conn, pending, now_ms) {
+            bump(&self.stats().output_limit_disconnections, 1);
+            let mut line = Vec::new();
+            crate::commands::client::describe(&self.server.registry, now_ms, &conn.session.info, 0, &mut line);
+            let line = String::from_utf8_lossy(line.trim_ascii_end());
+            crate::log::warning(&format!(
+                "Client {line} scheduled to be closed ASAP for overcoming of output buffer limits."
+            ));
+            net.close(conn.id, Close::Now);
+        }
+    }
+
     fn soft_limit_passed(&self, conn: &mut Connection, pending: usize, now_ms: u64) -> bool {
-        let limit = self.executor.config.client_output_buffer_limits[0];
+        let limit = self.executor.config.client_output_buffer_limits[conn.limit_class()];
         if limit.soft_bytes == 0 || (pending as u64) < limit.soft_bytes {
             conn.soft_limit_since_ms = 0;
             return false;
@@ -370,6 +398,7 @@ impl Reactor {
                 // Else its reply is on the way.
                 if pending.deadline_ms == deadline_ms && waiting::give_up(&pending.waiter) {
                     let reply = waiting::reply_without(&pending.waiter, waiting::End::TimeOut);
+                    reactor.deliver(net, Some(conn), u64::MAX);
                     reactor.end_wait(net, conn, &reply);
                 }
             });
@@ -411,10 +440,11 @@ impl Reactor {
                     reactor.send_output(net, conn, clock::unix_ms());
                 }
             }),
-            Message::Unblock { client, waiter, reply } => {
+            Message::Unblock { client, waiter, reply, after } => {
                 self.with(ConnId::from_bits(client.conn.load(Relaxed)), |reactor, conn| {
                     let is_on = conn.session.pending.as_ref().is_some_and(|own| Arc::ptr_eq(&own.waiter, &waiter));
                     if is_on {
+                        reactor.deliver(net, Some(conn), after);
                         reactor.end_wait(net, conn, &reply);
                     }
                 })
@@ -447,9 +477,11 @@ impl Reactor {
         let count = self.connections.len();
         for _ in 0..count.div_ceil(10).max(50).min(count) {
             self.next_checked = (self.next_checked + 1) % count;
-            let Some(conn) = self.connections[self.next_checked].as_deref_mut() else { continue };
-            let idle_ms = now_ms.saturating_sub(conn.session.info.active_ms.load(Relaxed));
-            if timeout_ms > 0 && idle_ms > timeout_ms && !conn.session.info.monitor.load(Relaxed) {
+            let Some(mut conn) = self.connections[self.next_checked].take() else { continue };
+            let info = &conn.session.info;
+            let idle_ms = now_ms.saturating_sub(info.active_ms.load(Relaxed));
+            let may_idle = info.monitor.load(Relaxed) || info.is_subscribed();
+            if timeout_ms > 0 && idle_ms > timeout_ms && !may_idle {
                 crate::log::verbose("Closing idle client");
                 net.close(conn.id, Close::Now);
             }
@@ -457,6 +489,10 @@ impl Reactor {
                 conn.input = Vec::new();
                 conn.session.info.query_buffer_capacity.store(0, Relaxed);
             }
+            if conn.soft_limit_since_ms > 0 && net.is_open(conn.id) {
+                self.check_output_limit(net, &mut conn, now_ms);
+            }
+            self.connections[self.next_checked] = Some(conn);
         }
     }
 }
@@ -554,6 +590,7 @@ impl Handler for Reactor {
         if slot.as_ref().is_some_and(|conn| conn.id == id)
             && let Some(mut conn) = slot.take()
         {
+            conn.session.unsubscribe_all(&self.server.pubsub);
             if let Some(pending) = &conn.session.pending {
                 waiting::give_up(&pending.waiter);
                 self.deadlines.remove(&(pending.deadline_ms, conn.id.to_bits()));
@@ -604,6 +641,7 @@ impl Handler for Reactor {
             self.tables_due = self.executor.resize_tables(&self.server, TABLES_SLICE_US);
         }
         self.read_own_mail(net);
+        self.deliver_and_send(net);
         self.busy = false;
         bump(&self.stats().busy_ns, Ticks::now().ns_since(self.turn_started));
         bump(&self.stats().turns, 1);

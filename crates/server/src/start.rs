@@ -4,6 +4,7 @@ use crate::background::Background;
 use crate::clients::Clients;
 use crate::config::{ConfigHandle, IoEngine};
 use crate::mailbox::Mailbox;
+use crate::pubsub::PubSub;
 use crate::reactor::Reactor;
 use crate::server::{ReactorStats, Server};
 use kinovar_command::Registry;
@@ -33,6 +34,7 @@ pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Res
         registry,
         clients: Clients::default(),
         monitors: Default::default(),
+        pubsub: PubSub::new(current.io_threads),
         slowlog: Default::default(),
         latency: Default::default(),
         background: Background::start()?,

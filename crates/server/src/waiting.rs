@@ -221,11 +221,12 @@ fn serve_queue(server: &Server, ctx: &mut Ctx<'_>, ready: Ready, later: &mut Vec
         if waiter.take() != Taken::Yes {
             continue;
         }
+        let after = server.pubsub.inbox(waiting.client.reactor).posted();
         match run_again(server, ctx, waiting) {
             Some(reply) => {
                 waiter.finish();
                 let client = waiting.client.clone();
-                server.post(client.reactor, Message::Unblock { client, waiter: waiter.clone(), reply });
+                server.post(client.reactor, Message::Unblock { client, waiter: waiter.clone(), reply, after });
             }
             None => {
                 if waiter.put_back() {
@@ -296,7 +297,8 @@ pub fn unblock(server: &Server, client: &Arc<ClientInfo>, end: End) -> bool {
         return false;
     }
     let reply = reply_without(&waiter, end);
-    server.post(client.reactor, Message::Unblock { client: client.clone(), waiter, reply });
+    let after = server.pubsub.inbox(client.reactor).posted();
+    server.post(client.reactor, Message::Unblock { client: client.clone(), waiter, reply, after });
     true
 }
 

@@ -102,12 +102,7 @@ fn debug(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     });
     match found {
         Some((_, _, _, run, ..)) => run(ctx, args),
-        None => {
-            let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
-            text.extend_from_slice(until_nul(&name[..name.len().min(128)]));
-            text.extend_from_slice(b"'. Try DEBUG HELP.");
-            Err(CommandError::Bytes(text))
-        }
+        None => Err(CommandError::wrong_subcommand_arguments("DEBUG", name)),
     }
 }
 
