@@ -33,7 +33,7 @@ const SPARE_BYTES: usize = 64 << 10;
 
 /// One reactor.
 pub struct Reactor {
-    pub(crate) server: Arc<Server>,
+    pub(crate) server: &'static Server,
     pub(crate) index: usize,
     executor: Executor,
     pub(crate) connections: Vec<Option<Box<Connection>>>,
@@ -61,9 +61,9 @@ pub struct Reactor {
 
 impl Reactor {
     /// Reactor `index` of `server`.
-    pub fn new(server: Arc<Server>, index: usize) -> Reactor {
+    pub fn new(server: &'static Server, index: usize) -> Reactor {
         Reactor {
-            executor: Executor::new(index, &server),
+            executor: Executor::new(index, server),
             server,
             index,
             connections: Vec::new(),
@@ -210,7 +210,7 @@ impl Reactor {
                 conn.output = self.spare.pop().unwrap_or_default();
             }
             let mut more = false;
-            match self.executor.run(&self.server, conn, &buf[at..], now_ms) {
+            match self.executor.run(self.server, conn, &buf[at..], now_ms) {
                 Progress::Consumed(len) => at += len,
                 Progress::More(len) => {
                     at += len;
@@ -345,7 +345,7 @@ impl Reactor {
         if let Some(pending) = &conn.session.pending {
             self.deadlines.remove(&(pending.deadline_ms, conn.id.to_bits()));
         }
-        waiting::leave(&self.server, &mut conn.session, self.executor.env(&self.server, now_ms));
+        waiting::leave(self.server, &mut conn.session, self.executor.env(self.server, now_ms));
         conn.output.extend_from_slice(reply);
         if conn.stalled {
             self.send_output(net, conn, now_ms);
@@ -467,7 +467,7 @@ impl Reactor {
         self.check_some_connections(net, now_ms, timeout_ms);
         if self.index == 0 {
             self.server.sample(now_ms);
-            self.server.busy.clean_up(&self.server, self.executor.env(&self.server, now_ms));
+            self.server.busy.clean_up(self.server, self.executor.env(self.server, now_ms));
         }
     }
 
@@ -551,11 +551,11 @@ impl Handler for Reactor {
     }
 
     fn preview(&mut self, bytes: &[u8]) {
-        self.executor.preview(&self.server, bytes);
+        self.executor.preview(self.server, bytes);
     }
 
     fn previewed(&mut self) {
-        self.executor.previewed(&self.server);
+        self.executor.previewed(self.server);
     }
 
     fn data(&mut self, net: &mut Net, id: ConnId, bytes: &[u8]) {
@@ -594,11 +594,11 @@ impl Handler for Reactor {
             if let Some(pending) = &conn.session.pending {
                 waiting::give_up(&pending.waiter);
                 self.deadlines.remove(&(pending.deadline_ms, conn.id.to_bits()));
-                waiting::leave(&self.server, &mut conn.session, self.executor.env(&self.server, clock::unix_ms()));
+                waiting::leave(self.server, &mut conn.session, self.executor.env(self.server, clock::unix_ms()));
             }
             self.let_go(&mut conn);
-            let env = self.executor.env(&self.server, clock::unix_ms());
-            crate::transaction::abandon(&self.server, &mut conn.session, env);
+            let env = self.executor.env(self.server, clock::unix_ms());
+            crate::transaction::abandon(self.server, &mut conn.session, env);
             let client = conn.session.info.id;
             self.server.clients.remove(client);
             if conn.session.info.monitor.load(Relaxed) {
@@ -615,9 +615,9 @@ impl Handler for Reactor {
     }
 
     fn turn_end(&mut self, net: &mut Net) {
-        self.executor.refresh(&self.server);
+        self.executor.refresh(self.server);
         if self.index == 0 {
-            crate::lifecycle::obey_signals(&self.server);
+            crate::lifecycle::obey_signals(self.server);
         }
         if !self.deadlines.is_empty() {
             self.end_waits_in_time(net);
@@ -635,10 +635,10 @@ impl Handler for Reactor {
             let reactors = self.server.reactors.len();
             self.expire_due = self.server.active_expire.load(Relaxed)
                 && !(self.server.pause.is_on() && self.server.pause.now().is_some())
-                && self.executor.expire(&self.server, now_ms, EXPIRE_SLICE_US, reactors);
+                && self.executor.expire(self.server, now_ms, EXPIRE_SLICE_US, reactors);
         }
         if self.tables_due && !self.busy {
-            self.tables_due = self.executor.resize_tables(&self.server, TABLES_SLICE_US);
+            self.tables_due = self.executor.resize_tables(self.server, TABLES_SLICE_US);
         }
         self.read_own_mail(net);
         self.deliver_and_send(net);
