@@ -73,7 +73,7 @@ fn prepare_process(config: &Config) {
     log::configure(config);
     if config.syslog_enabled {
         syslog::open(&config.syslog_ident, syslog::Facility::from_code(config.syslog_facility));
-        log::set_syslog(Arc::new(|level, message| syslog::write(priority(level), message)));
+        log::set_syslog(std::sync::Arc::new(|level, message| syslog::write(priority(level), message)));
     }
     if config.daemonize && config.supervised == Supervised::No {
         match process::daemonize() {
