@@ -120,22 +120,28 @@ impl Control {
     /// Waits until both servers have noticed that the client with these ids is gone.
     pub fn wait_gone(&mut self, ids: Ids) -> Result<()> {
         let conn = &mut self.conn;
-        poll(|| "the client does not go away".into(), || {
-            let subject = client_line(&mut conn.subject, ids.subject)?.is_none();
-            Ok(subject && client_line(&mut conn.oracle, ids.oracle)?.is_none())
-        })
+        poll(
+            || "the client does not go away".into(),
+            || {
+                let subject = client_line(&mut conn.subject, ids.subject)?.is_none();
+                Ok(subject && client_line(&mut conn.oracle, ids.oracle)?.is_none())
+            },
+        )
     }
 
     /// Waits until INFO shows this many blocked clients on both sides.
     pub fn wait_blocked_clients(&mut self, count: i64) -> Result<()> {
         let conn = &mut self.conn;
         let seen = std::cell::Cell::new((0, 0));
-        poll(|| format!("blocked clients (subject, oracle): {:?}, not {count}", seen.get()), || {
-            let subject = info(&mut conn.subject, "clients", "blocked_clients")?;
-            let oracle = info(&mut conn.oracle, "clients", "blocked_clients")?;
-            seen.set((subject, oracle));
-            Ok(subject == count && oracle == count)
-        })
+        poll(
+            || format!("blocked clients (subject, oracle): {:?}, not {count}", seen.get()),
+            || {
+                let subject = info(&mut conn.subject, "clients", "blocked_clients")?;
+                let oracle = info(&mut conn.oracle, "clients", "blocked_clients")?;
+                seen.set((subject, oracle));
+                Ok(subject == count && oracle == count)
+            },
+        )
     }
 }
 
