@@ -165,10 +165,13 @@ impl Hasher for SameHash {
     }
 }
 
+/// Interests by the hash of their key.
+type Table = HashMap<u64, Vec<Interest>, BuildHasherDefault<SameHash>>;
+
 /// The table of one partition.
 #[derive(Default)]
 pub struct Interests {
-    by_hash: Option<Box<HashMap<u64, Vec<Interest>, BuildHasherDefault<SameHash>>>>,
+    by_hash: Option<Box<Table>>,
 }
 
 impl Interests {
@@ -279,7 +282,7 @@ impl Interests {
 }
 
 /// Watching and waiting; the key's partition is locked.
-impl<'a> Db<'a> {
+impl Db<'_> {
     fn interests(&mut self, key: &Key<'_>) -> &mut Interests {
         &mut self.locked.partition_mut(self.keyspace.partition_of(key)).interests
     }
