@@ -16,7 +16,7 @@ use crate::{build, oracle};
 /// Commands of a random run per group unless `--count` says otherwise.
 pub const COUNT: u64 = 100_000;
 /// Steps of several clients unless `--count` says otherwise.
-const STEPS: u64 = 16_000;
+const STEPS: u64 = 40_000;
 
 /// Both programs, built and fetched.
 pub fn sides(args: &Args, profile: &str) -> Result<Sides> {
