@@ -183,7 +183,9 @@ pub fn execute(ctx: &mut Ctx<'_>) -> Outcome {
         ctx.reply.null_array();
     } else {
         ctx.may_wait = false;
-        ctx.reply.array(queue.len());
+        if !Session::of(ctx).replies.is_silent() {
+            ctx.reply.array(queue.len());
+        }
         for &call in &queue.calls {
             let entry = &server.registry.entries()[call.command as usize];
             crate::nested::call(server, ctx, entry, queue.args(call));
