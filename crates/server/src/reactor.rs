@@ -162,6 +162,7 @@ impl Reactor {
             subscriptions: Default::default(),
             queued: AtomicI64::new(-1),
             watched: AtomicUsize::new(0),
+            watch: Mutex::new(None),
             waiter: Mutex::new(None),
             names: Mutex::new(Names::default()),
         });

@@ -11,8 +11,8 @@ use kinovar_command::keyspace::{Db, Env, Locked, Unavailable, Watch};
 use kinovar_command::registry::Entry;
 use kinovar_command::{Args, Ctx, Key, KeyAt, Lock, Outcome};
 use kinovar_resp::Span;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 
 /// The commands queued since `MULTI`.
 #[derive(Default)]
@@ -117,8 +117,11 @@ pub fn watch(ctx: &mut Ctx<'_>, key: &Key<'_>) {
         return;
     }
     watching.keys.push((db, key.name.into()));
-    session.info.watched.store(watching.keys.len(), Relaxed);
     let watch = watching.watch.clone();
+    if watching.keys.len() == 1 {
+        *session.info.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch.clone());
+    }
+    session.info.watched.store(watching.keys.len(), Relaxed);
     ctx.db.watch(key, &watch);
 }
 
