@@ -593,6 +593,7 @@ fn enqueue(session: &mut Session, out: &mut Vec<u8>, args: &Args<'_>, entry: &En
     // A transaction that cannot run any more need not be remembered.
     if !queue.is_doomed {
         queue.push(entry, args);
+        session.info.command.store(entry.id + 1, Relaxed);
         session.info.queued.store(queue.len() as i64, Relaxed);
     }
     out.extend_from_slice(b"+QUEUED\r\n");

@@ -189,10 +189,13 @@ pub fn execute(ctx: &mut Ctx<'_>) -> Outcome {
         if !Session::of(ctx).replies.is_silent() {
             ctx.reply.array(queue.len());
         }
+        let info = Session::of(ctx).info.clone();
+        let own = info.command.load(Relaxed);
         for &call in &queue.calls {
             let entry = &server.registry.entries()[call.command as usize];
             crate::nested::call(server, ctx, entry, queue.args(call));
         }
+        info.command.store(own, Relaxed);
     }
     queue.clear();
     Session::of(ctx).spare_queue = Some(queue);
