@@ -55,6 +55,8 @@ pub struct Command {
     pub subcommands: &'static [Command],
     /// Which partitions it needs locked.
     pub lock: Lock,
+    /// Whether a RESP2 connection may call it although it listens to channels.
+    pub while_subscribed: bool,
     /// Index of the argument that names a field or a member of the key's value, where it usually is; 0 for none. Only a
     /// hint: what it names is loaded ahead of time.
     pub member: u16,
@@ -83,6 +85,7 @@ impl Command {
         history: &[],
         subcommands: &[],
         lock: Lock::Keys,
+        while_subscribed: false,
         member: 0,
         is_never_queued: false,
         handler: container_without_subcommand,

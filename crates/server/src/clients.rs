@@ -56,10 +56,14 @@ pub struct ClientInfo {
     pub no_evict: AtomicBool,
     /// `CLIENT NO-TOUCH`.
     pub no_touch: AtomicBool,
+    /// How many channels, patterns and shard channels it listens to.
+    pub subscriptions: [AtomicU32; 3],
     /// Number of commands queued for a transaction; -1 outside of one.
     pub queued: AtomicI64,
     /// Number of keys watched.
     pub watched: AtomicUsize,
+    /// Its next request waits for the end of a pause.
+    pub held: AtomicBool,
     /// Its wait, while it waits for keys.
     pub waiter: Mutex<Option<Arc<Waiter>>>,
     /// What it calls itself.
@@ -83,6 +87,11 @@ impl ClientInfo {
     /// Whether the peer is on this machine.
     pub fn is_local(&self) -> bool {
         self.is_unix || self.is_loopback
+    }
+
+    /// Whether it listens to anything.
+    pub fn is_subscribed(&self) -> bool {
+        self.subscriptions.iter().any(|count| count.load(Relaxed) > 0)
     }
 
     /// A copy of the names.

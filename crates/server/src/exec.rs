@@ -12,11 +12,12 @@ use crate::clients::ClientInfo;
 use crate::cmdstats::bump;
 use crate::config::Config;
 use crate::connection::Connection;
+use crate::notify::Notifier;
 use crate::server::Server;
 use crate::session::{Replies, Session};
 use crate::waiting;
 use kinovar_command::dispatch::{self, KeyScratch};
-use kinovar_command::keyspace::{Db, Env, Locked, Ready, Settings, Trash, bytes_eq};
+use kinovar_command::keyspace::{Db, Env, Locked, Observer, Ready, Settings, Trash, bytes_eq};
 use kinovar_command::registry::Entry;
 use kinovar_command::{Args, CommandError, Ctx, Flags, HashedKey, Key, Lock, Reply};
 use kinovar_io::clock::Ticks;
@@ -33,7 +34,7 @@ const PREFETCHED_KEYS: usize = 256;
 /// Room for so many keys is kept from one batch to the next.
 const KEPT_KEYS: usize = 4096;
 /// Replies are handed to the engine in pieces of about this size, bytes.
-const OUTPUT_PIECE: usize = 256 << 10;
+pub const OUTPUT_PIECE: usize = 256 << 10;
 /// Replies not yet read by the peer beyond which its requests wait, bytes. Large, because there are clients that send all
 /// their requests before they read the first reply.
 pub const STALL_BYTES: usize = 64 << 20;
@@ -82,6 +83,8 @@ pub enum Progress {
     Consumed(usize),
     /// Consumed up to here; there are more requests, but the replies should be sent first.
     More(usize),
+    /// Consumed up to here; there are messages for the connection, which come before further replies.
+    Messages(usize),
     /// Not a request: to be answered and closed.
     Broken(ParseError),
 }
@@ -155,14 +158,18 @@ impl Executor {
                 authenticated: conn.session.authenticated,
             };
             let (next, stop) = conn.parser.parse(buf, at, &mut batch, &limits, BATCH);
-            let ran_to = self.run_batch(server, conn, buf, &batch, now_ms);
+            let ran_to = self.run_batch(server, conn, buf, &batch, at, now_ms);
             at = next;
             match stop {
                 _ if conn.session.close_after_reply => break Progress::Consumed(at),
-                _ if conn.session.pending.is_some() => {
+                _ if conn.session.pending.is_some() || conn.session.held => {
                     // What was parsed beyond the request that waits is looked at again afterwards.
                     conn.parser = Parser::default();
                     break Progress::Consumed(ran_to);
+                }
+                _ if !batch.frames.is_empty() && self.has_messages(server, &conn.session) => {
+                    conn.parser = Parser::default();
+                    break Progress::Messages(ran_to);
                 }
                 Stop::Full if conn.output.len() < OUTPUT_PIECE => {}
                 Stop::Full => break Progress::More(at),
@@ -175,9 +182,23 @@ impl Executor {
         progress
     }
 
+    /// Whether there may be messages for the connection itself.
+    #[inline]
+    fn has_messages(&self, server: &Server, session: &Session) -> bool {
+        (session.takes_pushes || session.has_mail) && server.pubsub.inbox(self.reactor).waiting() > 0
+    }
+
     /// Executes the requests of a batch, unless one of them closes the connection or has to wait. Returns where the last one
     /// executed ends.
-    fn run_batch(&mut self, server: &Server, conn: &mut Connection, buf: &[u8], batch: &Batch, now_ms: u64) -> usize {
+    fn run_batch(
+        &mut self,
+        server: &Server,
+        conn: &mut Connection,
+        buf: &[u8],
+        batch: &Batch,
+        start_at: usize,
+        now_ms: u64,
+    ) -> usize {
         self.prepared.clear();
         let mut hashed = std::mem::take(&mut self.hashed);
         hashed.clear();
@@ -197,10 +218,14 @@ impl Executor {
         let mut executed = 0;
         for (index, frame) in batch.frames.iter().enumerate() {
             let prepared = self.prepared[index];
-            executed = index + 1;
             let args = args_of(buf, batch, frame).with_hashed(prepared.keys(&hashed));
             self.run_one(server, &mut conn.session, &mut conn.output, args, prepared, &mut clock);
-            if conn.session.close_after_reply || conn.session.pending.is_some() {
+            let session = &conn.session;
+            if session.held {
+                break;
+            }
+            executed = index + 1;
+            if session.close_after_reply || session.pending.is_some() || self.has_messages(server, session) {
                 break;
             }
         }
@@ -210,7 +235,7 @@ impl Executor {
         let stats = &server.reactors[self.reactor];
         bump(&stats.processed, executed as u64);
         crate::clients::add(&conn.session.info.commands, executed as u64);
-        batch.frames[..executed].last().map_or(0, |frame| frame.end as usize)
+        batch.frames[..executed].last().map_or(start_at, |frame| frame.end as usize)
     }
 
     /// Pass 1 for one request. `previous` is the name of the last key hashed: batches often stay with one.
@@ -306,7 +331,11 @@ impl Executor {
         } else {
             let entry = &server.registry.entries()[prepared.id as usize];
             let args = Args::skipping(args, entry.name_words());
-            match self.admit(session, entry) {
+            match self.admit(server, session, entry) {
+                Ok(()) if server.pause.is_on() && holds(server, session, entry) => {
+                    session.held = true;
+                    return;
+                }
                 Ok(()) if session.queue.is_some() && !entry.command.is_never_queued => {
                     enqueue(session, out, &args, entry)
                 }
@@ -332,6 +361,9 @@ impl Executor {
                 out.truncate(start_of_reply);
                 session.replies = Replies::Skip;
             }
+        }
+        if !session.pushes.is_empty() {
+            out.append(&mut session.pushes);
         }
     }
 
@@ -367,8 +399,9 @@ impl Executor {
     /// What becomes of the transaction, if one is open, when a command is refused before it runs.
     #[cold]
     fn refused(&self, server: &Server, session: &mut Session, name: &str, error: CommandError) -> CommandError {
-        let Some(queue) = &mut session.queue else { return error };
-        queue.is_doomed = true;
+        if let Some(queue) = &mut session.queue {
+            queue.is_doomed = true;
+        }
         if name != "exec" {
             return error;
         }
@@ -376,15 +409,25 @@ impl Executor {
         session.info.queued.store(-1, Relaxed);
         crate::transaction::abandon(server, session, self.env(server, kinovar_io::clock::unix_ms()));
         let message = error.message();
-        let reason = message.splitn(2, |&byte| byte == b' ').nth(1).unwrap_or_default();
+        let reason = message.strip_prefix(b"ERR ").unwrap_or(&message);
         CommandError::Bytes([b"EXECABORT Transaction discarded because of: ", reason].concat())
     }
 
     /// Whether the connection may run the command now.
     #[inline]
-    fn admit(&self, session: &Session, entry: &Entry) -> Result<(), CommandError> {
+    fn admit(&self, server: &Server, session: &Session, entry: &Entry) -> Result<(), CommandError> {
         if !session.authenticated && !entry.command.flags.has(Flags::NO_AUTH) {
             return Err(CommandError::NoAuth);
+        }
+        if session.only_listens && !entry.command.while_subscribed {
+            return Err(CommandError::owned(format!(
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this \
+                 context",
+                entry.full_name
+            )));
+        }
+        if server.busy.is_on() && !entry.command.flags.has(Flags::ALLOW_BUSY) {
+            return Err(server.busy.error());
         }
         if session.queue.is_some() && entry.command.flags.has(Flags::NO_MULTI) {
             return Err(CommandError::text("ERR Command not allowed inside a transaction"));
@@ -413,8 +456,12 @@ impl Executor {
         }
         let locked = match entry.command.lock {
             Lock::None | Lock::Walk => Locked::None,
-            _ => dispatch::lock(entry, &args, &server.keyspace, &mut self.scratch),
+            _ => match dispatch::lock(entry, &args, &server.keyspace, &mut self.scratch) {
+                Ok(locked) => locked,
+                Err(_) => return Err(server.busy.error()),
+            },
         };
+        let notifier = Notifier::new(server, &self.config);
         let env = Env {
             now_ms: clock.now_ms,
             settings: &self.settings,
@@ -422,7 +469,7 @@ impl Executor {
             trash: &self.trash,
             rng: &self.rng,
             ready: &self.ready,
-            observer: None,
+            observer: notifier.as_ref().map(|notifier| notifier as &dyn Observer),
             no_touch: session.no_touch,
         };
         let db = session.db;
@@ -478,12 +525,14 @@ impl Executor {
         let stats = &server.reactors[self.reactor];
         let mut due = false;
         for index in (self.reactor..server.keyspace.partitions()).step_by(reactors) {
-            while server.keyspace.may_be_due(index, now_ms.saturating_sub(1)) {
+            while server.keyspace.may_be_due(index, now_ms.saturating_sub(1)) && !server.busy.is_on() {
                 if Ticks::now().us_since(start) >= budget_us {
                     due = true;
                     break;
                 }
-                let env = self.env(server, now_ms);
+                let notifier = Notifier::new(server, &self.config);
+                let observer = notifier.as_ref().map(|notifier| notifier as &dyn Observer);
+                let env = Env { observer, ..self.env(server, now_ms) };
                 let mut db = Db::new(&server.keyspace, Locked::None, 0, env);
                 db.expire_due(index, SLICE);
                 if !self.ready.borrow().is_empty() {
@@ -517,6 +566,14 @@ impl Executor {
             server.background.free(self.trash.take());
         }
     }
+}
+
+/// Whether a pause holds the command back.
+#[cold]
+fn holds(server: &Server, session: &Session, entry: &Entry) -> bool {
+    let runs_queue = entry.command.name == "exec" && entry.command.is_never_queued;
+    let writes = runs_queue && session.queue.as_ref().is_some_and(|queue| queue.writes(server));
+    server.pause.holds(entry, writes)
 }
 
 /// Queues a command for the transaction.
