@@ -100,12 +100,9 @@ impl Step {
     /// True for a command among `names`, which then goes into `met`.
     fn is_one_of(&self, names: &BTreeSet<String>, met: &mut BTreeSet<String>) -> bool {
         let Act::Send(command) = &self.act else { return false };
-        let name = String::from_utf8_lossy(&command.args[0]).to_lowercase();
-        let found = names.contains(&name);
-        if found {
-            met.insert(name);
-        }
-        found
+        let word = |i: usize| command.args.get(i).map_or(String::new(), |w| String::from_utf8_lossy(w).to_lowercase());
+        let found = [word(0), format!("{}|{}", word(0), word(1))].into_iter().find(|name| names.contains(name));
+        found.map(|name| met.insert(name)).is_some()
     }
 }
 
