@@ -15,8 +15,13 @@ const POLL_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_STEP: Duration = Duration::from_micros(200);
 
 /// Calls `done` until it says so; past the deadline the text of `what` is the error.
-pub fn poll(what: impl Fn() -> String, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
-    let deadline = Instant::now() + POLL_TIMEOUT;
+pub fn poll(what: impl Fn() -> String, done: impl FnMut() -> Result<bool>) -> Result<()> {
+    poll_for(POLL_TIMEOUT, what, done)
+}
+
+/// [`poll`] with a deadline of its own.
+pub fn poll_for(limit: Duration, what: impl Fn() -> String, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + limit;
     while !done()? {
         ensure!(Instant::now() < deadline, "{}", what());
         std::thread::sleep(POLL_STEP);
