@@ -107,7 +107,7 @@ impl PubSub {
     /// Whether a message to a channel of `PUBLISH` could have a receiver at all. Two relaxed loads.
     #[inline]
     pub fn any(&self) -> bool {
-        self.channels.len() > 0 || self.patterns.len() > 0
+        !self.channels.is_empty() || !self.patterns.is_empty()
     }
 
     /// Sends `payload` to everyone who listens to `channel`; how many subscriptions it reaches. `posted` is called for each
@@ -116,7 +116,7 @@ impl PubSub {
     pub fn publish(&self, shard: bool, channel: &[u8], payload: &[u8], mut posted: impl FnMut(usize)) -> usize {
         let channels = self.channels(shard);
         let patterns = if shard { 0 } else { self.patterns.len() };
-        if channels.len() == 0 && patterns == 0 {
+        if channels.is_empty() && patterns == 0 {
             return 0;
         }
         let mut encoded = None;
