@@ -43,7 +43,7 @@ pub mod stats;
 pub mod string;
 pub mod zset;
 
-pub use db::{Db, Env};
+pub use db::{Db, Env, Work};
 pub use door::{Moving, StringUpdate, Update};
 pub use event::{Event, EventClass, Observer};
 pub use hash::{Field, FieldTtl, Hash};
