@@ -17,11 +17,6 @@ pub mod mailbox;
 
 pub mod engine;
 
-/// A descriptor of this number.
-pub fn descriptor(number: i32) -> std::os::fd::OwnedFd {
-    std::os::fd::OwnedFd(number)
-}
-
 mod sys {
     //! What the waker uses of the `io` crate's module of this name.
 

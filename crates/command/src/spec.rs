@@ -58,6 +58,8 @@ pub struct Command {
     /// Index of the argument that names a field or a member of the key's value, where it usually is; 0 for none. Only a
     /// hint: what it names is loaded ahead of time.
     pub member: u16,
+    /// Runs at once inside a transaction, where others are queued.
+    pub is_never_queued: bool,
     /// Runs it.
     pub handler: Handler,
 }
@@ -82,6 +84,7 @@ impl Command {
         subcommands: &[],
         lock: Lock::Keys,
         member: 0,
+        is_never_queued: false,
         handler: container_without_subcommand,
     };
 

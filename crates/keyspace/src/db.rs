@@ -4,8 +4,8 @@
 //! Several values can be looked at together with [`Db::touch`] (which does all that) followed by [`Db::peek`].
 
 use crate::object::{self, Text, Value, WrongType};
-use crate::partition::PartitionDb;
-use crate::{Entry, Key, Keyspace, Locked, Observer, Settings, Stats, Trash, access};
+use crate::partition::{Partition, PartitionDb};
+use crate::{Entry, Key, Keyspace, Locked, Observer, Ready, Settings, Stats, Trash, access};
 use kinovar_ds::table::Position;
 use std::cell::RefCell;
 
@@ -22,6 +22,8 @@ pub struct Env<'a> {
     pub trash: &'a RefCell<Vec<Trash>>,
     /// Randomness, not for secrets.
     pub rng: &'a RefCell<fastrand::Rng>,
+    /// Keys that have changed and have waiters, to be served before the locks are released.
+    pub ready: &'a RefCell<Vec<Ready>>,
     /// Whoever wants to know of changes.
     pub observer: Option<&'a dyn Observer>,
     /// Whether accesses leave no trace in the access clock (`CLIENT NO-TOUCH`).
@@ -88,6 +90,39 @@ impl<'a> Db<'a> {
             self.locked = Locked::None;
             self.locked = self.keyspace.lock_one(index);
         }
+    }
+
+    /// Releases what is locked, then locks the partitions in `indexes`, which are sorted here.
+    pub fn lock(&mut self, indexes: &mut Vec<usize>) {
+        self.unlock();
+        self.locked = self.keyspace.lock_many(indexes);
+    }
+
+    /// Releases what is locked, then locks everything.
+    pub fn lock_all(&mut self) {
+        self.unlock();
+        self.locked = self.keyspace.lock_all();
+    }
+
+    /// Releases what is locked.
+    pub fn unlock(&mut self) {
+        self.locked = Locked::None;
+    }
+
+    /// Whether partition `index` is locked.
+    pub fn has_locked(&self, index: usize) -> bool {
+        self.locked.has(index)
+    }
+
+    /// Looks at one partition, under the lock that is held or else under its own.
+    pub fn look<R>(&self, index: usize, look: impl FnOnce(&Partition) -> R) -> R {
+        if self.locked.has(index) { look(self.locked.partition(index)) } else { self.keyspace.read(index, look) }
+    }
+
+    /// Number of keys in the selected database. Locks one partition after the other where they are not locked.
+    pub fn size(&self) -> usize {
+        let part = |index| self.look(index, |partition| partition.db(self.index).map_or(0, PartitionDb::len));
+        (0..self.keyspace.partitions()).map(part).sum()
     }
 
     /// Whether the partition of `key` is locked.

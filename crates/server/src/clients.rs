@@ -3,8 +3,9 @@
 //! Each connection belongs to one reactor, which alone writes the counters of its [`ClientInfo`] (relaxed stores, no
 //! read-modify-write); `CLIENT LIST` on another thread reads them. Names change rarely and sit behind a mutex.
 
+use kinovar_command::keyspace::Waiter;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A connection as others see it.
@@ -55,6 +56,14 @@ pub struct ClientInfo {
     pub no_evict: AtomicBool,
     /// `CLIENT NO-TOUCH`.
     pub no_touch: AtomicBool,
+    /// Number of commands queued for a transaction; -1 outside of one.
+    pub queued: AtomicI64,
+    /// Number of keys watched.
+    pub watched: AtomicUsize,
+    /// Its next request waits for the end of a pause.
+    pub held: AtomicBool,
+    /// Its wait, while it waits for keys.
+    pub waiter: Mutex<Option<Arc<Waiter>>>,
     /// What it calls itself.
     pub names: Mutex<Names>,
 }

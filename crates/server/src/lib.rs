@@ -16,13 +16,18 @@ pub mod listen;
 pub mod log;
 pub mod mailbox;
 pub mod memory;
+pub mod message;
 pub mod monitor;
+pub mod nested;
+pub mod pause;
 pub mod reactor;
 pub mod samples;
 pub mod server;
 pub mod session;
 pub mod slowlog;
 pub mod start;
+pub mod transaction;
+pub mod waiting;
 
 /// The Redis version whose behaviour this server has: clients switch features on it.
 pub const REDIS_VERSION: &str = "8.2.3";

@@ -5,7 +5,7 @@
 use crate::cli_args::ServerArgs;
 use crate::config::{self, Config, ConfigHandle, ProcessDir, Supervised};
 use crate::log;
-use crate::mailbox::Message;
+use crate::message::Message;
 use crate::server::Server;
 use kinovar_io::engine::Waker;
 use kinovar_io::process::{self, signal, syslog, title};

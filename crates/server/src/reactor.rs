@@ -4,18 +4,20 @@ use crate::clients::{ClientInfo, Names, add};
 use crate::cmdstats::bump;
 use crate::connection::Connection;
 use crate::exec::{Executor, Progress, STALL_BYTES};
-use crate::mailbox::Message;
+use crate::message::Message;
 use crate::server::{ReactorStats, Server};
 use crate::session::Session;
+use crate::waiting;
 use kinovar_command::{Protocol, Reply};
 use kinovar_io::clock::{self, Ticks};
 use kinovar_io::engine::{Close, ConnId, Engine, Handler, Net};
 use kinovar_io::net;
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Time between two rounds of housekeeping, ms.
@@ -46,6 +48,10 @@ pub struct Reactor {
     busy: bool,
     /// When this turn's events came.
     turn_started: Ticks,
+    /// Waits that end by themselves: when, Unix ms, and whose, as the engine's id in bits.
+    deadlines: BTreeSet<(u64, u64)>,
+    /// Connections that a pause holds up, in order.
+    held: Vec<ConnId>,
     /// Where the engine-specific work of cron starts its walk over the connections.
     next_checked: usize,
 }
@@ -65,6 +71,8 @@ impl Reactor {
             tables_due: false,
             busy: false,
             turn_started: Ticks::now(),
+            deadlines: BTreeSet::new(),
+            held: Vec::new(),
             next_checked: 0,
         }
     }
@@ -73,7 +81,10 @@ impl Reactor {
     pub fn run(mut self, engine: &mut Engine) -> io::Result<()> {
         while !self.server.stopping.load(Relaxed) {
             let now_ms = clock::unix_ms();
-            let wait_ms = if self.expire_due || self.tables_due { 0 } else { self.next_tick_ms.saturating_sub(now_ms) };
+            let wait_until_ms = self.deadlines.first().map_or(u64::MAX, |&(deadline_ms, _)| deadline_ms);
+            let held_until_ms = if self.held.is_empty() { u64::MAX } else { self.server.pause.until_ms() };
+            let next_ms = wait_until_ms.min(held_until_ms).min(self.next_tick_ms);
+            let wait_ms = if self.expire_due || self.tables_due { 0 } else { next_ms.saturating_sub(now_ms) };
             engine.turn(Some(Duration::from_millis(wait_ms.min(TICK_MS))), &mut self)?;
         }
         // Replies of the last turn, to SHUTDOWN's neighbours among others.
@@ -141,7 +152,11 @@ impl Reactor {
             monitor: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
+            held: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
+            queued: AtomicI64::new(-1),
+            watched: AtomicUsize::new(0),
+            waiter: Mutex::new(None),
             names: Mutex::new(Names::default()),
         });
         let authenticated = config.requirepass.is_empty();
@@ -159,7 +174,7 @@ impl Reactor {
     fn feed(&mut self, net: &mut Net, conn: &mut Connection, bytes: &[u8]) {
         let now_ms = clock::unix_ms();
         conn.session.info.active_ms.store(now_ms, Relaxed);
-        if conn.stalled {
+        if conn.stalled || conn.session.pending.is_some() || conn.session.held {
             conn.input.extend_from_slice(bytes);
         } else if conn.input.is_empty() {
             self.execute(net, conn, bytes, now_ms);
@@ -207,6 +222,16 @@ impl Reactor {
                 return;
             }
             conn.stalled = !keeps_up;
+            if let Some(pending) = &conn.session.pending {
+                if pending.deadline_ms != u64::MAX {
+                    self.deadlines.insert((pending.deadline_ms, conn.id.to_bits()));
+                }
+                break;
+            }
+            if conn.session.held {
+                self.hold(conn);
+                break;
+            }
             if !more || conn.stalled {
                 break;
             }
@@ -274,11 +299,89 @@ impl Reactor {
 
     /// Goes on with a connection that has read enough of its replies.
     fn unstall(&mut self, net: &mut Net, conn: &mut Connection) {
+        conn.stalled = false;
+        if conn.session.pending.is_some() || conn.session.held {
+            return;
+        }
         let input = std::mem::take(&mut conn.input);
         self.execute(net, conn, &input, clock::unix_ms());
         if conn.paused && !conn.stalled {
             conn.paused = false;
             net.resume_read(conn.id);
+        }
+    }
+
+    /// Ends a connection's wait, with a reply, and goes on with its requests.
+    fn end_wait(&mut self, net: &mut Net, conn: &mut Connection, reply: &[u8]) {
+        let now_ms = clock::unix_ms();
+        if let Some(pending) = &conn.session.pending {
+            self.deadlines.remove(&(pending.deadline_ms, conn.id.to_bits()));
+        }
+        waiting::leave(&self.server, &mut conn.session, self.executor.env(&self.server, now_ms));
+        conn.output.extend_from_slice(reply);
+        if conn.stalled {
+            self.send_output(net, conn, now_ms);
+            return;
+        }
+        let input = std::mem::take(&mut conn.input);
+        self.execute(net, conn, &input, now_ms);
+        recycle_input(conn, input);
+        self.check_query_buffer(net, conn);
+    }
+
+    /// Keeps a connection's requests until the pause is over.
+    fn hold(&mut self, conn: &Connection) {
+        conn.session.info.held.store(true, Relaxed);
+        self.server.waits.clients.fetch_add(1, Relaxed);
+        self.held.push(conn.id);
+    }
+
+    /// Goes on with the connections that a pause has held up.
+    fn release_held(&mut self, net: &mut Net) {
+        for id in std::mem::take(&mut self.held) {
+            self.with(id, |reactor, conn| {
+                reactor.let_go(conn);
+                if !conn.stalled {
+                    let input = std::mem::take(&mut conn.input);
+                    reactor.execute(net, conn, &input, clock::unix_ms());
+                    recycle_input(conn, input);
+                    reactor.check_query_buffer(net, conn);
+                }
+            });
+        }
+    }
+
+    fn let_go(&self, conn: &mut Connection) {
+        if std::mem::take(&mut conn.session.held) {
+            conn.session.info.held.store(false, Relaxed);
+            self.server.waits.clients.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// Ends waits whose time is over.
+    fn end_waits_in_time(&mut self, net: &mut Net) {
+        let now_ms = clock::unix_ms();
+        while let Some(&(deadline_ms, id)) = self.deadlines.first()
+            && deadline_ms <= now_ms
+        {
+            self.deadlines.pop_first();
+            self.with(ConnId::from_bits(id), |reactor, conn| {
+                let Some(pending) = &conn.session.pending else { return };
+                // Else its reply is on the way.
+                if pending.deadline_ms == deadline_ms && waiting::give_up(&pending.waiter) {
+                    let reply = waiting::reply_without(&pending.waiter, waiting::End::TimeOut);
+                    reactor.end_wait(net, conn, &reply);
+                }
+            });
+        }
+    }
+
+    /// Wakes the reactors that were sent something under locks, and reads the own mail.
+    fn read_own_mail(&mut self, net: &mut Net) {
+        while self.server.wake_posted(self.index) {
+            for message in self.server.mailbox(self.index).take() {
+                self.handle(net, message);
+            }
         }
     }
 
@@ -308,6 +411,14 @@ impl Reactor {
                     reactor.send_output(net, conn, clock::unix_ms());
                 }
             }),
+            Message::Unblock { client, waiter, reply } => {
+                self.with(ConnId::from_bits(client.conn.load(Relaxed)), |reactor, conn| {
+                    let is_on = conn.session.pending.as_ref().is_some_and(|own| Arc::ptr_eq(&own.waiter, &waiter));
+                    if is_on {
+                        reactor.end_wait(net, conn, &reply);
+                    }
+                })
+            }
             Message::Listen(listeners) => crate::listen::replace(net, listeners),
             Message::Relisten => {
                 crate::listen::replace(net, Vec::new());
@@ -419,6 +530,7 @@ impl Handler for Reactor {
             add(&conn.session.info.net_in, bytes.len() as u64);
             reactor.feed(net, conn, bytes);
         });
+        self.read_own_mail(net);
     }
 
     fn sent(&mut self, net: &mut Net, id: ConnId, mut buffer: Vec<u8>) {
@@ -433,13 +545,22 @@ impl Handler for Reactor {
                 reactor.unstall(net, conn);
             }
         });
+        self.read_own_mail(net);
     }
 
     fn closed(&mut self, _net: &mut Net, id: ConnId, _error: Option<io::Error>) {
         let Some(slot) = self.connections.get_mut(id.index()) else { return };
         if slot.as_ref().is_some_and(|conn| conn.id == id)
-            && let Some(conn) = slot.take()
+            && let Some(mut conn) = slot.take()
         {
+            if let Some(pending) = &conn.session.pending {
+                waiting::give_up(&pending.waiter);
+                self.deadlines.remove(&(pending.deadline_ms, conn.id.to_bits()));
+                waiting::leave(&self.server, &mut conn.session, self.executor.env(&self.server, clock::unix_ms()));
+            }
+            self.let_go(&mut conn);
+            let env = self.executor.env(&self.server, clock::unix_ms());
+            crate::transaction::abandon(&self.server, &mut conn.session, env);
             let client = conn.session.info.id;
             self.server.clients.remove(client);
             if conn.session.info.monitor.load(Relaxed) {
@@ -452,12 +573,19 @@ impl Handler for Reactor {
         for message in self.server.mailbox(self.index).take() {
             self.handle(net, message);
         }
+        self.read_own_mail(net);
     }
 
     fn turn_end(&mut self, net: &mut Net) {
         self.executor.refresh(&self.server);
         if self.index == 0 {
             crate::lifecycle::obey_signals(&self.server);
+        }
+        if !self.deadlines.is_empty() {
+            self.end_waits_in_time(net);
+        }
+        if !self.held.is_empty() && self.server.pause.now().is_none() {
+            self.release_held(net);
         }
         let now_ms = clock::unix_ms();
         if now_ms >= self.next_tick_ms {
@@ -468,11 +596,13 @@ impl Handler for Reactor {
         if self.expire_due {
             let reactors = self.server.reactors.len();
             self.expire_due = self.server.active_expire.load(Relaxed)
+                && !(self.server.pause.is_on() && self.server.pause.now().is_some())
                 && self.executor.expire(&self.server, now_ms, EXPIRE_SLICE_US, reactors);
         }
         if self.tables_due && !self.busy {
             self.tables_due = self.executor.resize_tables(&self.server, TABLES_SLICE_US);
         }
+        self.read_own_mail(net);
         self.busy = false;
         bump(&self.stats().busy_ns, Ticks::now().ns_since(self.turn_started));
         bump(&self.stats().turns, 1);

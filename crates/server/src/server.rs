@@ -5,6 +5,7 @@ use crate::clients::Clients;
 use crate::cmdstats::{CommandStats, bump};
 use crate::config::{Config, ConfigHandle};
 use crate::mailbox::Mailbox;
+use crate::message::Message;
 use crate::monitor::Monitors;
 use crate::slowlog::SlowLog;
 use kinovar_command::keyspace::{Keyspace, Stats};
@@ -25,6 +26,10 @@ pub struct Server {
     pub clients: Clients,
     /// Those in `MONITOR` mode.
     pub monitors: Monitors,
+    /// `CLIENT PAUSE`.
+    pub pause: crate::pause::Pause,
+    /// Those that wait for keys.
+    pub waits: crate::waiting::WaitStats,
     /// Commands that took long.
     pub slowlog: SlowLog,
     /// Events that took long, by name.
@@ -34,7 +39,7 @@ pub struct Server {
     /// What each reactor counts.
     pub reactors: Vec<ReactorStats>,
     /// How to reach each reactor; filled once they exist.
-    pub mailboxes: OnceLock<Vec<Mailbox>>,
+    pub mailboxes: OnceLock<Vec<Mailbox<Message>>>,
     /// Error replies by code.
     pub errors: Mutex<BTreeMap<String, u64>>,
     /// What the server's own clock samples.
@@ -173,7 +178,7 @@ impl Server {
     }
 
     /// How to reach a reactor.
-    pub fn mailbox(&self, reactor: usize) -> &Mailbox {
+    pub fn mailbox(&self, reactor: usize) -> &Mailbox<Message> {
         &self.mailboxes.get().expect("reactors exist before connections do")[reactor]
     }
 

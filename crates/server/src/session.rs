@@ -1,6 +1,8 @@
 //! The state of a connection that its commands see and change.
 
 use crate::clients::ClientInfo;
+use crate::transaction::{Queue, Watching};
+use crate::waiting::Pending;
 use kinovar_command::{Ctx, Protocol};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -19,6 +21,16 @@ pub struct Session {
     pub replies: Replies,
     /// Close once the replies so far are out.
     pub close_after_reply: bool,
+    /// It waits for keys, and executes no request meanwhile.
+    pub pending: Option<Pending>,
+    /// Its next request waits for the end of a pause.
+    pub held: bool,
+    /// The commands queued since `MULTI`.
+    pub queue: Option<Box<Queue>>,
+    /// The memory of the last transaction.
+    pub spare_queue: Option<Box<Queue>>,
+    /// The keys watched for the next transaction.
+    pub watching: Option<Box<Watching>>,
     /// Leave no trace in the access clock (`CLIENT NO-TOUCH`).
     pub no_touch: bool,
 }
@@ -46,6 +58,11 @@ impl Session {
             authenticated,
             replies: Replies::On,
             close_after_reply: false,
+            pending: None,
+            held: false,
+            queue: None,
+            spare_queue: None,
+            watching: None,
             no_touch: false,
         }
     }

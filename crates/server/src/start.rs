@@ -37,6 +37,8 @@ pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Res
         latency: Default::default(),
         background: Background::start()?,
         reactors: (0..current.io_threads).map(|_| ReactorStats::new(commands)).collect(),
+        pause: Default::default(),
+        waits: Default::default(),
         mailboxes: OnceLock::new(),
         errors: Mutex::default(),
         samples: Mutex::default(),

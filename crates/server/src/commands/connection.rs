@@ -85,6 +85,8 @@ const QUIT: Command = Command {
     complexity: "O(1)",
     since: "1.0.0",
     deprecated: Some(Deprecated { since: "7.2.0", replaced_by: "just closing the connection" }),
+    is_never_queued: true,
+    lock: Lock::None,
     handler: quit,
     ..Command::DEFAULT
 };
@@ -98,6 +100,8 @@ const RESET: Command = Command {
     summary: "Brings the connection back to its initial state.",
     complexity: "O(1)",
     since: "6.2.0",
+    is_never_queued: true,
+    lock: Lock::None,
     handler: reset,
     ..Command::DEFAULT
 };
@@ -159,6 +163,7 @@ pub fn database(ctx: &Ctx<'_>, index: i64) -> Result<u32, CommandError> {
 }
 
 fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    crate::transaction::discard(ctx);
     let server = Server::of(ctx);
     let session = Session::of(ctx);
     if session.info.monitor.load(Relaxed) {

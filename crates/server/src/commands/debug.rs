@@ -251,7 +251,7 @@ fn htstats(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let server = Server::of(ctx);
     let (mut keys, mut expires, mut bytes, mut migrating) = (0, 0, 0, 0);
     for partition in 0..server.keyspace.partitions() {
-        server.keyspace.read(partition, |partition| {
+        ctx.db.look(partition, |partition| {
             let Some(db) = partition.db(index) else { return };
             keys += db.len();
             expires += db.expires_len();

@@ -10,6 +10,7 @@ pub mod info;
 pub mod latency;
 pub mod memory;
 pub mod slowlog;
+pub mod transactions;
 
 use kinovar_command::Command;
 
@@ -25,4 +26,5 @@ pub const TABLES: &[&[Command]] = &[
     latency::COMMANDS,
     memory::COMMANDS,
     slowlog::COMMANDS,
+    transactions::COMMANDS,
 ];
