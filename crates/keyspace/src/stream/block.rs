@@ -1,1 +1,357 @@
-//! To come.
+//! A run of entries in one piece of memory: `docs/formats/stream.md`.
+//!
+//! A block begins with the names of its first entry's fields. An entry with the same names stores its values alone, and
+//! its id as the difference to the one before. Deleting marks; the bytes go with the block. Where a block ends decides what
+//! approximate trimming leaves, so each block knows how many bytes the reference's node with the same entries has.
+
+use super::StreamId;
+use super::text::{self, push_number, read_number};
+use crate::settings::Settings;
+use kinovar_ds::entry::size_class;
+use kinovar_ds::listpack::Item;
+
+/// The head of an entry: deleted.
+const DELETED: u8 = 0x80;
+/// The head of an entry: it has names of its own.
+const OWN_NAMES: u8 = 0x40;
+/// How the id follows from the one before it: the next number of the same ms.
+const NEXT_SEQ: u8 = 0x00;
+/// A number at least two above, of the same ms.
+const LATER_SEQ: u8 = 0x10;
+/// Number 0 of a later ms.
+const LATER_MS: u8 = 0x20;
+/// Another number of a later ms.
+const LATER_BOTH: u8 = 0x30;
+const ID_FORM: u8 = 0x30;
+/// Bits with the first part of the difference in ms.
+const MS_STEP: u8 = 0x0f;
+
+/// Bytes of a listpack around its elements.
+const LISTPACK_FRAME: usize = 7;
+/// No node of the reference has more bytes, whatever is configured; nor has an entry.
+pub(super) const NODE_MAX_BYTES: usize = 1 << 30;
+
+/// A run of entries. The id of the first, which every operation needs, is what the block is filed under.
+#[derive(Clone, Debug)]
+pub(super) struct Block {
+    /// Number of names, names, entries.
+    data: Vec<u8>,
+    /// Of the last entry, deleted or not.
+    pub(super) last_id: StreamId,
+    /// Where the last entry begins.
+    last_at: u32,
+    names_end: u32,
+    pub(super) live: u32,
+    pub(super) deleted: u32,
+    /// Bytes of the reference's node, but for the frame and the counters of entries.
+    node_body: u64,
+}
+
+const _: () = assert!(size_of::<Block>() == 64);
+
+/// Names and values of an entry about to be added, by turns.
+#[derive(Clone)]
+pub(super) struct NewFields<I> {
+    texts: I,
+    /// Number of fields.
+    count: usize,
+    /// Bytes of names and values.
+    pub(super) bytes: usize,
+}
+
+impl<'a, I: Iterator<Item = &'a [u8]> + Clone> NewFields<I> {
+    pub(super) fn new(texts: I) -> Self {
+        let (mut count, mut bytes) = (0, 0);
+        for text in texts.clone() {
+            count += 1;
+            bytes += text.len();
+        }
+        debug_assert!(count % 2 == 0, "each name has a value");
+        NewFields { texts, count: count / 2, bytes }
+    }
+}
+
+fn int_size(value: usize) -> usize {
+    Item::Int(value as i64).encoded_size()
+}
+
+/// The difference as the reference stores it, which wraps.
+fn difference_size(a: u64, b: u64) -> usize {
+    Item::Int(a.wrapping_sub(b) as i64).encoded_size()
+}
+
+impl Block {
+    /// A block with one entry. Room is made for `room` bytes at least.
+    pub(super) fn new<'a, I>(id: StreamId, fields: &NewFields<I>, room: usize) -> Block
+    where
+        I: Iterator<Item = &'a [u8]> + Clone,
+    {
+        let mut block = Block {
+            data: Vec::with_capacity(room),
+            last_id: StreamId { ms: id.ms, seq: id.seq.wrapping_sub(1) },
+            last_at: 0,
+            names_end: 0,
+            live: 0,
+            deleted: 0,
+            node_body: 0,
+        };
+        push_number(&mut block.data, fields.count as u64);
+        // The terminator of the names is an element of its own.
+        let mut node = int_size(fields.count) + int_size(0);
+        for name in fields.texts.clone().step_by(2) {
+            node += text::push(&mut block.data, name);
+        }
+        block.names_end = offset(block.data.len());
+        block.node_body = node as u64;
+        block.append(id, id, fields, true);
+        block
+    }
+
+    /// Bytes that the reference's node with these entries has.
+    pub(super) fn node_bytes(&self) -> usize {
+        LISTPACK_FRAME + int_size(self.live as usize) + int_size(self.deleted as usize) + self.node_body as usize
+    }
+
+    /// Whether an entry with names and values of `bytes` bytes still belongs into this block.
+    pub(super) fn has_room(&self, bytes: usize, settings: &Settings) -> bool {
+        let max_bytes = match settings.stream_node_max_bytes {
+            0 => NODE_MAX_BYTES,
+            max => max.min(NODE_MAX_BYTES),
+        };
+        let max_entries = settings.stream_node_max_entries;
+        self.node_bytes() + bytes < max_bytes
+            && (max_entries == 0 || self.live as usize + (self.deleted as usize) < max_entries)
+    }
+
+    /// Adds an entry after the last; `first` is the block's first id.
+    pub(super) fn push<'a, I>(&mut self, first: StreamId, id: StreamId, fields: &NewFields<I>)
+    where
+        I: Iterator<Item = &'a [u8]> + Clone,
+    {
+        debug_assert!(id > self.last_id);
+        let same_names = self.has_names(fields);
+        self.append(first, id, fields, same_names);
+    }
+
+    fn has_names<'a, I>(&self, fields: &NewFields<I>) -> bool
+    where
+        I: Iterator<Item = &'a [u8]> + Clone,
+    {
+        let (count, mut at) = read_number(&self.data, 0);
+        count == fields.count as u64
+            && fields.texts.clone().step_by(2).all(|name| {
+                let (same, end) = text::matches(&self.data, at, name);
+                at = end;
+                same
+            })
+    }
+
+    fn append<'a, I>(&mut self, first: StreamId, id: StreamId, fields: &NewFields<I>, same_names: bool)
+    where
+        I: Iterator<Item = &'a [u8]> + Clone,
+    {
+        self.reserve(fields.bytes + fields.count * 4);
+        let at = self.data.len();
+        self.push_head(id, same_names);
+        // Flags are one element, as small as they come.
+        let mut node = int_size(0) + difference_size(id.ms, first.ms) + difference_size(id.seq, first.seq);
+        if same_names {
+            for value in fields.texts.clone().skip(1).step_by(2) {
+                node += text::push(&mut self.data, value);
+            }
+            node += int_size(fields.count + 3);
+        } else {
+            push_number(&mut self.data, fields.count as u64);
+            for text in fields.texts.clone() {
+                node += text::push(&mut self.data, text);
+            }
+            node += int_size(fields.count) + int_size(2 * fields.count + 4);
+        }
+        self.node_body += node as u64;
+        self.last_at = offset(at);
+        self.last_id = id;
+        self.live += 1;
+    }
+
+    /// Vectors grow by doubling, which is too much for entries of megabytes.
+    fn reserve(&mut self, more: usize) {
+        let spare = self.data.capacity() - self.data.len();
+        if more > spare {
+            let step = if self.data.len() < NODE_DOUBLES { self.data.len() } else { self.data.len() / 8 };
+            self.data.reserve_exact(more.max(step));
+        }
+    }
+
+    #[inline]
+    fn push_head(&mut self, id: StreamId, same_names: bool) {
+        let own = if same_names { 0 } else { OWN_NAMES };
+        let last = self.last_id;
+        if id.ms == last.ms {
+            // The first entry of a block comes after a number that may be -1.
+            match id.seq.wrapping_sub(last.seq) {
+                1 => self.data.push(own | NEXT_SEQ),
+                step => {
+                    self.data.push(own | LATER_SEQ);
+                    push_number(&mut self.data, step - 2);
+                }
+            }
+            return;
+        }
+        let step = id.ms - last.ms - 1;
+        let form = if id.seq == 0 { LATER_MS } else { LATER_BOTH };
+        match step {
+            0..15 => self.data.push(own | form | step as u8),
+            _ => {
+                self.data.push(own | form | MS_STEP);
+                push_number(&mut self.data, step - 15);
+            }
+        }
+        if form == LATER_BOTH {
+            push_number(&mut self.data, id.seq);
+        }
+    }
+
+    /// Gives back room that is not needed: no entry will be added.
+    pub(super) fn shrink(&mut self) {
+        if size_class(self.data.capacity()) > size_class(self.data.len()) {
+            self.data.shrink_to_fit();
+        }
+    }
+
+    /// Bytes of its data.
+    pub(super) fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Bytes of memory, without those of the block itself.
+    pub(super) fn memory_bytes(&self) -> usize {
+        size_class(self.data.capacity())
+    }
+
+    /// Before the first entry.
+    #[inline]
+    pub(super) fn start(&self, first: StreamId) -> Place {
+        Place { at: self.names_end, before: StreamId { ms: first.ms, seq: first.seq.wrapping_sub(1) } }
+    }
+
+    /// The entries from `place` on, deleted ones included.
+    #[inline]
+    pub(super) fn cursor(&self, place: Place) -> Cursor<'_> {
+        let (name_count, names_at) = read_number(&self.data, 0);
+        Cursor { data: &self.data, name_count: name_count as u32, names_at: names_at as u32, place }
+    }
+
+    /// The last entry, deleted or not.
+    pub(super) fn last(&self) -> Found<'_> {
+        // Its id need not be computed from the one before.
+        let mut cursor = self.cursor(Place { at: self.last_at, before: StreamId::MIN });
+        let mut found = cursor.next().expect("a block has a last entry");
+        found.id = self.last_id;
+        found
+    }
+
+    /// Marks an entry that is not deleted yet.
+    pub(super) fn mark_deleted(&mut self, at: u32) {
+        let head = &mut self.data[at as usize];
+        debug_assert!(*head & DELETED == 0);
+        *head |= DELETED;
+        self.live -= 1;
+        self.deleted += 1;
+    }
+}
+
+/// Up to here blocks double when they grow.
+const NODE_DOUBLES: usize = 64 << 10;
+
+fn offset(at: usize) -> u32 {
+    u32::try_from(at).expect("a block has little more than 1 GiB")
+}
+
+/// Where an entry begins, and what its id counts from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) at: u32,
+    pub(super) before: StreamId,
+}
+
+/// Walks over a block.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cursor<'a> {
+    data: &'a [u8],
+    name_count: u32,
+    names_at: u32,
+    pub(super) place: Place,
+}
+
+impl Cursor<'_> {
+    /// Nothing to walk over.
+    pub(super) const DONE: Cursor<'static> =
+        Cursor { data: &[], name_count: 0, names_at: 0, place: Place { at: 0, before: StreamId::MIN } };
+}
+
+/// An entry in a block.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found<'a> {
+    pub(super) id: StreamId,
+    /// Where it begins.
+    pub(super) at: u32,
+    pub(super) deleted: bool,
+    /// Number of fields.
+    pub(super) count: u32,
+    /// Names, if they are not between the values.
+    pub(super) names: Option<&'a [u8]>,
+    /// Values, or names and values by turns.
+    pub(super) values: &'a [u8],
+}
+
+impl<'a> Iterator for Cursor<'a> {
+    type Item = Found<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Found<'a>> {
+        let data = self.data;
+        let begin = self.place.at;
+        let head = *data.get(begin as usize)?;
+        let (id, mut at) = read_id(data, begin as usize, self.place.before);
+        let (names, count, texts) = if head & OWN_NAMES == 0 {
+            (Some(&data[self.names_at as usize..]), self.name_count, self.name_count)
+        } else {
+            let (count, end) = read_number(data, at);
+            at = end;
+            (None, count as u32, 2 * count as u32)
+        };
+        let values = at;
+        for _ in 0..texts {
+            at = text::skip(data, at);
+        }
+        self.place = Place { at: at as u32, before: id };
+        Some(Found { id, at: begin, deleted: head & DELETED != 0, count, names, values: &data[values..] })
+    }
+}
+
+/// The id of the entry that begins at `at`, and where its head ends.
+#[inline]
+fn read_id(data: &[u8], at: usize, before: StreamId) -> (StreamId, usize) {
+    let head = data[at];
+    let at = at + 1;
+    match head & ID_FORM {
+        NEXT_SEQ => (StreamId { ms: before.ms, seq: before.seq.wrapping_add(1) }, at),
+        LATER_SEQ => {
+            let (step, at) = read_number(data, at);
+            (StreamId { ms: before.ms, seq: before.seq.wrapping_add(step).wrapping_add(2) }, at)
+        }
+        form => {
+            let (step, at) = match head & MS_STEP {
+                MS_STEP => {
+                    let (step, at) = read_number(data, at);
+                    (step + 15, at)
+                }
+                step => (u64::from(step), at),
+            };
+            // Only the last entry is read without knowing the one before it: then this is no id, but must not overflow.
+            let ms = before.ms.wrapping_add(step).wrapping_add(1);
+            let (seq, at) = if form == LATER_MS { (0, at) } else { read_number(data, at) };
+            (StreamId { ms, seq }, at)
+        }
+    }
+}

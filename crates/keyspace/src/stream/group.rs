@@ -1,26 +1,37 @@
 //! Consumer groups.
 
 use super::StreamId;
+use super::pending::IdMap;
+use kinovar_ds::entry::size_class;
+use std::collections::BTreeMap;
 
 /// A consumer group.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Group {
     last_id: StreamId,
     entries_read: Option<i64>,
+    /// All that is pending.
+    pending: IdMap<Pending>,
+    /// By name.
+    names: BTreeMap<Box<[u8]>, ConsumerId>,
+    /// By [`ConsumerId`].
+    consumers: Vec<Option<Consumer>>,
 }
 
 /// Names a consumer of a group for as long as it is not deleted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct ConsumerId(u32);
+pub struct ConsumerId(pub(super) u32);
 
 /// Who reads for a group.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Consumer {
     name: Box<[u8]>,
     /// When it last tried to read or claim, Unix ms.
     pub seen_ms: u64,
     /// When it last got something, Unix ms.
     pub active_ms: Option<u64>,
+    /// Ids of what is pending for it. The rest is in [`Group::pending`].
+    pending: IdMap<StreamId>,
 }
 
 /// An entry that a consumer has received and not acknowledged.
@@ -44,11 +55,18 @@ impl Consumer {
 
     /// Number of entries that are pending for it. O(1).
     pub fn pending_count(&self) -> usize {
-        todo!()
+        self.pending.len()
     }
 }
 
+/// The names say whose id it is.
+const LIVING: &str = "ids of deleted consumers are not used";
+
 impl Group {
+    pub(super) fn new(last_id: StreamId, entries_read: Option<i64>) -> Group {
+        Group { last_id, entries_read, pending: IdMap::default(), names: BTreeMap::new(), consumers: Vec::new() }
+    }
+
     /// The last id that was delivered.
     pub fn last_id(&self) -> StreamId {
         self.last_id
@@ -72,81 +90,128 @@ impl Group {
 
     /// Its consumers, by name. O(1) each.
     pub fn consumers(&self) -> impl ExactSizeIterator<Item = (ConsumerId, &Consumer)> {
-        std::iter::empty()
+        self.names.values().map(|&id| (id, self.consumer(id)))
     }
 
     /// Number of consumers.
     pub fn consumer_count(&self) -> usize {
-        todo!()
+        self.names.len()
     }
 
     /// The consumer of this name.
     pub fn find_consumer(&self, name: &[u8]) -> Option<ConsumerId> {
-        let _ = name;
-        todo!()
+        self.names.get(name).copied()
     }
 
     /// The consumer of this name, made (and seen at `now_ms`) if there was none; whether it was made.
     pub fn create_consumer(&mut self, name: &[u8], now_ms: u64) -> (ConsumerId, bool) {
-        let _ = (name, now_ms);
-        todo!()
+        if let Some(id) = self.find_consumer(name) {
+            return (id, false);
+        }
+        let name: Box<[u8]> = name.into();
+        let consumer = Consumer { name: name.clone(), seen_ms: now_ms, active_ms: None, pending: IdMap::default() };
+        // As many are free as were deleted.
+        let free = if self.names.len() < self.consumers.len() {
+            self.consumers.iter().position(Option::is_none)
+        } else {
+            None
+        };
+        let index = free.unwrap_or_else(|| {
+            self.consumers.push(None);
+            self.consumers.len() - 1
+        });
+        self.consumers[index] = Some(consumer);
+        let id = ConsumerId(u32::try_from(index).expect("memory for so many consumers there is not"));
+        self.names.insert(name, id);
+        (id, true)
     }
 
     /// Removes a consumer and what is pending for it; how much that was, `None` if there is none of this name.
     pub fn delete_consumer(&mut self, name: &[u8]) -> Option<usize> {
-        let _ = name;
-        todo!()
+        let id = self.names.remove(name)?;
+        let consumer = self.consumers[id.0 as usize].take().expect(LIVING);
+        for id in consumer.pending.iter_from(StreamId::MIN) {
+            self.pending.remove(id);
+        }
+        Some(consumer.pending.len())
     }
 
     /// A consumer.
     pub fn consumer(&self, id: ConsumerId) -> &Consumer {
-        let _ = id;
-        todo!()
+        self.consumers[id.0 as usize].as_ref().expect(LIVING)
     }
 
     /// A consumer, to set its times.
     pub fn consumer_mut(&mut self, id: ConsumerId) -> &mut Consumer {
-        let _ = id;
-        todo!()
+        self.consumers[id.0 as usize].as_mut().expect(LIVING)
     }
 
     /// Number of pending entries. O(1).
     pub fn pending_count(&self) -> usize {
-        todo!()
+        self.pending.len()
     }
 
     /// The pending entry with this id. O(log n).
     pub fn pending(&self, id: StreamId) -> Option<Pending> {
-        let _ = id;
-        todo!()
+        self.pending.get(id)
     }
 
     /// Pending entries from `from` to `to`, both included, in order. O(log n) to begin.
     pub fn pending_range(&self, from: StreamId, to: StreamId) -> impl Iterator<Item = Pending> {
-        let _ = (from, to);
-        std::iter::empty()
+        self.pending.iter_from(from).take_while(move |pending| pending.id <= to)
     }
 
-    /// The same of one consumer.
+    /// The same of one consumer. O(log n) for each.
     pub fn consumer_pending_range(
         &self,
         consumer: ConsumerId,
         from: StreamId,
         to: StreamId,
     ) -> impl Iterator<Item = Pending> {
-        let _ = (consumer, from, to);
-        std::iter::empty()
+        let ids = self.consumer(consumer).pending.iter_from(from).take_while(move |id| *id <= to);
+        ids.map(|id| self.pending.get(id).expect("what a consumer has pending, its group has"))
     }
 
     /// Acknowledges: the entry is no longer pending; whether it was (`XACK`). O(log n).
     pub fn acknowledge(&mut self, id: StreamId) -> bool {
-        let _ = id;
-        todo!()
+        let Some(pending) = self.pending.remove(id) else { return false };
+        self.consumer_mut(pending.consumer).pending.remove(id);
+        true
     }
 
     /// Makes an entry pending as told, whether or not it was, and whosever it was. O(log n).
     pub fn set_pending(&mut self, pending: Pending) {
-        let _ = pending;
-        todo!()
+        let before = self.pending.insert(pending);
+        if let Some(before) = before {
+            if before.consumer == pending.consumer {
+                return;
+            }
+            self.consumer_mut(before.consumer).pending.remove(pending.id);
+        }
+        self.consumer_mut(pending.consumer).pending.insert(pending.id);
+    }
+
+    /// Notes that a consumer received an entry as a new one. It may be pending already, where the group was set back.
+    pub(super) fn deliver(&mut self, id: StreamId, consumer: ConsumerId, now_ms: u64) {
+        self.set_pending(Pending { id, consumer, delivered_ms: now_ms, deliveries: 1 });
+    }
+
+    /// Frees needed to drop it, roughly.
+    pub(super) fn free_effort(&self) -> usize {
+        let consumers = self.consumers.iter().flatten().map(|consumer| 3 + consumer.pending.chunk_count());
+        1 + self.pending.chunk_count() + consumers.sum::<usize>()
+    }
+
+    /// Bytes it holds, its own included.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let consumers = self.consumers.iter().flatten().map(|consumer| {
+            // The name is there twice: with the consumer and in the index.
+            let index = (size_of::<Box<[u8]>>() + size_of::<ConsumerId>()) * 11 / 6;
+            2 * size_class(consumer.name.len()) + index + consumer.pending.memory_bytes()
+        });
+        size_of::<Group>()
+            + size_class(self.consumers.capacity() * size_of::<Option<Consumer>>())
+            + self.pending.memory_bytes()
+            + consumers.sum::<usize>()
     }
 }

@@ -10,6 +10,7 @@
 //! | [`group`] | groups, consumers, what is pending |
 //! | `pending` | an ordered map of pending entries |
 //! | `progress` | how far a group has read: counters and lag |
+//! | `text` | names and values as bytes |
 //!
 //! An empty stream is a value like any other: it keeps its last id and its groups.
 
@@ -22,18 +23,21 @@ mod progress;
 pub mod range;
 #[cfg(test)]
 mod tests;
+mod text;
 mod trim;
 
 use crate::settings::Settings;
+use block::{NODE_MAX_BYTES, NewFields};
 pub use group::{Consumer, ConsumerId, Group, Pending};
 pub use id::{NewId, STREAM_ID_TEXT_MAX, StreamId};
+use kinovar_ds::entry::size_class;
 use log::Log;
 pub use range::{Fields, Range, RangeRev, StreamEntry};
 use std::collections::BTreeMap;
 pub use trim::{Trim, TrimBy};
 
 /// A stream.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Stream {
     log: Log,
     /// The highest id that ever was.
@@ -90,7 +94,12 @@ impl Stream {
 
     /// Number of entries. O(1).
     pub fn len(&self) -> usize {
-        todo!()
+        self.log.len()
+    }
+
+    /// Whether there are no entries. Such a stream is kept.
+    pub fn is_empty(&self) -> bool {
+        self.log.len() == 0
     }
 
     /// The highest id that ever was, `0-0` in the beginning.
@@ -125,21 +134,33 @@ impl Stream {
 
     /// Number of blocks (`radix-tree-keys`): the reference has as many nodes with entries.
     pub fn block_count(&self) -> usize {
-        todo!()
+        self.log.block_count()
     }
 
     /// How many nodes the reference's radix tree has over these blocks (`radix-tree-nodes`). O(blocks).
     pub fn radix_tree_nodes(&self) -> usize {
-        todo!()
+        log::radix_tree_nodes(self.log.blocks().map(|(first, _)| first))
     }
 
     /// The id that an entry would get now.
     ///
     /// # Errors
     /// All of [`AppendError`] except `TooLarge`.
+    #[inline]
     pub fn next_id(&self, id: NewId, now_ms: u64) -> Result<StreamId, AppendError> {
-        let _ = (id, now_ms);
-        todo!()
+        if id == NewId::Exact(StreamId::MIN) {
+            return Err(AppendError::Zero);
+        }
+        let after_last = self.last_id.next().ok_or(AppendError::Exhausted)?;
+        match id {
+            NewId::Auto if now_ms > self.last_id.ms => Ok(StreamId::new(now_ms, 0)),
+            NewId::Auto => Ok(after_last),
+            // When all numbers of a ms are taken, the next id is not of that ms.
+            NewId::AutoSeq(ms) if ms == self.last_id.ms && after_last.ms == ms => Ok(after_last),
+            NewId::AutoSeq(ms) if ms > self.last_id.ms => Ok(StreamId::new(ms, 0)),
+            NewId::Exact(id) if id > self.last_id => Ok(id),
+            NewId::AutoSeq(_) | NewId::Exact(_) => Err(AppendError::NotAbove),
+        }
     }
 
     /// Adds an entry; returns its id. `fields` are names and values by turns. Does not trim. O(bytes of the entry).
@@ -150,71 +171,92 @@ impl Stream {
         fields: impl Iterator<Item = &'a [u8]> + Clone,
         settings: &Settings,
     ) -> Result<StreamId, AppendError> {
-        let _ = (id, now_ms, fields, settings);
-        todo!()
+        let id = self.next_id(id, now_ms)?;
+        let fields = NewFields::new(fields);
+        if fields.bytes > NODE_MAX_BYTES {
+            return Err(AppendError::TooLarge);
+        }
+        self.log.push(id, &fields, settings);
+        self.entries_added = self.entries_added.wrapping_add(1);
+        self.last_id = id;
+        if self.log.len() == 1 {
+            self.first_id = id;
+        }
+        Ok(id)
     }
 
     /// The entries from `from` to `to`, both included, oldest first. O(log n) to begin.
     pub fn range(&self, from: StreamId, to: StreamId) -> Range<'_> {
-        let _ = (from, to);
-        todo!()
+        self.log.range(from, to)
     }
 
     /// The entries from `from` to `to`, both included, newest first. O(log n) to begin.
     pub fn range_rev(&self, from: StreamId, to: StreamId) -> RangeRev<'_> {
-        let _ = (from, to);
-        todo!()
+        self.log.range_rev(from, to)
     }
 
     /// The entry with this id. O(log n).
     pub fn get(&self, id: StreamId) -> Option<StreamEntry<'_>> {
-        self.range(id, id).next()
+        self.log.get(id)
     }
 
     /// Whether there is an entry with this id. O(log n).
     pub fn contains(&self, id: StreamId) -> bool {
-        let _ = id;
-        todo!()
+        self.log.contains(id)
     }
 
     /// Deletes an entry, whether or not it is pending; whether it was there (`XDEL`). O(log n).
     pub fn delete(&mut self, id: StreamId) -> bool {
-        self.delete_with(id, References::Keep) == Deletion::Deleted
+        if !self.log.delete(id) {
+            return false;
+        }
+        self.max_deleted_id = self.max_deleted_id.max(id);
+        if id == self.first_id || self.log.len() == 0 {
+            self.first_id = self.log.first_id().unwrap_or_default();
+        }
+        true
     }
 
     /// Deletes an entry (`XDELEX`). O(log n), times the number of groups unless references are kept.
     pub fn delete_with(&mut self, id: StreamId, references: References) -> Deletion {
-        let _ = (id, references);
-        todo!()
-    }
-
-    /// Drops the oldest entries; how many.
-    pub fn trim(&mut self, trim: &Trim) -> usize {
-        let _ = trim;
-        todo!()
+        if references == References::Acked && self.is_referenced(id) && self.contains(id) {
+            return Deletion::Referenced;
+        }
+        if !self.delete(id) {
+            return Deletion::Absent;
+        }
+        if references == References::Delete {
+            self.drop_references(id);
+        }
+        Deletion::Deleted
     }
 
     /// Sets the counters (`XSETID`), whose plausibility the caller has checked: `entries_added` and `max_deleted_id` stay
     /// as they are when absent.
     pub fn set_id(&mut self, last_id: StreamId, entries_added: Option<u64>, max_deleted_id: Option<StreamId>) {
-        let _ = (last_id, entries_added, max_deleted_id);
-        todo!()
+        self.last_id = last_id;
+        self.entries_added = entries_added.unwrap_or(self.entries_added);
+        self.max_deleted_id = max_deleted_id.unwrap_or(self.max_deleted_id);
     }
 
     /// Frees needed to drop it, roughly.
     pub fn free_effort(&self) -> usize {
-        todo!()
+        let groups = self.groups.values().map(|group| 2 + group.free_effort());
+        1 + 2 * self.log.block_count() + groups.sum::<usize>()
     }
 
     /// A copy that shares nothing.
     pub fn deep_copy(&self) -> Stream {
-        todo!()
+        self.clone()
     }
 
     /// Bytes it holds; see [`crate::Object::memory_bytes`]. `samples` blocks are looked at.
     pub fn memory_bytes(&self, samples: usize) -> usize {
-        let _ = samples;
-        todo!()
+        let groups = self.groups.iter().map(|(name, group)| {
+            let index = (size_of::<Box<[u8]>>() + size_of::<Box<Group>>()) * 11 / 6;
+            size_class(name.len()) + index + group.memory_bytes()
+        });
+        size_of::<Stream>() + self.log.memory_bytes(samples) + groups.sum::<usize>()
     }
 }
 
@@ -242,8 +284,11 @@ impl Stream {
 
     /// Makes a group that has received everything up to `last_id`; false if there is one of this name.
     pub fn create_group(&mut self, name: &[u8], last_id: StreamId, entries_read: Option<i64>) -> bool {
-        let _ = (name, last_id, entries_read);
-        todo!()
+        if self.groups.contains_key(name) {
+            return false;
+        }
+        self.groups.insert(name.into(), Box::new(Group::new(last_id, entries_read)));
+        true
     }
 
     /// Removes a group, with its consumers and all that is pending; `None` if there is none of this name.
@@ -254,27 +299,23 @@ impl Stream {
     /// Entries that a group has still to receive, if that can be told (`lag`). May be negative where a caller of
     /// `XGROUP SETID` claimed to have read more than there was. O(1).
     pub fn lag(&self, group: &Group) -> Option<i64> {
-        let _ = group;
-        todo!()
+        self.counters().lag(group)
     }
 
     /// How many entries up to `id` there ever were, if that can be told. O(1).
     pub fn entries_until(&self, id: StreamId) -> Option<i64> {
-        let _ = id;
-        todo!()
+        self.counters().entries_until(id)
     }
 
     /// Whether an entry's deletion with [`References::Acked`] has to wait: a group has it pending or has not received it.
     /// O(groups · log n).
     pub fn is_referenced(&self, id: StreamId) -> bool {
-        let _ = id;
-        todo!()
+        self.groups.values().any(|group| id > group.last_id() || group.pending(id).is_some())
     }
 
     /// Makes an entry no longer pending in any group; in how many it was. O(groups · log n).
     pub fn drop_references(&mut self, id: StreamId) -> usize {
-        let _ = id;
-        todo!()
+        self.groups.values_mut().filter_map(|group| group.acknowledge(id).then_some(())).count()
     }
 
     /// Shows a group's next entries, at most `count`, and notes that it has received them: they become pending for
@@ -289,8 +330,19 @@ impl Stream {
         now_ms: u64,
         visit: &mut dyn FnMut(StreamEntry<'_>),
     ) -> usize {
-        let _ = (group, consumer, count, noack, now_ms, visit);
-        todo!()
+        let counters = self.counters();
+        let group = self.groups.get_mut(group).expect("callers name a group that is there");
+        let Some(from) = group.last_id().next() else { return 0 };
+        let mut shown = 0;
+        for entry in self.log.range(from, StreamId::MAX).take(count) {
+            visit(entry);
+            shown += 1;
+            group.set_last_id(entry.id, counters.entries_read_after(group, entry.id));
+            if !noack {
+                group.deliver(entry.id, consumer, now_ms);
+            }
+        }
+        shown
     }
 
     /// Shows what is pending for `consumer` after the id `after`, at most `count`. Entries that are still there count as
@@ -305,8 +357,17 @@ impl Stream {
         now_ms: u64,
         visit: &mut dyn FnMut(StreamId, Option<StreamEntry<'_>>),
     ) -> usize {
-        let _ = (group, consumer, after, count, now_ms, visit);
-        todo!()
+        let group = self.groups.get_mut(group).expect("callers name a group that is there");
+        let Some(from) = after.next() else { return 0 };
+        let pending: Vec<Pending> = group.consumer_pending_range(consumer, from, StreamId::MAX).take(count).collect();
+        for pending in &pending {
+            let entry = self.log.get(pending.id);
+            visit(pending.id, entry);
+            if entry.is_some() {
+                group.set_pending(Pending { delivered_ms: now_ms, deliveries: pending.deliveries + 1, ..*pending });
+            }
+        }
+        pending.len()
     }
 
     /// The group and what is needed to look up entries while it is being changed.
@@ -325,13 +386,11 @@ pub struct Entries<'a> {
 impl<'a> Entries<'a> {
     /// The entry with this id. O(log n).
     pub fn get(self, id: StreamId) -> Option<StreamEntry<'a>> {
-        let _ = (id, self.log);
-        todo!()
+        self.log.get(id)
     }
 
     /// Whether there is an entry with this id. O(log n).
     pub fn contains(self, id: StreamId) -> bool {
-        let _ = (id, self.log);
-        todo!()
+        self.log.contains(id)
     }
 }

@@ -1,6 +1,11 @@
 //! Dropping the oldest entries.
+//!
+//! Whole blocks go first. Approximate trimming ends there; exact trimming marks entries of the next block as deleted. Entries
+//! that are pending are looked at one by one, unless they stay pending: then no block can be dropped as a whole, and
+//! approximate trimming does nothing at all, as in the reference.
 
-use super::{References, StreamId};
+use super::block::Place;
+use super::{References, Stream, StreamId};
 use crate::settings::Settings;
 
 /// What is to remain.
@@ -32,5 +37,87 @@ impl Trim {
             ..=0 => 10_000,
             limit => limit.min(1_000_000) as u64,
         }
+    }
+}
+
+impl Stream {
+    /// Drops the oldest entries; how many.
+    pub fn trim(&mut self, trim: &Trim) -> usize {
+        let mut dropped = 0;
+        let mut next = self.log.first_block().map(|(first, _)| first);
+        while let Some(first) = next {
+            if matches!(trim.by, TrimBy::MaxLen(max) if self.log.len() as u64 <= max) {
+                break;
+            }
+            let (_, block) = self.log.find(first).expect("blocks are looked at in order");
+            let live = block.live as usize;
+            if trim.limit > 0 && (dropped + live) as u64 > trim.limit {
+                break;
+            }
+            let all = match trim.by {
+                TrimBy::MaxLen(max) => (self.log.len() - live) as u64 >= max,
+                TrimBy::MinId(id) => block.last_id < id,
+            };
+            next = self.log.block_after(first).map(|(first, _)| first);
+            if all && trim.references == References::Keep {
+                dropped += self.log.remove_block(first);
+                continue;
+            }
+            if trim.approximate {
+                break;
+            }
+            dropped += self.trim_block(first, trim);
+            if trim.references == References::Keep {
+                break;
+            }
+        }
+        if dropped > 0 {
+            self.first_id = self.log.first_id().unwrap_or_default();
+        }
+        dropped
+    }
+
+    /// Deletes the oldest entries of a block; how many.
+    fn trim_block(&mut self, first: StreamId, trim: &Trim) -> usize {
+        let mut left = match trim.by {
+            TrimBy::MaxLen(max) => (self.log.len() as u64).saturating_sub(max),
+            TrimBy::MinId(_) => u64::MAX,
+        };
+        let (_, block) = self.log.find(first).expect("callers name a block that is there");
+        let mut cursor = self.log.cursor(first, block);
+        let mut doomed = Vec::new();
+        // Whether everything so far is deleted, and where that ends.
+        let (mut all, mut start): (bool, Place) = (true, cursor.place);
+        while let Some(found) = cursor.next() {
+            if left == 0 || matches!(trim.by, TrimBy::MinId(id) if found.id >= id) {
+                break;
+            }
+            if !found.deleted {
+                if trim.references == References::Acked && self.is_referenced(found.id) {
+                    all = false;
+                    continue;
+                }
+                doomed.push((found.id, found.at));
+                left -= 1;
+            }
+            if all {
+                start = cursor.place;
+            }
+        }
+        if trim.references == References::Delete {
+            for (id, _) in &doomed {
+                self.drop_references(*id);
+            }
+        }
+        let block = self.log.block_mut(first);
+        if doomed.len() == block.live as usize && !doomed.is_empty() {
+            return self.log.remove_block(first);
+        }
+        for (_, at) in &doomed {
+            block.mark_deleted(*at);
+        }
+        self.log.note_deleted(doomed.len());
+        self.log.set_start(first, start);
+        doomed.len()
     }
 }
