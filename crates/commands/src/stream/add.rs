@@ -172,7 +172,9 @@ impl Counters {
             ));
         }
         if stream.last().is_some_and(|entry| self.last_id < entry.id) {
-            return Err(CommandError::text("ERR The ID specified in XSETID is smaller than the target stream top item"));
+            return Err(CommandError::text(
+                "ERR The ID specified in XSETID is smaller than the target stream top item",
+            ));
         }
         if self.entries_added.is_some_and(|added| added < stream.len() as u64) {
             return Err(CommandError::text(

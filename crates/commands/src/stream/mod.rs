@@ -103,10 +103,7 @@ fn open_counted<'d>(db: &'d mut Db<'_>, key: &Key<'_>) -> Result<Option<Update<'
 }
 
 /// Passes a result on; if it is an error, the stream is not changed.
-fn or_unchanged<R>(
-    stream: &mut Update<'_, Stream>,
-    result: Result<R, CommandError>,
-) -> Result<R, CommandError> {
+fn or_unchanged<R>(stream: &mut Update<'_, Stream>, result: Result<R, CommandError>) -> Result<R, CommandError> {
     if result.is_err() {
         stream.unchanged();
     }

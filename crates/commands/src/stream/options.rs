@@ -6,9 +6,9 @@ use kinovar_command::keyspace::stream::{NewId, References, Trim, TrimBy};
 use kinovar_command::{Arg, Args, CommandError, until_nul};
 
 /// What is to be trimmed away, as `COMMAND DOCS` has it.
-const STRATEGY: Arg = Arg::one_of("strategy", &[Arg::word("maxlen", "MAXLEN"), Arg::word("minid", "MINID").since("6.2.0")]);
-const OPERATOR: Arg =
-    Arg::one_of("operator", &[Arg::word("equal", "="), Arg::word("approximately", "~")]).optional();
+const STRATEGY: Arg =
+    Arg::one_of("strategy", &[Arg::word("maxlen", "MAXLEN"), Arg::word("minid", "MINID").since("6.2.0")]);
+const OPERATOR: Arg = Arg::one_of("operator", &[Arg::word("equal", "="), Arg::word("approximately", "~")]).optional();
 const LIMIT: Arg = Arg::integer("count").token("LIMIT").optional().since("6.2.0");
 
 /// The arguments of XADD's trimming.

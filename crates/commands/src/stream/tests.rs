@@ -1,0 +1,1 @@
+//! What the reference answered to these lines.
