@@ -96,6 +96,10 @@ fn near(tolerance: i64, a: &Reply, b: &Reply) -> bool {
     match (a, b) {
         // Negative values are codes (-1 no expiry, -2 no key), never times.
         (Reply::Int(x), Reply::Int(y)) => x == y || (*x >= 0 && *y >= 0 && x.abs_diff(*y) <= tolerance as u64),
+        (Reply::Map(x), Reply::Map(y)) => {
+            let same = |((k, v), (l, w)): (&(Reply, Reply), &(Reply, Reply))| k == l && near(tolerance, v, w);
+            x.len() == y.len() && x.iter().zip(y).all(same)
+        }
         _ => match (a.items(), b.items()) {
             (Some(x), Some(y)) => {
                 same_kind(a, b) && x.len() == y.len() && x.iter().zip(y).all(|(x, y)| near(tolerance, x, y))

@@ -130,7 +130,7 @@ impl Value for Hash {
     }
 }
 
-impl Value for Box<Stream> {
+impl Value for Stream {
     const TYPE: ValueType = ValueType::Stream;
     fn from_object(object: &Object) -> Option<&Self> {
         match object {
@@ -145,7 +145,7 @@ impl Value for Box<Stream> {
         }
     }
     fn into_object(self) -> Object {
-        Object::Stream(self)
+        Object::Stream(Box::new(self))
     }
     /// A stream without entries still has its last id and its groups: it is kept.
     fn is_empty(&self) -> bool {

@@ -113,7 +113,7 @@ fn write_summary(reply: &mut Reply<'_>, group: &ConsumerGroup) {
     write_id(reply, last.id);
     reply.array_of(|reply| {
         let with_some = group.consumers().filter(|(_, consumer)| consumer.pending_count() > 0);
-        let write = |consumer: &keyspace::stream::Consumer| {
+        let mut write = |consumer: &keyspace::stream::Consumer| {
             reply.array(2);
             reply.bulk(consumer.name());
             reply.bulk_integer(consumer.pending_count() as i64);

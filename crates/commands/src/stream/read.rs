@@ -71,7 +71,6 @@ fn find_keys(args: Args<'_>, spec: &KeySpec, keys: &mut Vec<KeyAt>) {
 
 /// A call of XREAD or XREADGROUP.
 struct Reading<'a> {
-    args: Args<'a>,
     /// Entries of each stream.
     count: usize,
     block_ms: Option<u64>,
@@ -137,7 +136,7 @@ impl<'a> Reading<'a> {
             return Err(CommandError::text("ERR Missing GROUP option for XREADGROUP"));
         }
         let group = group.map(|(group, consumer)| Reader { group, consumer, noack });
-        Ok(Reading { args, count, block_ms, group, first_key, streams: args.left() / 2 })
+        Ok(Reading { count, block_ms, group, first_key, streams: args.left() / 2 })
     }
 
     /// The places of each key and its id.
