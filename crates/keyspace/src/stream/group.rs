@@ -9,6 +9,10 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug)]
 pub struct Group {
     last_id: StreamId,
+    /// The lowest id that `last_id` was moved away from since [`Group::settle`].
+    left_id: StreamId,
+    /// Whether it was made since then. To the reference, a new group has come from `0-0`.
+    is_new: bool,
     entries_read: Option<i64>,
     /// All that is pending.
     pending: IdMap<Pending>,
@@ -64,7 +68,15 @@ const LIVING: &str = "ids of deleted consumers are not used";
 
 impl Group {
     pub(super) fn new(last_id: StreamId, entries_read: Option<i64>) -> Group {
-        Group { last_id, entries_read, pending: IdMap::default(), names: BTreeMap::new(), consumers: Vec::new() }
+        Group {
+            last_id,
+            left_id: StreamId::MAX,
+            is_new: true,
+            entries_read,
+            pending: IdMap::default(),
+            names: BTreeMap::new(),
+            consumers: Vec::new(),
+        }
     }
 
     /// The last id that was delivered.
@@ -77,15 +89,33 @@ impl Group {
         self.entries_read
     }
 
-    /// Makes it go on after `last_id` (`XGROUP SETID`).
+    /// Makes it go on after `last_id`, with whatever counter; for `XGROUP SETID` see [`super::Stream::set_group_id`].
     pub fn set_last_id(&mut self, last_id: StreamId, entries_read: Option<i64>) {
-        self.last_id = last_id;
+        self.move_to(last_id);
         self.entries_read = entries_read;
     }
 
     /// Moves the last delivered id forward, if `id` is above it, without touching the counter (`XCLAIM … LASTID`).
     pub fn raise_last_id(&mut self, id: StreamId) {
-        self.last_id = self.last_id.max(id);
+        if id > self.last_id {
+            self.move_to(id);
+        }
+    }
+
+    fn move_to(&mut self, last_id: StreamId) {
+        self.left_id = self.left_id.min(self.last_id);
+        self.last_id = last_id;
+    }
+
+    /// Whether `floor` is no longer what all groups have received, because this one was there or is behind it.
+    pub(super) fn moves_floor(&self, floor: StreamId) -> bool {
+        self.left_id <= floor || self.last_id < floor || self.is_new && floor == StreamId::MIN
+    }
+
+    /// Forgets where it was.
+    pub(super) fn settle(&mut self) {
+        self.left_id = StreamId::MAX;
+        self.is_new = false;
     }
 
     /// Its consumers, by name. O(1) each.

@@ -48,6 +48,8 @@ pub struct Stream {
     max_deleted_id: StreamId,
     entries_added: u64,
     groups: BTreeMap<Box<[u8]>, Box<Group>>,
+    /// See [`Stream::settle_floor`].
+    floor: Option<StreamId>,
 }
 
 /// Why an entry was not added.
@@ -217,18 +219,17 @@ impl Stream {
         true
     }
 
-    /// Deletes an entry (`XDELEX`). O(log n), times the number of groups unless references are kept.
+    /// Deletes an entry (`XDELEX`). What happens about references happens also when the entry is gone already. O(log n),
+    /// times the number of groups unless references are kept.
     pub fn delete_with(&mut self, id: StreamId, references: References) -> Deletion {
-        if references == References::Acked && self.is_referenced(id) && self.contains(id) {
-            return Deletion::Referenced;
+        match references {
+            References::Acked if self.is_referenced(id) => return Deletion::Referenced,
+            References::Delete => {
+                self.drop_references(id);
+            }
+            References::Acked | References::Keep => {}
         }
-        if !self.delete(id) {
-            return Deletion::Absent;
-        }
-        if references == References::Delete {
-            self.drop_references(id);
-        }
-        Deletion::Deleted
+        if self.delete(id) { Deletion::Deleted } else { Deletion::Absent }
     }
 
     /// Sets the counters (`XSETID`), whose plausibility the caller has checked: `entries_added` and `max_deleted_id` stay
@@ -247,7 +248,7 @@ impl Stream {
 
     /// A copy that shares nothing.
     pub fn deep_copy(&self) -> Stream {
-        self.clone()
+        Stream { floor: None, ..self.clone() }
     }
 
     /// Bytes it holds; see [`crate::Object::memory_bytes`]. `samples` blocks are looked at.
@@ -282,17 +283,33 @@ impl Stream {
         self.groups.get_mut(name).map(|group| &mut **group)
     }
 
-    /// Makes a group that has received everything up to `last_id`; false if there is one of this name.
+    /// Makes a group that has received everything up to `last_id`; false if there is one of this name. It cannot have read
+    /// more than there ever was: `entries_read` is cut to that.
     pub fn create_group(&mut self, name: &[u8], last_id: StreamId, entries_read: Option<i64>) -> bool {
         if self.groups.contains_key(name) {
             return false;
         }
-        self.groups.insert(name.into(), Box::new(Group::new(last_id, entries_read)));
+        let group = Group::new(last_id, self.possibly_read(entries_read));
+        self.groups.insert(name.into(), Box::new(group));
         true
+    }
+
+    /// Makes a group go on after `last_id` (`XGROUP SETID`), with `entries_read` as in [`Stream::create_group`]; false if
+    /// there is none of this name.
+    pub fn set_group_id(&mut self, name: &[u8], last_id: StreamId, entries_read: Option<i64>) -> bool {
+        let entries_read = self.possibly_read(entries_read);
+        self.group_mut(name).map(|group| group.set_last_id(last_id, entries_read)).is_some()
+    }
+
+    fn possibly_read(&self, entries_read: Option<i64>) -> Option<i64> {
+        let added = i64::try_from(self.entries_added).unwrap_or(i64::MAX);
+        entries_read.map(|read| read.min(added))
     }
 
     /// Removes a group, with its consumers and all that is pending; `None` if there is none of this name.
     pub fn destroy_group(&mut self, name: &[u8]) -> Option<Box<Group>> {
+        // Where the group holds the floor now, it will stay, as in the reference.
+        self.follow_groups();
         self.groups.remove(name)
     }
 
@@ -309,8 +326,37 @@ impl Stream {
 
     /// Whether an entry's deletion with [`References::Acked`] has to wait: a group has it pending or has not received it.
     /// O(groups · log n).
-    pub fn is_referenced(&self, id: StreamId) -> bool {
-        self.groups.values().any(|group| id > group.last_id() || group.pending(id).is_some())
+    pub fn is_referenced(&mut self, id: StreamId) -> bool {
+        if self.groups.is_empty() {
+            return false;
+        }
+        let floor = self.settle_floor();
+        self.is_needed(id, floor)
+    }
+
+    /// Whether a group has an entry pending, or it is above `floor`.
+    fn is_needed(&self, id: StreamId, floor: StreamId) -> bool {
+        id > floor || self.groups.values().any(|group| group.pending(id).is_some())
+    }
+
+    /// The id up to which every group has received everything. Once known, it stays until a group that is at it is moved or
+    /// one gets behind it; a destroyed group holds it back, as in the reference. O(groups).
+    fn settle_floor(&mut self) -> StreamId {
+        self.follow_groups();
+        *self.floor.insert(match self.floor {
+            Some(floor) => floor,
+            None => self.lowest_group_id(),
+        })
+    }
+
+    /// Forgets the floor if groups have moved since the last call so that it may be another.
+    fn follow_groups(&mut self) {
+        self.floor = self.floor.filter(|floor| !self.groups.values().any(|group| group.moves_floor(*floor)));
+        self.groups.values_mut().for_each(|group| group.settle());
+    }
+
+    fn lowest_group_id(&self) -> StreamId {
+        self.groups.values().map(|group| group.last_id()).min().unwrap_or(StreamId::MAX)
     }
 
     /// Makes an entry no longer pending in any group; in how many it was. O(groups · log n).

@@ -66,8 +66,8 @@ impl Stream {
             if trim.approximate {
                 break;
             }
-            dropped += self.trim_block(first, trim);
-            if trim.references == References::Keep {
+            dropped += self.trim_block(first, all, trim);
+            if !all {
                 break;
             }
         }
@@ -77,23 +77,29 @@ impl Stream {
         dropped
     }
 
-    /// Deletes the oldest entries of a block; how many.
-    fn trim_block(&mut self, first: StreamId, trim: &Trim) -> usize {
+    /// Deletes the oldest entries of a block, or all (`all_doomed`) that are not needed; how many.
+    fn trim_block(&mut self, first: StreamId, all_doomed: bool, trim: &Trim) -> usize {
         let mut left = match trim.by {
             TrimBy::MaxLen(max) => (self.log.len() as u64).saturating_sub(max),
             TrimBy::MinId(_) => u64::MAX,
         };
         let (_, block) = self.log.find(first).expect("callers name a block that is there");
         let mut cursor = self.log.cursor(first, block);
+        let is_old = |id| !matches!(trim.by, TrimBy::MinId(min) if id >= min);
+        let oldest = cursor.clone().find(|found| !found.deleted).filter(|found| is_old(found.id));
+        let checks = trim.references == References::Acked && !self.groups.is_empty() && left > 0 && oldest.is_some();
+        let floor = checks.then(|| self.settle_floor());
+        let (_, block) = self.log.find(first).expect("it is still there");
+        cursor = self.log.cursor(first, block);
         let mut doomed = Vec::new();
         // Whether everything so far is deleted, and where that ends.
         let (mut all, mut start): (bool, Place) = (true, cursor.place);
         while let Some(found) = cursor.next() {
-            if left == 0 || matches!(trim.by, TrimBy::MinId(id) if found.id >= id) {
+            if left == 0 || !is_old(found.id) {
                 break;
             }
             if !found.deleted {
-                if trim.references == References::Acked && self.is_referenced(found.id) {
+                if floor.is_some_and(|floor| self.is_needed(found.id, floor)) {
                     all = false;
                     continue;
                 }
@@ -110,7 +116,8 @@ impl Stream {
             }
         }
         let block = self.log.block_mut(first);
-        if doomed.len() == block.live as usize && !doomed.is_empty() {
+        // A block in which others remain, be they deleted, stays where it is.
+        if all_doomed && doomed.len() == block.live as usize {
             return self.log.remove_block(first);
         }
         for (_, at) in &doomed {
