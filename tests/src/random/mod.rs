@@ -25,7 +25,7 @@ use grammar::{Command, Grammar};
 use words::Words;
 
 /// The groups there are grammars for.
-pub const GROUPS: &[&str] = &["string", "list", "set", "zset", "hash", "generic", "server"];
+pub const GROUPS: &[&str] = &["string", "list", "set", "zset", "hash", "stream", "generic", "server"];
 /// Commands between two empty servers; short enough to replay hundreds of times while shrinking.
 const EPOCH: usize = 2500;
 /// Commands sent before replies are read.

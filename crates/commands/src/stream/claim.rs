@@ -196,7 +196,9 @@ fn xclaim(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let mut rest = Args::skipping(args, args.index() + ids.clone().count());
     let options = or_unchanged(&mut guard, Options::parse(&mut rest, now_ms))?;
 
-    let raised = guard.raise_group_last_id(name, options.last_id);
+    let group = guard.group_mut(name).expect("its group was found");
+    let raised = group.last_id() < options.last_id;
+    group.raise_last_id(options.last_id);
     let mut claim = Claim::new(&mut guard, name, consumer, (now_ms, min_idle_ms), options);
     let mut changes = 0;
     ctx.reply.array_of(|reply| {

@@ -143,15 +143,15 @@ impl Options {
                     _ => return Err(CommandError::text("ERR value for ENTRIESREAD must be positive or -1")),
                 };
             } else {
-                return Err(quoting(&[
-                    b"ERR unknown subcommand or wrong number of arguments for '",
-                    subcommand,
-                    b"'. Try XGROUP HELP.",
-                ]));
+                return Err(wrong_arguments(subcommand));
             }
         }
         Ok(options)
     }
+}
+
+fn wrong_arguments(subcommand: &[u8]) -> CommandError {
+    quoting(&[b"ERR unknown subcommand or wrong number of arguments for '", subcommand, b"'. Try XGROUP HELP."])
 }
 
 /// Where a group is to go on; `$` is the last id there is.
@@ -167,6 +167,10 @@ fn create(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let is_new = last_id.is_none();
     if is_new && !options.make_stream {
         return Err(NO_KEY);
+    }
+    // Repeated options are too many, which counts less than that the key is missing.
+    if args.left() > 3 {
+        return Err(wrong_arguments(subcommand));
     }
     let from = start(from, last_id.map_or(StreamId::MIN, Stream::last_id))?;
     let mut stream = ctx.db.upsert(&key, Stream::new)?;
@@ -188,9 +192,9 @@ fn set_id(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let (key, name, from) = (args.key()?, args.take()?, args.take()?);
     let options = Options::parse(args, subcommand, false)?;
     let mut stream = open(&mut ctx.db, &key, name)?;
-    let from = start(from, stream.last_id());
+    let from = if args.left() > 2 { Err(wrong_arguments(subcommand)) } else { start(from, stream.last_id()) };
     let from = or_unchanged(&mut stream, from)?;
-    stream.set_group_last_id(name, from, options.entries_read);
+    stream.set_group_id(name, from, options.entries_read);
     stream.noted(Some("xgroup-setid"), 1);
     ctx.reply.ok();
     Ok(())
