@@ -74,6 +74,8 @@ const SMALL: &[&str] = &[
     "zset-max-listpack-value 20",
     "list-max-listpack-size 4",
     "list-compress-depth 0",
+    "stream-node-max-entries 4",
+    "stream-node-max-bytes 4096",
 ];
 const COMPRESSED: &[&str] = &[
     "hash-max-listpack-entries 16",
@@ -85,6 +87,8 @@ const COMPRESSED: &[&str] = &[
     "zset-max-listpack-value 64",
     "list-max-listpack-size -1",
     "list-compress-depth 1",
+    "stream-node-max-entries 0",
+    "stream-node-max-bytes 200",
 ];
 const DEFAULTS: &[&str] = &[
     "hash-max-listpack-entries 128",
@@ -96,6 +100,8 @@ const DEFAULTS: &[&str] = &[
     "zset-max-listpack-value 64",
     "list-max-listpack-size -2",
     "list-compress-depth 0",
+    "stream-node-max-entries 100",
+    "stream-node-max-bytes 4096",
 ];
 
 /// The grammar files of a group.

@@ -10,7 +10,7 @@ pub struct Words {
     /// large ones cross them.
     pool: usize,
     first_key: Option<Vec<u8>>,
-    /// How many ids for new entries there were.
+    /// How many ids for new entries were drawn.
     new_ids: usize,
 }
 
@@ -314,23 +314,25 @@ impl Words {
         }
     }
 
-    /// An id that entries of [`Words::new_id`] may have: few enough to meet.
+    /// An id that entries of [`Words::new_id`] may have: mostly a recent one, which several streams may have.
     fn entry_id(&mut self) -> Vec<u8> {
-        let ms = self.rng.below(self.new_ids / 2 + 2);
+        let ms = (self.new_ids / 4).saturating_sub(self.rng.below(12));
         match self.rng.below(100) {
-            0..80 => format!("{ms}-{}", self.rng.below(3)).into_bytes(),
-            80..96 => ms.to_string().into_bytes(),
-            96..98 => self.rng.pick(STREAM_IDS).to_vec(),
+            0..84 => format!("{ms}-{}", 1 + self.rng.below(2)).into_bytes(),
+            84..90 => ms.to_string().into_bytes(),
+            90..94 => self.rng.below(self.new_ids / 4 + 2).to_string().into_bytes(),
+            94..97 => self.rng.pick(STREAM_IDS).to_vec(),
             _ => self.rng.pick(ODD).to_vec(),
         }
     }
 
-    /// Mostly above all before it.
+    /// Mostly above those of the same stream before it.
     fn new_id(&mut self) -> Vec<u8> {
         self.new_ids += 1;
+        let (ms, seq) = (self.new_ids / 4, self.new_ids / 2 % 2 + 1);
         match self.rng.below(100) {
-            0..94 => format!("{}-{}", self.new_ids / 2, self.new_ids % 2 + 1).into_bytes(),
-            94..97 => format!("{}-*", self.new_ids / 2).into_bytes(),
+            0..94 => format!("{ms}-{seq}").into_bytes(),
+            94..97 => format!("{ms}-*").into_bytes(),
             _ => self.entry_id(),
         }
     }

@@ -192,7 +192,12 @@ fn set_id(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let (key, name, from) = (args.key()?, args.take()?, args.take()?);
     let options = Options::parse(args, subcommand, false)?;
     let mut stream = open(&mut ctx.db, &key, name)?;
-    let from = if args.left() > 2 { Err(wrong_arguments(subcommand)) } else { start(from, stream.last_id()) };
+    let from = match StreamId::parse(from, 0) {
+        _ if args.left() > 2 => Err(wrong_arguments(subcommand)),
+        // Unlike CREATE, this takes `-` and `+`, too.
+        Some(id) => Ok(id),
+        None => start(from, stream.last_id()),
+    };
     let from = or_unchanged(&mut stream, from)?;
     stream.set_group_id(name, from, options.entries_read);
     stream.noted(Some("xgroup-setid"), 1);

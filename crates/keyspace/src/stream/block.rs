@@ -36,6 +36,8 @@ pub(super) const NODE_MAX_BYTES: usize = 1 << 30;
 pub(super) struct Block {
     /// Number of names, names, entries.
     data: Vec<u8>,
+    /// The last entries of a block that is closed, where that saves memory. Places count on from the end of `data`.
+    rest: Box<[u8]>,
     /// Of the last entry, deleted or not.
     pub(super) last_id: StreamId,
     /// Where the last entry begins.
@@ -44,10 +46,10 @@ pub(super) struct Block {
     pub(super) live: u32,
     pub(super) deleted: u32,
     /// Bytes of the reference's node, but for the frame and the counters of entries.
-    node_body: u64,
+    node_body: u32,
 }
 
-const _: () = assert!(size_of::<Block>() == 64);
+const _: () = assert!(size_of::<Block>() == 80);
 
 /// Names and values of an entry about to be added, by turns.
 #[derive(Clone)]
@@ -88,6 +90,7 @@ impl Block {
     {
         let mut block = Block {
             data: Vec::with_capacity(room),
+            rest: Box::default(),
             last_id: StreamId { ms: id.ms, seq: id.seq.wrapping_sub(1) },
             last_at: 0,
             names_end: 0,
@@ -102,7 +105,7 @@ impl Block {
             node += text::push(&mut block.data, name);
         }
         block.names_end = offset(block.data.len());
-        block.node_body = node as u64;
+        block.node_body = offset(node);
         block.append(id, id, fields, true);
         block
     }
@@ -128,7 +131,7 @@ impl Block {
     where
         I: Iterator<Item = &'a [u8]> + Clone,
     {
-        debug_assert!(id > self.last_id);
+        debug_assert!(id > self.last_id && self.rest.is_empty());
         let same_names = self.has_names(fields);
         self.append(first, id, fields, same_names);
     }
@@ -167,7 +170,7 @@ impl Block {
             }
             node += int_size(fields.count) + int_size(2 * fields.count + 4);
         }
-        self.node_body += node as u64;
+        self.node_body = offset(self.node_body as usize + node);
         self.last_at = offset(at);
         self.last_id = id;
         self.live += 1;
@@ -211,21 +214,50 @@ impl Block {
         }
     }
 
-    /// Gives back room that is not needed: no entry will be added.
-    pub(super) fn shrink(&mut self) {
-        if size_class(self.data.capacity()) > size_class(self.data.len()) {
+    /// Gives back room that is not needed: no entry will be added, unless it is opened again. The allocator rounds up, by
+    /// an eighth on average; a second piece for the last entries can avoid most of that.
+    pub(super) fn close(&mut self) {
+        let len = self.data.len();
+        let cut = if size_class(len) - len > len / ROUNDING_WORTH { self.best_cut() } else { len };
+        if cut < len {
+            self.rest = self.data[cut..].into();
+            self.data.truncate(cut);
+        }
+        if size_class(self.data.capacity()) > size_class(cut) {
             self.data.shrink_to_fit();
         }
     }
 
+    /// Where to cut the data so that both pieces together take the least memory.
+    fn best_cut(&self) -> usize {
+        let len = self.data.len();
+        let (mut best, mut least) = (len, size_class(len));
+        let mut cursor = self.cursor(Place { at: self.names_end, before: StreamId::MIN });
+        while cursor.next().is_some() {
+            let at = cursor.place.at as usize;
+            let bytes = size_class(at) + size_class(len - at);
+            if at > len / 2 && bytes < least {
+                (best, least) = (at, bytes);
+            }
+        }
+        best
+    }
+
+    /// Makes a closed block ready for more entries.
+    pub(super) fn open(&mut self) {
+        let rest = std::mem::take(&mut self.rest);
+        self.data.extend_from_slice(&rest);
+    }
+
     /// Bytes of its data.
     pub(super) fn len(&self) -> usize {
-        self.data.len()
+        self.data.len() + self.rest.len()
     }
 
     /// Bytes of memory, without those of the block itself.
     pub(super) fn memory_bytes(&self) -> usize {
-        size_class(self.data.capacity())
+        let rest = if self.rest.is_empty() { 0 } else { size_class(self.rest.len()) };
+        size_class(self.data.capacity()) + rest
     }
 
     /// Before the first entry.
@@ -238,7 +270,11 @@ impl Block {
     #[inline]
     pub(super) fn cursor(&self, place: Place) -> Cursor<'_> {
         let (name_count, names_at) = read_number(&self.data, 0);
-        Cursor { data: &self.data, name_count: name_count as u32, names_at: names_at as u32, place }
+        let names = &self.data[names_at..];
+        let cut = self.data.len() as u32;
+        let (piece, base, rest) =
+            if place.at < cut { (&self.data[..], 0, &self.rest[..]) } else { (&self.rest[..], cut, &[][..]) };
+        Cursor { piece, base, rest, name_count: name_count as u32, names, place }
     }
 
     /// The last entry, deleted or not.
@@ -252,13 +288,20 @@ impl Block {
 
     /// Marks an entry that is not deleted yet.
     pub(super) fn mark_deleted(&mut self, at: u32) {
-        let head = &mut self.data[at as usize];
+        let at = at as usize;
+        let head = match at.checked_sub(self.data.len()) {
+            Some(at) => &mut self.rest[at],
+            None => &mut self.data[at],
+        };
         debug_assert!(*head & DELETED == 0);
         *head |= DELETED;
         self.live -= 1;
         self.deleted += 1;
     }
 }
+
+/// Rounding up is worth avoiding from this part of a block's bytes on.
+const ROUNDING_WORTH: usize = 32;
 
 /// Up to here blocks double when they grow.
 const NODE_DOUBLES: usize = 64 << 10;
@@ -277,16 +320,26 @@ pub(super) struct Place {
 /// Walks over a block.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor<'a> {
-    data: &'a [u8],
+    /// Bytes from the place `base` on.
+    piece: &'a [u8],
+    base: u32,
+    /// Bytes after those.
+    rest: &'a [u8],
     name_count: u32,
-    names_at: u32,
+    names: &'a [u8],
     pub(super) place: Place,
 }
 
 impl Cursor<'_> {
     /// Nothing to walk over.
-    pub(super) const DONE: Cursor<'static> =
-        Cursor { data: &[], name_count: 0, names_at: 0, place: Place { at: 0, before: StreamId::MIN } };
+    pub(super) const DONE: Cursor<'static> = Cursor {
+        piece: &[],
+        base: 0,
+        rest: &[],
+        name_count: 0,
+        names: &[],
+        place: Place { at: 0, before: StreamId::MIN },
+    };
 }
 
 /// An entry in a block.
@@ -309,12 +362,17 @@ impl<'a> Iterator for Cursor<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Found<'a>> {
-        let data = self.data;
         let begin = self.place.at;
-        let head = *data.get(begin as usize)?;
-        let (id, mut at) = read_id(data, begin as usize, self.place.before);
+        let mut start = (begin - self.base) as usize;
+        if start == self.piece.len() {
+            (self.piece, self.base, self.rest) = (self.rest, begin, &[]);
+            start = 0;
+        }
+        let data = self.piece;
+        let head = *data.get(start)?;
+        let (id, mut at) = read_id(data, start, self.place.before);
         let (names, count, texts) = if head & OWN_NAMES == 0 {
-            (Some(&data[self.names_at as usize..]), self.name_count, self.name_count)
+            (Some(self.names), self.name_count, self.name_count)
         } else {
             let (count, end) = read_number(data, at);
             at = end;
@@ -324,7 +382,7 @@ impl<'a> Iterator for Cursor<'a> {
         for _ in 0..texts {
             at = text::skip(data, at);
         }
-        self.place = Place { at: at as u32, before: id };
+        self.place = Place { at: begin + (at - start) as u32, before: id };
         Some(Found { id, at: begin, deleted: head & DELETED != 0, count, names, values: &data[values..] })
     }
 }

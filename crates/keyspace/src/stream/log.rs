@@ -79,7 +79,7 @@ impl Log {
             // The next block is likely to become as large as this one.
             room = tail.block.len().min(ROOM_MAX);
             let mut tail = self.tail.take().expect("it was just looked at");
-            tail.block.shrink();
+            tail.block.close();
             self.full.insert(tail.first, Box::new(tail.block));
         }
         self.tail = Some(Tail { first: id, block: Block::new(id, fields, room) });
@@ -132,7 +132,10 @@ impl Log {
             Some(tail) if tail.first == first => {
                 let live = tail.block.live;
                 // The block before it may have room for smaller entries.
-                self.tail = self.full.pop_last().map(|(first, block)| Tail { first, block: *block });
+                self.tail = self.full.pop_last().map(|(first, mut block)| {
+                    block.open();
+                    Tail { first, block: *block }
+                });
                 live
             }
             _ => self.full.remove(&first).expect("callers name a block that is there").live,

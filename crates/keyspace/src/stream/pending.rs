@@ -240,9 +240,10 @@ impl<T: Item> IdMap<T> {
             self.chunks.insert(id, Chunk::of(&[item]));
         } else {
             let (first, mut high) = chunk.split();
+            // Right between the two it belongs to the lower one: the other is filed under its first id.
             match index.checked_sub(chunk.len()) {
+                None | Some(0) => chunk.insert(index, item),
                 Some(index) => high.insert(index, item),
-                None => chunk.insert(index, item),
             }
             self.chunks.insert(first, high);
         }

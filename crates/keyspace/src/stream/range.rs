@@ -18,11 +18,14 @@ pub struct StreamEntry<'a> {
     values: &'a [u8],
 }
 
-impl<'a> StreamEntry<'a> {
-    fn new(found: Found<'a>) -> Self {
+impl<'a> From<Found<'a>> for StreamEntry<'a> {
+    #[inline]
+    fn from(found: Found<'a>) -> Self {
         StreamEntry { id: found.id, count: found.count, names: found.names, values: found.values }
     }
+}
 
+impl<'a> StreamEntry<'a> {
     /// Number of fields.
     pub fn field_count(&self) -> usize {
         self.count as usize
@@ -125,7 +128,7 @@ impl<'a> Iterator for Range<'a> {
                     return None;
                 }
                 if found.id >= self.from && !found.deleted {
-                    return Some(StreamEntry::new(found));
+                    return Some(StreamEntry::from(found));
                 }
             }
             let (first, block) = self.next_block()?;
@@ -203,7 +206,7 @@ impl<'a> Iterator for RangeRev<'a> {
                         self.block = None;
                     } else if last.id <= self.to && !last.deleted {
                         self.to = last.id.prev().expect("no entry has the lowest id");
-                        return Some(StreamEntry::new(last));
+                        return Some(StreamEntry::from(last));
                     }
                 }
                 Stage::Peeked => {
@@ -214,7 +217,7 @@ impl<'a> Iterator for RangeRev<'a> {
                     if let Some((id, at)) = self.places.pop() {
                         let mut cursor = block.cursor(Place { at, before: StreamId::MIN });
                         let found = cursor.next().expect("it was read before");
-                        return Some(StreamEntry::new(Found { id, ..found }));
+                        return Some(StreamEntry::from(Found { id, ..found }));
                     }
                     self.block = if first <= self.from { None } else { self.next_block() };
                     self.stage = Stage::Fresh;

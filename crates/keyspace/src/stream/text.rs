@@ -11,9 +11,6 @@
 use crate::Text;
 use kinovar_ds::listpack::{Item, parse_integer};
 
-/// Longest head of a text.
-pub(super) const HEAD_MAX: usize = 9;
-
 /// Appends a text. Returns the bytes that the reference's listpack takes for it.
 #[inline]
 pub(super) fn push(out: &mut Vec<u8>, text: &[u8]) -> usize {
@@ -159,7 +156,7 @@ mod tests {
         for text in &texts {
             let before = data.len();
             push(&mut data, text);
-            assert!(data.len() - before <= text.len() + HEAD_MAX);
+            assert!(data.len() - before <= text.len() + 9);
         }
         let mut at = 0;
         for text in &texts {
