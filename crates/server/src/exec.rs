@@ -12,11 +12,12 @@ use crate::clients::ClientInfo;
 use crate::cmdstats::bump;
 use crate::config::Config;
 use crate::connection::Connection;
+use crate::notify::Notifier;
 use crate::server::Server;
 use crate::session::{Replies, Session};
 use crate::waiting;
 use kinovar_command::dispatch::{self, KeyScratch};
-use kinovar_command::keyspace::{Db, Env, Locked, Ready, Settings, Trash, bytes_eq};
+use kinovar_command::keyspace::{Db, Env, Locked, Observer, Ready, Settings, Trash, bytes_eq};
 use kinovar_command::registry::Entry;
 use kinovar_command::{Args, CommandError, Ctx, Flags, HashedKey, Key, Lock, Reply};
 use kinovar_io::clock::Ticks;
@@ -33,7 +34,7 @@ const PREFETCHED_KEYS: usize = 256;
 /// Room for so many keys is kept from one batch to the next.
 const KEPT_KEYS: usize = 4096;
 /// Replies are handed to the engine in pieces of about this size, bytes.
-const OUTPUT_PIECE: usize = 256 << 10;
+pub const OUTPUT_PIECE: usize = 256 << 10;
 /// Replies not yet read by the peer beyond which its requests wait, bytes. Large, because there are clients that send all
 /// their requests before they read the first reply.
 pub const STALL_BYTES: usize = 64 << 20;
@@ -82,6 +83,8 @@ pub enum Progress {
     Consumed(usize),
     /// Consumed up to here; there are more requests, but the replies should be sent first.
     More(usize),
+    /// Consumed up to here; there are messages for the connection, which come before further replies.
+    Messages(usize),
     /// Not a request: to be answered and closed.
     Broken(ParseError),
 }
@@ -164,6 +167,10 @@ impl Executor {
                     conn.parser = Parser::default();
                     break Progress::Consumed(ran_to);
                 }
+                _ if !batch.frames.is_empty() && self.has_messages(server, &conn.session) => {
+                    conn.parser = Parser::default();
+                    break Progress::Messages(ran_to);
+                }
                 Stop::Full if conn.output.len() < OUTPUT_PIECE => {}
                 Stop::Full => break Progress::More(at),
                 Stop::Done | Stop::Incomplete => break Progress::Consumed(at),
@@ -173,6 +180,12 @@ impl Executor {
         self.batch = batch;
         self.free_trash(server);
         progress
+    }
+
+    /// Whether there may be messages for the connection itself.
+    #[inline]
+    fn has_messages(&self, server: &Server, session: &Session) -> bool {
+        (session.takes_pushes || session.has_mail) && server.pubsub.inbox(self.reactor).waiting() > 0
     }
 
     /// Executes the requests of a batch, unless one of them closes the connection or has to wait. Returns where the last one
@@ -207,11 +220,12 @@ impl Executor {
             let prepared = self.prepared[index];
             let args = args_of(buf, batch, frame).with_hashed(prepared.keys(&hashed));
             self.run_one(server, &mut conn.session, &mut conn.output, args, prepared, &mut clock);
-            if conn.session.held {
+            let session = &conn.session;
+            if session.held {
                 break;
             }
             executed = index + 1;
-            if conn.session.close_after_reply || conn.session.pending.is_some() {
+            if session.close_after_reply || session.pending.is_some() || self.has_messages(server, session) {
                 break;
             }
         }
@@ -312,13 +326,15 @@ impl Executor {
         clock: &mut Clock,
     ) {
         let start_of_reply = out.len();
+        let was_silent = session.replies.is_silent();
         let outcome = if prepared.id == UNRESOLVED {
             self.refuse_unresolved(server, session, &args)
         } else {
             let entry = &server.registry.entries()[prepared.id as usize];
             let args = Args::skipping(args, entry.name_words());
-            match self.admit(session, entry) {
+            match self.admit(server, session, entry) {
                 Ok(()) if server.pause.is_on() && holds(server, session, entry) => {
+                    session.info.command.store(entry.id + 1, Relaxed);
                     session.held = true;
                     return;
                 }
@@ -335,18 +351,11 @@ impl Executor {
         if let Err(error) = outcome {
             self.write_error(server, session, out, start_of_reply, &error);
         }
-        match session.replies {
-            Replies::On => {}
-            Replies::Off | Replies::Skip => {
-                out.truncate(start_of_reply);
-                if session.replies == Replies::Skip {
-                    session.replies = Replies::On;
-                }
-            }
-            Replies::SkipNext => {
-                out.truncate(start_of_reply);
-                session.replies = Replies::Skip;
-            }
+        if was_silent | (session.replies != Replies::On) {
+            hush(session, out, start_of_reply, was_silent);
+        }
+        if !session.pushes.is_empty() {
+            out.append(&mut session.pushes);
         }
     }
 
@@ -382,8 +391,9 @@ impl Executor {
     /// What becomes of the transaction, if one is open, when a command is refused before it runs.
     #[cold]
     fn refused(&self, server: &Server, session: &mut Session, name: &str, error: CommandError) -> CommandError {
-        let Some(queue) = &mut session.queue else { return error };
-        queue.is_doomed = true;
+        if let Some(queue) = &mut session.queue {
+            queue.is_doomed = true;
+        }
         if name != "exec" {
             return error;
         }
@@ -391,15 +401,25 @@ impl Executor {
         session.info.queued.store(-1, Relaxed);
         crate::transaction::abandon(server, session, self.env(server, kinovar_io::clock::unix_ms()));
         let message = error.message();
-        let reason = message.splitn(2, |&byte| byte == b' ').nth(1).unwrap_or_default();
+        let reason = message.strip_prefix(b"ERR ").unwrap_or(&message);
         CommandError::Bytes([b"EXECABORT Transaction discarded because of: ", reason].concat())
     }
 
     /// Whether the connection may run the command now.
     #[inline]
-    fn admit(&self, session: &Session, entry: &Entry) -> Result<(), CommandError> {
+    fn admit(&self, server: &Server, session: &Session, entry: &Entry) -> Result<(), CommandError> {
         if !session.authenticated && !entry.command.flags.has(Flags::NO_AUTH) {
             return Err(CommandError::NoAuth);
+        }
+        if session.only_listens && !entry.command.while_subscribed {
+            return Err(CommandError::owned(format!(
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this \
+                 context",
+                entry.full_name
+            )));
+        }
+        if server.busy.is_on() && !entry.command.flags.has(Flags::ALLOW_BUSY) {
+            return Err(server.busy.error());
         }
         if session.queue.is_some() && entry.command.flags.has(Flags::NO_MULTI) {
             return Err(CommandError::text("ERR Command not allowed inside a transaction"));
@@ -428,8 +448,12 @@ impl Executor {
         }
         let locked = match entry.command.lock {
             Lock::None | Lock::Walk => Locked::None,
-            _ => dispatch::lock(entry, &args, &server.keyspace, &mut self.scratch),
+            _ => match dispatch::lock(entry, &args, &server.keyspace, &mut self.scratch) {
+                Ok(locked) => locked,
+                Err(_) => return Err(server.busy.error()),
+            },
         };
+        let notifier = Notifier::new(server, &self.config);
         let env = Env {
             now_ms: clock.now_ms,
             settings: &self.settings,
@@ -437,7 +461,7 @@ impl Executor {
             trash: &self.trash,
             rng: &self.rng,
             ready: &self.ready,
-            observer: None,
+            observer: notifier.as_ref().map(|notifier| notifier as &dyn Observer),
             no_touch: session.no_touch,
         };
         let db = session.db;
@@ -493,12 +517,14 @@ impl Executor {
         let stats = &server.reactors[self.reactor];
         let mut due = false;
         for index in (self.reactor..server.keyspace.partitions()).step_by(reactors) {
-            while server.keyspace.may_be_due(index, now_ms.saturating_sub(1)) {
+            while server.keyspace.may_be_due(index, now_ms.saturating_sub(1)) && !server.busy.is_on() {
                 if Ticks::now().us_since(start) >= budget_us {
                     due = true;
                     break;
                 }
-                let env = self.env(server, now_ms);
+                let notifier = Notifier::new(server, &self.config);
+                let observer = notifier.as_ref().map(|notifier| notifier as &dyn Observer);
+                let env = Env { observer, ..self.env(server, now_ms) };
                 let mut db = Db::new(&server.keyspace, Locked::None, 0, env);
                 db.expire_due(index, SLICE);
                 if !self.ready.borrow().is_empty() {
@@ -542,6 +568,20 @@ fn holds(server: &Server, session: &Session, entry: &Entry) -> bool {
     server.pause.holds(entry, writes)
 }
 
+/// Takes back the reply of a command whose client does not want it. Not that of the command that says it wants replies again;
+/// and what a transaction has written before one of its commands said it does not want them any more stays.
+#[cold]
+fn hush(session: &mut Session, out: &mut Vec<u8>, start_of_reply: usize, was_silent: bool) {
+    if was_silent && session.replies.is_silent() {
+        out.truncate(start_of_reply);
+    }
+    session.replies = match session.replies {
+        Replies::Skip if was_silent => Replies::On,
+        Replies::SkipNext => Replies::Skip,
+        other => other,
+    };
+}
+
 /// Queues a command for the transaction.
 #[cold]
 fn enqueue(session: &mut Session, out: &mut Vec<u8>, args: &Args<'_>, entry: &Entry) -> Result<(), CommandError> {
@@ -553,6 +593,7 @@ fn enqueue(session: &mut Session, out: &mut Vec<u8>, args: &Args<'_>, entry: &En
     // A transaction that cannot run any more need not be remembered.
     if !queue.is_doomed {
         queue.push(entry, args);
+        session.info.command.store(entry.id + 1, Relaxed);
         session.info.queued.store(queue.len() as i64, Relaxed);
     }
     out.extend_from_slice(b"+QUEUED\r\n");

@@ -2,12 +2,14 @@
 #![forbid(unsafe_code)]
 
 pub mod background;
+pub mod busy;
 pub mod cli_args;
 pub mod clients;
 pub mod cmdstats;
 pub mod commands;
 pub mod config;
 pub mod connection;
+pub mod delivery;
 pub mod exec;
 pub mod keysizes;
 pub mod latency;
@@ -19,7 +21,9 @@ pub mod memory;
 pub mod message;
 pub mod monitor;
 pub mod nested;
+pub mod notify;
 pub mod pause;
+pub mod pubsub;
 pub mod reactor;
 pub mod samples;
 pub mod server;

@@ -35,6 +35,8 @@ pub enum Message {
         waiter: Arc<Waiter>,
         /// The reply.
         reply: Vec<u8>,
+        /// Messages with numbers below this come before the reply.
+        after: u64,
     },
     /// These are the new listeners (only to the reactor that accepts).
     Listen(Vec<(OwnedFd, usize)>),
@@ -47,16 +49,21 @@ thread_local! {
     static POSTED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Remembers that this thread has posted something to a reactor, for [`Server::wake_posted`].
+pub fn note_posted(reactor: usize) {
+    POSTED.with_borrow_mut(|posted| {
+        if !posted.contains(&reactor) {
+            posted.push(reactor);
+        }
+    });
+}
+
 impl Server {
     /// Sends a message to a reactor while partitions are locked: the order of messages is that of the changes, and whoever
     /// holds the locks calls [`Server::wake_posted`] when they are released, as nobody may be woken before.
     pub fn post(&self, reactor: usize, message: Message) {
         self.mailbox(reactor).push(message);
-        POSTED.with_borrow_mut(|posted| {
-            if !posted.contains(&reactor) {
-                posted.push(reactor);
-            }
-        });
+        note_posted(reactor);
     }
 
     /// Wakes the reactors that this thread has posted to. Whether it has posted to reactor `own`, which is its own and awake.

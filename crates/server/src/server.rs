@@ -7,6 +7,7 @@ use crate::config::{Config, ConfigHandle};
 use crate::mailbox::Mailbox;
 use crate::message::Message;
 use crate::monitor::Monitors;
+use crate::pubsub::PubSub;
 use crate::slowlog::SlowLog;
 use kinovar_command::keyspace::{Keyspace, Stats};
 use kinovar_command::{Ctx, Registry};
@@ -26,6 +27,10 @@ pub struct Server {
     pub clients: Clients,
     /// Those in `MONITOR` mode.
     pub monitors: Monitors,
+    /// A script that keeps everybody waiting.
+    pub busy: crate::busy::Busy,
+    /// Who listens to what.
+    pub pubsub: PubSub,
     /// `CLIENT PAUSE`.
     pub pause: crate::pause::Pause,
     /// Those that wait for keys.

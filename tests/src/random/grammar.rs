@@ -45,7 +45,8 @@ struct Template {
     rule: Rule,
     commands: Vec<Node>,
     /// Only its tail may be mutated: another value in the middle could make a key expire during the run, ask for
-    /// billions of random members, give a key for lexicographic ranges another score, wait for ever, leave no memory for writes, or ask for a set unsorted.
+    /// billions of random members, give a key for lexicographic ranges another score, leave no memory for writes, ask for a set
+    /// unsorted, block for a moment, or name another client on each side.
     delicate: bool,
 }
 
@@ -159,7 +160,8 @@ fn collect_names<'a>(node: &'a Node, names: &mut Vec<&'a str>) {
 }
 
 fn is_delicate(word: &[u8]) -> bool {
-    const DELICATE: [&[u8]; 7] = [b"<ttl", b"<abs", b"<expire", b"<lex", b"<idle", b"maxmemory", b"h_*"];
+    const DELICATE: [&[u8]; 10] =
+        [b"<ttl", b"<abs", b"<expire", b"<lex", b"<idle", b"maxmemory", b"h_*", b"<timeout", b"<block-ms", b"<client"];
     DELICATE.iter().any(|t| word.starts_with(t))
 }
 
@@ -173,9 +175,10 @@ fn rule(words: &[Vec<u8>]) -> Result<(Rule, &[Vec<u8>])> {
         b"@shape" => Rule::Shape,
         b"@types-only" => Rule::Type,
         b"@ignore-reply" => Rule::Ignore,
-        b"@near" => {
-            let n = words.get(1).context("@near needs a number")?;
-            return Ok((Rule::Near(String::from_utf8_lossy(n).parse()?), &words[2..]));
+        b"@near" | b"@clock" => {
+            let n = words.get(1).context("a tolerance is a number")?;
+            let n = String::from_utf8_lossy(n).parse()?;
+            return Ok((if first == b"@near" { Rule::Near(n) } else { Rule::Clock(n) }, &words[2..]));
         }
         w if w.starts_with(b"@") => bail!("unknown rule {}", String::from_utf8_lossy(w)),
         _ => return Ok((Rule::Exact, words)),

@@ -56,8 +56,9 @@ fn compare_key(conn: &mut PairConn, key: &[u8]) -> Result<Option<(String, Replie
             (Rule::ScanPairs, vec!["ZSCAN", "=key", "0", "COUNT", "100000"]),
         ],
         "stream" => vec![
-            (Rule::Near(TIME_SKEW_MS), vec!["XINFO", "STREAM", "=key", "FULL", "COUNT", "0"]),
+            (Rule::Clock(TIME_SKEW_MS), vec!["XINFO", "STREAM", "=key", "FULL", "COUNT", "0"]),
             (Rule::Exact, vec!["XINFO", "STREAM", "=key"]),
+            (Rule::Exact, vec!["XINFO", "GROUPS", "=key"]),
             (Rule::Exact, vec!["XREVRANGE", "=key", "+", "-"]),
             (Rule::Exact, vec!["XLEN", "=key"]),
         ],

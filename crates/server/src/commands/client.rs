@@ -461,7 +461,7 @@ fn client_info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let own = Own { id: Session::of(ctx).info.id, arguments: argument_bytes(&args) };
     let client = Session::of(ctx).info.clone();
     let mut line = Vec::new();
-    describe(ctx, &client, &own, &mut line);
+    describe(ctx.registry, ctx.now_ms(), &client, own.of(&client), &mut line);
     ctx.reply.verbatim("txt", &line);
     Ok(())
 }
@@ -485,7 +485,7 @@ fn client_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     };
     let mut text = Vec::new();
     for client in &clients {
-        describe(ctx, client, &own, &mut text);
+        describe(ctx.registry, ctx.now_ms(), client, own.of(client), &mut text);
     }
     ctx.reply.verbatim("txt", &text);
     Ok(())
@@ -502,8 +502,8 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(_: &ClientInfo) -> Kind {
-        Kind::Normal
+    fn of(client: &ClientInfo) -> Kind {
+        if client.is_subscribed() { Kind::PubSub } else { Kind::Normal }
     }
 
     fn parse(word: &[u8]) -> Result<Kind, CommandError> {
@@ -531,21 +531,29 @@ struct Own {
     arguments: usize,
 }
 
+impl Own {
+    /// Bytes of a connection's arguments, as far as they are known.
+    fn of(&self, client: &ClientInfo) -> usize {
+        if client.id == self.id { self.arguments } else { 0 }
+    }
+}
+
 fn argument_bytes(args: &Args<'_>) -> usize {
     (0..args.argc()).map(|index| args.at(index).len()).sum()
 }
 
-/// Appends the line of `CLIENT LIST` for a connection.
-fn describe(ctx: &Ctx<'_>, client: &ClientInfo, own: &Own, out: &mut Vec<u8>) {
-    let now_ms = ctx.now_ms();
+/// Appends the line of `CLIENT LIST` for a connection, with so many bytes of arguments.
+pub fn describe(registry: &Registry, now_ms: u64, client: &ClientInfo, arguments: usize, out: &mut Vec<u8>) {
     let names = client.names();
     let age_s = |since_ms: u64| now_ms.saturating_sub(since_ms) / 1000;
     let mut flags = String::new();
     let is_waiting = client.waiter.lock().unwrap_or_else(PoisonError::into_inner).is_some();
     let letters = [
         (client.monitor.load(Relaxed), 'O'),
+        (client.is_subscribed(), 'P'),
         (client.queued.load(Relaxed) >= 0, 'x'),
         (is_waiting || client.held.load(Relaxed), 'b'),
+        (client.is_touched(), 'd'),
         (client.closing.load(Relaxed), 'c'),
         (client.is_unix, 'U'),
         (client.no_evict.load(Relaxed), 'e'),
@@ -555,8 +563,6 @@ fn describe(ctx: &Ctx<'_>, client: &ClientInfo, own: &Own, out: &mut Vec<u8>) {
     if flags.is_empty() {
         flags.push('N');
     }
-    let is_own = client.id == own.id;
-    let arguments = if is_own { own.arguments } else { 0 };
     let pending = client.output_pending.load(Relaxed);
     let (used, capacity) = (client.query_buffer.load(Relaxed), client.query_buffer_capacity.load(Relaxed));
     let total = size_of::<crate::connection::Connection>() + size_of::<ClientInfo>() + capacity + pending + arguments;
@@ -579,11 +585,11 @@ fn describe(ctx: &Ctx<'_>, client: &ClientInfo, own: &Own, out: &mut Vec<u8>) {
     text("idle", age_s(client.active_ms.load(Relaxed)).to_string());
     text("flags", flags);
     text("db", client.db.load(Relaxed).to_string());
-    for name in ["sub", "psub", "ssub"] {
-        text(name, "0".into());
+    for (name, count) in ["sub", "psub", "ssub"].iter().zip(&client.subscriptions) {
+        text(name, count.load(Relaxed).to_string());
     }
     text("multi", client.queued.load(Relaxed).to_string());
-    text("watch", client.watched.load(Relaxed).to_string());
+    text("watch", client.watched_keys().to_string());
     text("qbuf", used.to_string());
     text("qbuf-free", capacity.saturating_sub(used).to_string());
     text("argv-mem", arguments.to_string());
@@ -596,7 +602,7 @@ fn describe(ctx: &Ctx<'_>, client: &ClientInfo, own: &Own, out: &mut Vec<u8>) {
     text("omem", pending.to_string());
     text("tot-mem", total.to_string());
     text("events", if pending > 0 { "rw" } else { "r" }.into());
-    text("cmd", command_name(ctx.registry, client.command.load(Relaxed)).into());
+    text("cmd", command_name(registry, client.command.load(Relaxed)).into());
     field("user", if names.user.is_empty() { b"(superuser)" } else { &names.user });
     let mut text = |name: &str, value: String| field(name, value.as_bytes());
     text("redir", "-1".into());

@@ -193,11 +193,12 @@ fn clients(page: &mut Page<'_>) {
     page.field("maxclients", page.config.maxclients);
     page.field("client_recent_max_input_buffer", input);
     page.field("client_recent_max_output_buffer", output);
-    let watched: Vec<usize> = clients.iter().map(|client| client.watched.load(Relaxed)).collect();
+    let watched: Vec<usize> = clients.iter().map(|client| client.watched_keys()).collect();
     let waits = &page.server.waits;
     let (waited, heeding) = page.db.waited_keys();
     page.field("blocked_clients", waits.clients.load(Relaxed));
-    page.zeros(&["tracking_clients", "pubsub_clients"]);
+    page.zeros(&["tracking_clients"]);
+    page.field("pubsub_clients", clients.iter().filter(|client| client.is_subscribed()).count());
     page.field("watching_clients", watched.iter().filter(|&&keys| keys > 0).count());
     page.field("clients_in_timeout_table", waits.with_timeout.load(Relaxed));
     page.field("total_watched_keys", watched.iter().sum::<usize>());
@@ -320,10 +321,10 @@ fn stats(page: &mut Page<'_>) {
     ]);
     page.field("keyspace_hits", page.keyspace_sum(|stats| &stats.hits));
     page.field("keyspace_misses", page.keyspace_sum(|stats| &stats.misses));
+    page.field("pubsub_channels", page.server.pubsub.channels(false).len());
+    page.field("pubsub_patterns", page.server.pubsub.patterns().len());
+    page.field("pubsubshard_channels", page.server.pubsub.channels(true).len());
     page.zeros(&[
-        "pubsub_channels",
-        "pubsub_patterns",
-        "pubsubshard_channels",
         "latest_fork_usec",
         "total_forks",
         "migrate_cached_sockets",

@@ -9,6 +9,7 @@ pub mod debug;
 pub mod info;
 pub mod latency;
 pub mod memory;
+pub mod pubsub;
 pub mod slowlog;
 pub mod transactions;
 
@@ -25,6 +26,7 @@ pub const TABLES: &[&[Command]] = &[
     info::COMMANDS,
     latency::COMMANDS,
     memory::COMMANDS,
+    pubsub::COMMANDS,
     slowlog::COMMANDS,
     transactions::COMMANDS,
 ];
