@@ -326,14 +326,14 @@ impl Words {
         }
     }
 
-    /// Mostly above those of the same stream before it.
+    /// Mostly above those of the same stream before it. Never the clock's.
     fn new_id(&mut self) -> Vec<u8> {
         self.new_ids += 1;
         let (ms, seq) = (self.new_ids / 4, self.new_ids / 2 % 2 + 1);
         match self.rng.below(100) {
             0..94 => format!("{ms}-{seq}").into_bytes(),
             94..97 => format!("{ms}-*").into_bytes(),
-            _ => self.entry_id(),
+            _ => Some(self.entry_id()).filter(|id| id != b"*").unwrap_or_default(),
         }
     }
 
