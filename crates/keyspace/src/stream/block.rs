@@ -1,7 +1,8 @@
 //! A run of entries in one piece of memory: `docs/formats/stream.md`.
 //!
-//! A block begins with the names of its first entry's fields. An entry with the same names stores its values alone, and
-//! its id as the difference to the one before. Deleting marks; the bytes go with the block. Where a block ends decides what
+//! A block begins with the names of its first entry's fields. An entry with the same names stores its values alone, without
+//! their sizes if these are the first entry's as well, and its id as the difference to the one before. Deleting marks; the
+//! bytes go with the block. Where a block ends decides what
 //! approximate trimming leaves, so each block knows how many bytes the reference's node with the same entries has.
 
 use super::StreamId;
@@ -23,8 +24,10 @@ const LATER_MS: u8 = 0x20;
 /// Another number of a later ms.
 const LATER_BOTH: u8 = 0x30;
 const ID_FORM: u8 = 0x30;
-/// Bits with the first part of the difference in ms.
-const MS_STEP: u8 = 0x0f;
+/// The head of an entry: its values have the sizes of the first entry's values, and are stored without them.
+const SAME_SIZES: u8 = 0x08;
+/// Bits with the difference in ms, less one.
+const MS_STEP: u8 = 0x07;
 
 /// Bytes of a listpack around its elements.
 const LISTPACK_FRAME: usize = 7;
@@ -43,6 +46,8 @@ pub(super) struct Block {
     /// Where the last entry begins.
     last_at: u32,
     names_end: u32,
+    /// Bytes of an entry with [`SAME_SIZES`], its head left out; [`NO_SIZES`] where there are none.
+    sizes_sum: u32,
     pub(super) live: u32,
     pub(super) deleted: u32,
     /// Bytes of the reference's node, but for the frame and the counters of entries.
@@ -94,6 +99,7 @@ impl Block {
             last_id: StreamId { ms: id.ms, seq: id.seq.wrapping_sub(1) },
             last_at: 0,
             names_end: 0,
+            sizes_sum: NO_SIZES,
             live: 0,
             deleted: 0,
             node_body: 0,
@@ -107,7 +113,54 @@ impl Block {
         block.names_end = offset(block.data.len());
         block.node_body = offset(node);
         block.append(id, id, fields, true);
+        block.note_sizes(fields.count);
         block
+    }
+
+    /// Where the first entry's values are: its id is the block's, so that the head is one byte.
+    fn first_values(&self) -> usize {
+        self.names_end as usize + 1
+    }
+
+    /// Looks whether the first entry's values have heads that are only sizes.
+    fn note_sizes(&mut self, count: usize) {
+        let (mut at, mut sum) = (self.first_values(), 0);
+        for _ in 0..count {
+            if !text::is_size(self.data[at]) {
+                return;
+            }
+            let end = text::skip(&self.data, at);
+            sum += end - at - 1;
+            at = end;
+        }
+        self.sizes_sum = offset(sum);
+    }
+
+    /// Takes the sizes out of the values from `values` to the end, if they are those of the first entry.
+    fn strip_sizes(&mut self, values: usize, count: usize) -> bool {
+        if self.data.len() - values != self.sizes_sum as usize + count {
+            return false;
+        }
+        let (mut first, mut at) = (self.first_values(), values);
+        for _ in 0..count {
+            if self.data[at] != self.data[first] {
+                return false;
+            }
+            let end = text::skip(&self.data, first);
+            at += end - first;
+            first = end;
+        }
+        let (mut first, mut from, mut to) = (self.first_values(), values, values);
+        for _ in 0..count {
+            let end = text::skip(&self.data, first);
+            let size = end - first - 1;
+            self.data.copy_within(from + 1..from + 1 + size, to);
+            from += 1 + size;
+            to += size;
+            first = end;
+        }
+        self.data.truncate(to);
+        true
     }
 
     /// Bytes that the reference's node with these entries has.
@@ -159,8 +212,12 @@ impl Block {
         // Flags are one element, as small as they come.
         let mut node = int_size(0) + difference_size(id.ms, first.ms) + difference_size(id.seq, first.seq);
         if same_names {
+            let values = self.data.len();
             for value in fields.texts.clone().skip(1).step_by(2) {
                 node += text::push(&mut self.data, value);
+            }
+            if self.sizes_sum != NO_SIZES && self.strip_sizes(values, fields.count) {
+                self.data[at] |= SAME_SIZES;
             }
             node += int_size(fields.count + 3);
         } else {
@@ -203,10 +260,10 @@ impl Block {
         let step = id.ms - last.ms - 1;
         let form = if id.seq == 0 { LATER_MS } else { LATER_BOTH };
         match step {
-            0..15 => self.data.push(own | form | step as u8),
+            0..7 => self.data.push(own | form | step as u8),
             _ => {
                 self.data.push(own | form | MS_STEP);
-                push_number(&mut self.data, step - 15);
+                push_number(&mut self.data, step - 7);
             }
         }
         if form == LATER_BOTH {
@@ -274,7 +331,17 @@ impl Block {
         let cut = self.data.len() as u32;
         let (piece, base, rest) =
             if place.at < cut { (&self.data[..], 0, &self.rest[..]) } else { (&self.rest[..], cut, &[][..]) };
-        Cursor { piece, base, rest, name_count: name_count as u32, names, place }
+        let first_values = &self.data[self.first_values()..];
+        Cursor {
+            piece,
+            base,
+            rest,
+            name_count: name_count as u32,
+            sizes_sum: self.sizes_sum,
+            names,
+            first_values,
+            place,
+        }
     }
 
     /// The last entry, deleted or not.
@@ -303,6 +370,9 @@ impl Block {
 /// Rounding up is worth avoiding from this part of a block's bytes on.
 const ROUNDING_WORTH: usize = 32;
 
+/// See [`Block::sizes_sum`].
+const NO_SIZES: u32 = u32::MAX;
+
 /// Up to here blocks double when they grow.
 const NODE_DOUBLES: usize = 64 << 10;
 
@@ -326,7 +396,9 @@ pub(super) struct Cursor<'a> {
     /// Bytes after those.
     rest: &'a [u8],
     name_count: u32,
+    sizes_sum: u32,
     names: &'a [u8],
+    first_values: &'a [u8],
     pub(super) place: Place,
 }
 
@@ -337,7 +409,9 @@ impl Cursor<'_> {
         base: 0,
         rest: &[],
         name_count: 0,
+        sizes_sum: 0,
         names: &[],
+        first_values: &[],
         place: Place { at: 0, before: StreamId::MIN },
     };
 }
@@ -353,6 +427,8 @@ pub(super) struct Found<'a> {
     pub(super) count: u32,
     /// Names, if they are not between the values.
     pub(super) names: Option<&'a [u8]>,
+    /// Texts with the sizes of the values, if these stand without.
+    pub(super) sizes: Option<&'a [u8]>,
     /// Values, or names and values by turns.
     pub(super) values: &'a [u8],
 }
@@ -371,19 +447,34 @@ impl<'a> Iterator for Cursor<'a> {
         let data = self.piece;
         let head = *data.get(start)?;
         let (id, mut at) = read_id(data, start, self.place.before);
-        let (names, count, texts) = if head & OWN_NAMES == 0 {
-            (Some(self.names), self.name_count, self.name_count)
-        } else {
+        let mut found = Found {
+            id,
+            at: begin,
+            deleted: head & DELETED != 0,
+            count: self.name_count,
+            names: Some(self.names),
+            sizes: None,
+            values: &[],
+        };
+        let mut texts = self.name_count;
+        if head & OWN_NAMES != 0 {
             let (count, end) = read_number(data, at);
             at = end;
-            (None, count as u32, 2 * count as u32)
-        };
-        let values = at;
-        for _ in 0..texts {
-            at = text::skip(data, at);
+            found.names = None;
+            found.count = count as u32;
+            texts = 2 * found.count;
+        }
+        found.values = &data[at..];
+        if head & SAME_SIZES != 0 {
+            found.sizes = Some(self.first_values);
+            at += self.sizes_sum as usize;
+        } else {
+            for _ in 0..texts {
+                at = text::skip(data, at);
+            }
         }
         self.place = Place { at: begin + (at - start) as u32, before: id };
-        Some(Found { id, at: begin, deleted: head & DELETED != 0, count, names, values: &data[values..] })
+        Some(found)
     }
 }
 
@@ -402,7 +493,7 @@ fn read_id(data: &[u8], at: usize, before: StreamId) -> (StreamId, usize) {
             let (step, at) = match head & MS_STEP {
                 MS_STEP => {
                     let (step, at) = read_number(data, at);
-                    (step + 15, at)
+                    (step + 7, at)
                 }
                 step => (u64::from(step), at),
             };

@@ -188,9 +188,20 @@ impl Log {
         RangeRev::new(self, from, to)
     }
 
-    /// The oldest entry's id.
-    pub(super) fn first_id(&self) -> Option<StreamId> {
-        self.range(StreamId::MIN, StreamId::MAX).next().map(|entry| entry.id)
+    /// The oldest entry's id. Deleted ones before it will not be passed over again.
+    pub(super) fn find_first(&mut self) -> Option<StreamId> {
+        let (first, place, id) = self.blocks().find_map(|(first, block)| {
+            let mut cursor = self.cursor(first, block);
+            loop {
+                let place = cursor.place;
+                let found = cursor.next()?;
+                if !found.deleted {
+                    return Some((first, place, found.id));
+                }
+            }
+        })?;
+        self.set_start(first, place);
+        Some(id)
     }
 
     pub(super) fn tail(&self) -> Option<(StreamId, &Block)> {

@@ -52,6 +52,13 @@ pub struct Stream {
     floor: Option<StreamId>,
 }
 
+impl From<Box<Group>> for Stream {
+    /// A stream of nothing but a group that was destroyed, to be freed where large values are.
+    fn from(group: Box<Group>) -> Stream {
+        Stream { groups: BTreeMap::from([(Box::default(), group)]), ..Stream::default() }
+    }
+}
+
 /// Why an entry was not added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AppendError {
@@ -214,7 +221,7 @@ impl Stream {
         }
         self.max_deleted_id = self.max_deleted_id.max(id);
         if id == self.first_id || self.log.len() == 0 {
-            self.first_id = self.log.first_id().unwrap_or_default();
+            self.first_id = self.log.find_first().unwrap_or_default();
         }
         true
     }

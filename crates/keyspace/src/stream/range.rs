@@ -15,13 +15,14 @@ pub struct StreamEntry<'a> {
     pub id: StreamId,
     count: u32,
     names: Option<&'a [u8]>,
+    sizes: Option<&'a [u8]>,
     values: &'a [u8],
 }
 
 impl<'a> From<Found<'a>> for StreamEntry<'a> {
     #[inline]
     fn from(found: Found<'a>) -> Self {
-        StreamEntry { id: found.id, count: found.count, names: found.names, values: found.values }
+        StreamEntry { id: found.id, count: found.count, names: found.names, sizes: found.sizes, values: found.values }
     }
 }
 
@@ -33,7 +34,7 @@ impl<'a> StreamEntry<'a> {
 
     /// Names and values by turns: twice [`StreamEntry::field_count`] texts.
     pub fn texts(&self) -> Fields<'a> {
-        Fields { left: 2 * self.count as usize, names: self.names, values: self.values }
+        Fields { left: 2 * self.count as usize, names: self.names, sizes: self.sizes, values: self.values }
     }
 }
 
@@ -42,6 +43,7 @@ impl<'a> StreamEntry<'a> {
 pub struct Fields<'a> {
     left: usize,
     names: Option<&'a [u8]>,
+    sizes: Option<&'a [u8]>,
     values: &'a [u8],
 }
 
@@ -52,12 +54,22 @@ impl<'a> Iterator for Fields<'a> {
     fn next(&mut self) -> Option<Text<'a>> {
         self.left = self.left.checked_sub(1)?;
         // The first of a pair leaves an odd number.
-        let from = match &mut self.names {
-            Some(names) if self.left % 2 == 1 => names,
-            _ => &mut self.values,
+        if self.left % 2 == 1
+            && let Some(names) = &mut self.names
+        {
+            let (text, end) = text::read(names, 0);
+            *names = &names[end..];
+            return Some(text);
+        }
+        let (text, end) = match &mut self.sizes {
+            Some(sizes) => {
+                let head = sizes[0];
+                *sizes = &sizes[text::skip(sizes, 0)..];
+                text::read_after(head, self.values, 0)
+            }
+            None => text::read(self.values, 0),
         };
-        let (text, end) = text::read(from, 0);
-        *from = &from[end..];
+        self.values = &self.values[end..];
         Some(text)
     }
 

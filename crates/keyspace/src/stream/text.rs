@@ -56,11 +56,21 @@ fn wide(data: &[u8], at: usize, width: usize) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
+/// Whether a first byte tells only how many bytes follow, and nothing of what they say.
+#[inline]
+pub(super) fn is_size(head: u8) -> bool {
+    matches!(head, 0..0x80 | 0xe0..0xe8)
+}
+
 /// The text at `at`, and where it ends.
 #[inline]
 pub(super) fn read(data: &[u8], at: usize) -> (Text<'_>, usize) {
-    let head = data[at];
-    let at = at + 1;
+    read_after(data[at], data, at + 1)
+}
+
+/// The text with this first byte whose others are at `at`, and where it ends.
+#[inline]
+pub(super) fn read_after(head: u8, data: &[u8], at: usize) -> (Text<'_>, usize) {
     match head {
         0..0x80 => {
             let end = at + usize::from(head);

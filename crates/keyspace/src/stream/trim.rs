@@ -4,7 +4,7 @@
 //! that are pending are looked at one by one, unless they stay pending: then no block can be dropped as a whole, and
 //! approximate trimming does nothing at all, as in the reference.
 
-use super::block::Place;
+use super::block::{Block, Place};
 use super::{References, Stream, StreamId};
 use crate::settings::Settings;
 
@@ -44,23 +44,22 @@ impl Stream {
     /// Drops the oldest entries; how many.
     pub fn trim(&mut self, trim: &Trim) -> usize {
         let mut dropped = 0;
-        let mut next = self.log.first_block().map(|(first, _)| first);
-        while let Some(first) = next {
+        let mut block = self.log.first_block();
+        while let Some((first, Block { live, last_id, .. })) = block {
+            let live = *live as usize;
             if matches!(trim.by, TrimBy::MaxLen(max) if self.log.len() as u64 <= max) {
                 break;
             }
-            let (_, block) = self.log.find(first).expect("blocks are looked at in order");
-            let live = block.live as usize;
             if trim.limit > 0 && (dropped + live) as u64 > trim.limit {
                 break;
             }
             let all = match trim.by {
                 TrimBy::MaxLen(max) => (self.log.len() - live) as u64 >= max,
-                TrimBy::MinId(id) => block.last_id < id,
+                TrimBy::MinId(id) => *last_id < id,
             };
-            next = self.log.block_after(first).map(|(first, _)| first);
             if all && trim.references == References::Keep {
                 dropped += self.log.remove_block(first);
+                block = self.log.first_block();
                 continue;
             }
             if trim.approximate {
@@ -70,9 +69,10 @@ impl Stream {
             if !all {
                 break;
             }
+            block = self.log.block_after(first);
         }
         if dropped > 0 {
-            self.first_id = self.log.first_id().unwrap_or_default();
+            self.first_id = self.log.find_first().unwrap_or_default();
         }
         dropped
     }

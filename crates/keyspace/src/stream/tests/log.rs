@@ -29,6 +29,8 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         3 => any::<i64>().prop_flat_map(|n| (0u32..64).prop_map(move |shift| (n >> shift).to_string().into_bytes())),
         3 => prop::collection::vec(any::<u8>(), 0..20),
+        4 => prop::collection::vec(any::<u8>(), 10),
+        2 => (1i64 << 20..1 << 22).prop_map(|n| n.to_string().into_bytes()),
         1 => (60usize..200).prop_map(|len| vec![b'x'; len]),
         1 => (4000usize..5000).prop_map(|len| vec![b'y'; len]),
     ]
