@@ -244,7 +244,7 @@ impl<'a> Db<'a> {
 impl Env<'_> {
     /// Counts a reading lookup that did not find its key, and tells the observer of it.
     #[inline]
-    fn missed(&self, db: u32, key: &Key<'_>) {
+    pub(crate) fn missed(&self, db: u32, key: &Key<'_>) {
         self.stats.misses.add(1);
         if let Some(observer) = self.observer {
             observer.changed(db, key.name, Event::KEY_MISS);

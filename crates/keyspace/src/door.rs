@@ -237,6 +237,16 @@ impl Db<'_> {
         place.map(|place| Update::open(site, key.hash, place)).transpose()
     }
 
+    /// Like [`Db::update`], for commands that count as readers: a hit or a miss.
+    pub fn read_to_update<T: Value>(&mut self, key: &Key<'_>) -> Result<Option<Update<'_, T>>, WrongType> {
+        let (site, place) = self.site_live(key);
+        match place {
+            Some(_) => site.env.stats.hits.add(1),
+            None => site.env.missed(site.db_index, key),
+        }
+        place.map(|place| Update::open(site, key.hash, place)).transpose()
+    }
+
     /// Opens a collection of type `T` to be changed, making it first when the key is absent.
     pub fn upsert<T: Value>(&mut self, key: &Key<'_>, make: impl FnOnce() -> T) -> Result<Update<'_, T>, WrongType> {
         let (mut site, place) = self.site_live(key);

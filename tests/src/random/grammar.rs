@@ -160,8 +160,19 @@ fn collect_names<'a>(node: &'a Node, names: &mut Vec<&'a str>) {
 }
 
 fn is_delicate(word: &[u8]) -> bool {
-    const DELICATE: [&[u8]; 11] =
-        [b"<ttl", b"<abs", b"<expire", b"<lex", b"<idle", b"<new-id", b"maxmemory", b"h_*", b"<timeout", b"<block-ms", b"<client"];
+    const DELICATE: [&[u8]; 11] = [
+        b"<ttl",
+        b"<abs",
+        b"<expire",
+        b"<lex",
+        b"<idle",
+        b"<new-id",
+        b"maxmemory",
+        b"h_*",
+        b"<timeout",
+        b"<block-ms",
+        b"<client",
+    ];
     DELICATE.iter().any(|t| word.starts_with(t))
 }
 

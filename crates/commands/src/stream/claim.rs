@@ -1,8 +1,6 @@
 //! Taking pending entries over from other consumers.
 
-use super::{
-    id, no_key_or_group, open_counted, or_unchanged, quoting, range_start, see_consumer, write_entry, write_id,
-};
+use super::{id, no_key_or_group, or_unchanged, quoting, range_start, see_consumer, write_entry, write_id};
 use kinovar_command::keyspace::Update;
 use kinovar_command::keyspace::stream::{ConsumerId, Entries, Group as ConsumerGroup, Pending, Stream, StreamId};
 use kinovar_command::*;
@@ -115,7 +113,7 @@ fn integer(args: &mut Args<'_>, error: &'static str) -> Result<i64, CommandError
 /// Opens the stream if it has the group.
 fn open<'d>(db: &'d mut Db<'_>, key: &Key<'_>, group: &[u8]) -> Result<Update<'d, Stream>, CommandError> {
     let missing = || no_key_or_group(key, group);
-    let mut stream = open_counted(db, key)?.ok_or_else(missing)?;
+    let mut stream = db.read_to_update::<Stream>(key)?.ok_or_else(missing)?;
     let found = if stream.group(group).is_some() { Ok(()) } else { Err(missing()) };
     or_unchanged(&mut stream, found)?;
     Ok(stream)

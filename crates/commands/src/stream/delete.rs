@@ -1,7 +1,7 @@
 //! Deleting entries and acknowledging them.
 
 use super::options::{CONDITION, references};
-use super::{id, ids, open_counted, or_unchanged};
+use super::{id, ids, or_unchanged};
 use kinovar_command::keyspace::stream::{Deletion, References, Stream};
 use kinovar_command::*;
 
@@ -81,7 +81,7 @@ fn xdel(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
 
 fn xack(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let (key, name) = (args.key()?, args.take()?);
-    let Some(mut guard) = open_counted(&mut ctx.db, &key)? else {
+    let Some(mut guard) = ctx.db.read_to_update::<Stream>(&key)? else {
         ctx.reply.integer(0);
         return Ok(());
     };

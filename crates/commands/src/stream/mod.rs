@@ -26,7 +26,7 @@ mod tests;
 
 use kinovar_command::keyspace::stream::{ConsumerId, STREAM_ID_TEXT_MAX, Stream, StreamEntry, StreamId};
 use kinovar_command::keyspace::{Text, Update};
-use kinovar_command::{Args, Command, CommandError, Db, Key, Reply, until_nul};
+use kinovar_command::{Args, Command, CommandError, Key, Reply, until_nul};
 
 /// The commands of this group.
 pub const COMMANDS: &[Command] = &[
@@ -91,15 +91,6 @@ fn no_key_or_group(key: &Key<'_>, group: &[u8]) -> CommandError {
 /// An error of commands that need a group of a stream that is there.
 fn no_group(key: &Key<'_>, group: &[u8]) -> CommandError {
     quoting(&[b"NOGROUP No such consumer group '", group, b"' for key name '", key.name, b"'"])
-}
-
-/// Opens a stream to be changed by a command that counts as a reader.
-fn open_counted<'d>(db: &'d mut Db<'_>, key: &Key<'_>) -> Result<Option<Update<'d, Stream>>, CommandError> {
-    let stats = db.env().stats;
-    let update = db.update::<Stream>(key);
-    let found = if matches!(update, Ok(None)) { &stats.misses } else { &stats.hits };
-    found.add(1);
-    Ok(update?)
 }
 
 /// Passes a result on; if it is an error, the stream is not changed.

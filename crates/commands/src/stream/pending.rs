@@ -103,7 +103,10 @@ fn xpending(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
 fn write_summary(reply: &mut Reply<'_>, group: &ConsumerGroup) {
     reply.array(4);
     reply.count(group.pending_count());
-    let (Some(first), Some(last)) = (group.pending_range(StreamId::MIN, StreamId::MAX).next(), group.pending_range(StreamId::MIN, StreamId::MAX).last()) else {
+    let (Some(first), Some(last)) = (
+        group.pending_range(StreamId::MIN, StreamId::MAX).next(),
+        group.pending_range(StreamId::MIN, StreamId::MAX).last(),
+    ) else {
         reply.null();
         reply.null();
         reply.null_array();

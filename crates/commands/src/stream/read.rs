@@ -292,7 +292,7 @@ fn xreadgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
         from(args.at(id))?;
     }
-    let (hits, now_ms) = (&ctx.db.env().stats.hits, ctx.now_ms());
+    let now_ms = ctx.now_ms();
     let found = reply_by_stream(&mut ctx.reply, |reply| {
         let mut found = 0;
         for (key, id) in reading.streams() {
@@ -300,10 +300,9 @@ fn xreadgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             if !ctx.db.is_locked(&key) {
                 continue;
             }
-            let (Ok(Some(mut stream)), Ok(from)) = (ctx.db.update::<Stream>(&key), from(args.at(id))) else {
+            let (Ok(Some(mut stream)), Ok(from)) = (ctx.db.read_to_update::<Stream>(&key), from(args.at(id))) else {
                 continue;
             };
-            hits.add(1);
             stream.unchanged();
             found += usize::from(reader.read(reply, &key, &mut stream, from, reading.count, now_ms));
         }
