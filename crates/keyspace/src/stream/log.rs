@@ -1,6 +1,7 @@
 //! All blocks of a stream in order.
 
-use super::block::{Block, Cursor, NewFields, Place};
+use super::block::{Block, NewFields};
+use super::cursor::{Cursor, Place};
 use super::range::{Range, RangeRev};
 use super::{StreamEntry, StreamId};
 use crate::settings::Settings;

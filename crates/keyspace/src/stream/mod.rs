@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`id`] | ids and how they are written |
 //! | `block` | a run of entries in one piece of memory: `docs/formats/stream.md` |
+//! | `cursor` | walking over a block |
 //! | `log` | all blocks of a stream in order: appending, finding, deleting |
 //! | [`range`] | entries by turns, forwards and backwards |
 //! | `trim` | dropping the oldest entries |
@@ -15,6 +16,7 @@
 //! An empty stream is a value like any other: it keeps its last id and its groups.
 
 mod block;
+mod cursor;
 pub mod group;
 pub mod id;
 mod log;
@@ -27,7 +29,7 @@ mod text;
 mod trim;
 
 use crate::settings::Settings;
-use block::{NODE_MAX_BYTES, NewFields};
+use block::NewFields;
 pub use group::{Consumer, ConsumerId, Group, Pending};
 pub use id::{NewId, STREAM_ID_TEXT_MAX, StreamId};
 use kinovar_ds::entry::size_class;
@@ -182,7 +184,7 @@ impl Stream {
     ) -> Result<StreamId, AppendError> {
         let id = self.next_id(id, now_ms)?;
         let fields = NewFields::new(fields);
-        if fields.bytes > NODE_MAX_BYTES {
+        if !fields.fit() {
             return Err(AppendError::TooLarge);
         }
         self.log.push(id, &fields, settings);

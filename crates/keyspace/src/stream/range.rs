@@ -1,7 +1,8 @@
 //! Entries by turns.
 
 use super::StreamId;
-use super::block::{Block, Cursor, Found, Place};
+use super::block::Block;
+use super::cursor::{Cursor, Found, Place};
 use super::log::Log;
 use super::text;
 use crate::Text;
@@ -50,7 +51,7 @@ pub struct Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = Text<'a>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Text<'a>> {
         self.left = self.left.checked_sub(1)?;
         // The first of a pair leaves an odd number.

@@ -48,12 +48,14 @@ fn push_wide(out: &mut Vec<u8>, head: u8, bytes: [u8; 8], width: usize) {
     out.extend_from_slice(&bytes[..width]);
 }
 
-/// A number of `width` bytes, its high bytes zero.
+/// A number of `width` bytes, at least one, its high bytes zero.
 #[inline]
 fn wide(data: &[u8], at: usize, width: usize) -> u64 {
-    let mut bytes = [0; 8];
-    bytes[..width].copy_from_slice(&data[at..at + width]);
-    u64::from_le_bytes(bytes)
+    match data[at..].first_chunk() {
+        // Copying a number of bytes that is not known would be a call.
+        Some(bytes) => u64::from_le_bytes(*bytes) & (u64::MAX >> (64 - 8 * width)),
+        None => data[at..at + width].iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)),
+    }
 }
 
 /// Whether a first byte tells only how many bytes follow, and nothing of what they say.

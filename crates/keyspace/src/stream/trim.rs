@@ -4,7 +4,8 @@
 //! that are pending are looked at one by one, unless they stay pending: then no block can be dropped as a whole, and
 //! approximate trimming does nothing at all, as in the reference.
 
-use super::block::{Block, Place};
+use super::block::Block;
+use super::cursor::Place;
 use super::{References, Stream, StreamId};
 use crate::settings::Settings;
 
