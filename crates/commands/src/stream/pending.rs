@@ -103,10 +103,8 @@ fn xpending(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
 fn write_summary(reply: &mut Reply<'_>, group: &ConsumerGroup) {
     reply.array(4);
     reply.count(group.pending_count());
-    let (Some(first), Some(last)) = (
-        group.pending_range(StreamId::MIN, StreamId::MAX).next(),
-        group.pending_range(StreamId::MIN, StreamId::MAX).last(),
-    ) else {
+    let first = group.pending_range(StreamId::MIN, StreamId::MAX).next();
+    let (Some(first), Some(last)) = (first, group.last_pending()) else {
         reply.null();
         reply.null();
         reply.null_array();

@@ -191,7 +191,12 @@ impl Group {
         self.pending.iter_from(from).take_while(move |pending| pending.id <= to)
     }
 
-    /// The same of one consumer. O(log n) for each.
+    /// The pending entry with the highest id. O(log n).
+    pub fn last_pending(&self) -> Option<Pending> {
+        self.pending.last()
+    }
+
+    /// Pending entries of one consumer from `from` to `to`, both included, in order. O(log n) for each.
     pub fn consumer_pending_range(
         &self,
         consumer: ConsumerId,

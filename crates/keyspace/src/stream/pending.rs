@@ -291,6 +291,12 @@ impl<T: Item> IdMap<T> {
         first.chain(rest.flat_map(|(_, chunk)| (0..chunk.len()).map(move |index| chunk.get(index))))
     }
 
+    /// The item with the highest id. O(log n).
+    pub(super) fn last(&self) -> Option<T> {
+        let (_, chunk) = self.chunks.last_key_value()?;
+        Some(chunk.get(chunk.len() - 1))
+    }
+
     pub(super) fn chunk_count(&self) -> usize {
         self.chunks.len()
     }

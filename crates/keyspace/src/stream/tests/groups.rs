@@ -33,6 +33,7 @@ fn reading_makes_pending_and_acknowledging_ends_it() {
     assert_eq!(pending_of(group), [at(1, "a", 100), at(3, "a", 100), at(4, "b", 101), at(5, "b", 101)]);
     let of_a: Vec<u64> = group.consumer_pending_range(a, id(2), StreamId::MAX).map(|p| p.id.ms).collect();
     assert_eq!(of_a, [3]);
+    assert_eq!(group.last_pending().map(|p| p.id), Some(id(5)));
     assert_eq!(group.delete_consumer(b"a"), Some(2));
     assert_eq!(group.delete_consumer(b"a"), None);
     assert_eq!(pending_of(group), [at(4, "b", 101), at(5, "b", 101)]);
