@@ -110,10 +110,10 @@ fn integer(args: &mut Args<'_>, error: &'static str) -> Result<i64, CommandError
     number::parse_i64(args.take()?).ok_or(CommandError::text(error))
 }
 
-/// Opens the stream if it has the group.
+/// Opens the stream if it has the group. Both commands count as readers.
 fn open<'d>(db: &'d mut Db<'_>, key: &Key<'_>, group: &[u8]) -> Result<Update<'d, Stream>, CommandError> {
     let missing = || no_key_or_group(key, group);
-    let mut stream = db.read_to_update::<Stream>(key)?.ok_or_else(missing)?;
+    let mut stream = db.update::<Stream>(key)?.ok_or_else(missing)?;
     let found = if stream.group(group).is_some() { Ok(()) } else { Err(missing()) };
     or_unchanged(&mut stream, found)?;
     Ok(stream)
@@ -187,6 +187,7 @@ impl<'s> Claim<'s> {
 fn xclaim(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let (key, name, consumer) = (args.key()?, args.take()?, args.take()?);
     let now_ms = ctx.now_ms();
+    ctx.db.touch(&key);
     let mut guard = open(&mut ctx.db, &key, name)?;
     let min_idle_ms = or_unchanged(&mut guard, min_idle(args.take()?, "XCLAIM"))?;
     // The first word that is no id ends the ids.
@@ -243,6 +244,8 @@ fn auto_options(args: &mut Args<'_>) -> Result<(u64, bool), CommandError> {
 fn xautoclaim(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let (key, name, consumer) = (args.key()?, args.take()?, args.take()?);
     let now_ms = ctx.now_ms();
+    // The key is looked up before anything else, and what is found counts after everything else.
+    ctx.db.touch(&key);
     let min_idle_ms = min_idle(args.take()?, "XAUTOCLAIM")?;
     let start = range_start(args.take()?)?;
     let (count, just_id) = auto_options(&mut args)?;
