@@ -7,6 +7,7 @@
 #[macro_use]
 extern crate kinovar_models_std as std;
 extern crate kinovar_models_std as libc;
+extern crate kinovar_models_std as parking_lot;
 // The mailbox knows the waker as the `io` crate's.
 extern crate self as kinovar_io;
 

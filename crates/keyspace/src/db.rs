@@ -5,7 +5,7 @@
 
 use crate::object::{self, Text, Value, WrongType};
 use crate::partition::{Partition, PartitionDb};
-use crate::{Entry, Event, Key, Keyspace, Locked, Observer, Ready, Settings, Stats, Trash, access};
+use crate::{Entry, Event, Key, Keyspace, Locked, Observer, Ready, Settings, Stats, Trash, Unavailable, access};
 use kinovar_ds::table::Position;
 use std::cell::RefCell;
 
@@ -85,23 +85,35 @@ impl<'a> Db<'a> {
 
     /// Makes sure that partition `index` is locked: does nothing when all are, else releases what is locked and locks this
     /// one. For commands that walk the partitions one after the other.
-    pub fn visit(&mut self, index: usize) {
+    ///
+    /// # Errors
+    /// A script has it and keeps everybody waiting; nothing is locked then.
+    pub fn visit(&mut self, index: usize) -> Result<(), Unavailable> {
         if !self.locked.has(index) {
             self.locked = Locked::None;
-            self.locked = self.keyspace.lock_one(index);
+            self.locked = self.keyspace.lock_one_or_give_up(index).ok_or(Unavailable)?;
         }
+        Ok(())
     }
 
     /// Releases what is locked, then locks the partitions in `indexes`, which are sorted here.
-    pub fn lock(&mut self, indexes: &mut Vec<usize>) {
+    ///
+    /// # Errors
+    /// A script has one of them and keeps everybody waiting; nothing is locked then.
+    pub fn lock_or_give_up(&mut self, indexes: &mut Vec<usize>) -> Result<(), Unavailable> {
         self.unlock();
-        self.locked = self.keyspace.lock_many(indexes);
+        self.locked = self.keyspace.lock_many_or_give_up(indexes).ok_or(Unavailable)?;
+        Ok(())
     }
 
     /// Releases what is locked, then locks everything.
-    pub fn lock_all(&mut self) {
+    ///
+    /// # Errors
+    /// As [`Db::lock_or_give_up`].
+    pub fn lock_all_or_give_up(&mut self) -> Result<(), Unavailable> {
         self.unlock();
-        self.locked = self.keyspace.lock_all();
+        self.locked = self.keyspace.lock_all_or_give_up().ok_or(Unavailable)?;
+        Ok(())
     }
 
     /// Releases what is locked.
@@ -114,8 +126,8 @@ impl<'a> Db<'a> {
         self.locked.has(index)
     }
 
-    /// Looks at one partition, under the lock that is held or else under its own.
-    pub fn look<R>(&self, index: usize, look: impl FnOnce(&Partition) -> R) -> R {
+    /// Looks at one partition, under the lock that is held or else under its own; see [`Keyspace::read`].
+    pub fn look<R: Default>(&self, index: usize, look: impl FnOnce(&Partition) -> R) -> R {
         if self.locked.has(index) { look(self.locked.partition(index)) } else { self.keyspace.read(index, look) }
     }
 

@@ -440,7 +440,9 @@ impl Db<'_> {
     /// Removes up to `budget` keys and fields of partition `index` (which is locked here) whose time has come, in every
     /// database. Returns how many; less than `budget` when nothing is left to do.
     pub fn expire_due(&mut self, index: usize, budget: usize) -> usize {
-        self.visit(index);
+        if self.visit(index).is_err() {
+            return 0;
+        }
         let selected = self.index;
         let mut removed = 0;
         for database in self.locked.partition(index).databases() {

@@ -50,13 +50,14 @@ pub use hash::{Field, FieldTtl, Hash};
 pub use interest::{Ready, Taken, Waiter, Watch};
 pub use key::Key;
 pub use kinovar_ds::entry::{NewPayload, Payload, bytes_eq};
+pub use kinovar_ds::lock::set_giving_up;
 pub use kinovar_ds::lock::{is_single_threaded, set_single_threaded};
 pub use kinovar_ds::sorted_set::Inserted;
 pub use object::{Object, Text, Value, ValueType, WrongType};
 pub use partition::{Partition, PartitionDb, Trash};
 pub use set::Set;
 pub use settings::Settings;
-pub use space::{Keyspace, Locked};
+pub use space::{Keyspace, Locked, Unavailable};
 pub use stats::Stats;
 pub use string::Ttl;
 

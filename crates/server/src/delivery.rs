@@ -65,7 +65,7 @@ impl Reactor {
     /// Delivers what is in the inbox with numbers below `until`. `current` is the connection that is being served and therefore
     /// not in its place.
     pub(crate) fn deliver(&mut self, net: &mut Net, mut current: Option<&mut Connection>, until: u64) {
-        let server = self.server.clone();
+        let server = self.server;
         let inbox = server.pubsub.inbox(self.index);
         if let Some(conn) = &mut current {
             conn.session.has_mail = false;

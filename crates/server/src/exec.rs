@@ -326,13 +326,15 @@ impl Executor {
         clock: &mut Clock,
     ) {
         let start_of_reply = out.len();
+        let was_silent = session.replies.is_silent();
         let outcome = if prepared.id == UNRESOLVED {
             self.refuse_unresolved(server, session, &args)
         } else {
             let entry = &server.registry.entries()[prepared.id as usize];
             let args = Args::skipping(args, entry.name_words());
-            match self.admit(session, entry) {
+            match self.admit(server, session, entry) {
                 Ok(()) if server.pause.is_on() && holds(server, session, entry) => {
+                    session.info.command.store(entry.id + 1, Relaxed);
                     session.held = true;
                     return;
                 }
@@ -349,18 +351,8 @@ impl Executor {
         if let Err(error) = outcome {
             self.write_error(server, session, out, start_of_reply, &error);
         }
-        match session.replies {
-            Replies::On => {}
-            Replies::Off | Replies::Skip => {
-                out.truncate(start_of_reply);
-                if session.replies == Replies::Skip {
-                    session.replies = Replies::On;
-                }
-            }
-            Replies::SkipNext => {
-                out.truncate(start_of_reply);
-                session.replies = Replies::Skip;
-            }
+        if was_silent | (session.replies != Replies::On) {
+            hush(session, out, start_of_reply, was_silent);
         }
         if !session.pushes.is_empty() {
             out.append(&mut session.pushes);
@@ -415,7 +407,7 @@ impl Executor {
 
     /// Whether the connection may run the command now.
     #[inline]
-    fn admit(&self, session: &Session, entry: &Entry) -> Result<(), CommandError> {
+    fn admit(&self, server: &Server, session: &Session, entry: &Entry) -> Result<(), CommandError> {
         if !session.authenticated && !entry.command.flags.has(Flags::NO_AUTH) {
             return Err(CommandError::NoAuth);
         }
@@ -425,6 +417,9 @@ impl Executor {
                  context",
                 entry.full_name
             )));
+        }
+        if server.busy.is_on() && !entry.command.flags.has(Flags::ALLOW_BUSY) {
+            return Err(server.busy.error());
         }
         if session.queue.is_some() && entry.command.flags.has(Flags::NO_MULTI) {
             return Err(CommandError::text("ERR Command not allowed inside a transaction"));
@@ -453,7 +448,10 @@ impl Executor {
         }
         let locked = match entry.command.lock {
             Lock::None | Lock::Walk => Locked::None,
-            _ => dispatch::lock(entry, &args, &server.keyspace, &mut self.scratch),
+            _ => match dispatch::lock(entry, &args, &server.keyspace, &mut self.scratch) {
+                Ok(locked) => locked,
+                Err(_) => return Err(server.busy.error()),
+            },
         };
         let notifier = Notifier::new(server, &self.config);
         let env = Env {
@@ -519,7 +517,7 @@ impl Executor {
         let stats = &server.reactors[self.reactor];
         let mut due = false;
         for index in (self.reactor..server.keyspace.partitions()).step_by(reactors) {
-            while server.keyspace.may_be_due(index, now_ms.saturating_sub(1)) {
+            while server.keyspace.may_be_due(index, now_ms.saturating_sub(1)) && !server.busy.is_on() {
                 if Ticks::now().us_since(start) >= budget_us {
                     due = true;
                     break;
@@ -570,6 +568,20 @@ fn holds(server: &Server, session: &Session, entry: &Entry) -> bool {
     server.pause.holds(entry, writes)
 }
 
+/// Takes back the reply of a command whose client does not want it. Not that of the command that says it wants replies again;
+/// and what a transaction has written before one of its commands said it does not want them any more stays.
+#[cold]
+fn hush(session: &mut Session, out: &mut Vec<u8>, start_of_reply: usize, was_silent: bool) {
+    if was_silent && session.replies.is_silent() {
+        out.truncate(start_of_reply);
+    }
+    session.replies = match session.replies {
+        Replies::Skip if was_silent => Replies::On,
+        Replies::SkipNext => Replies::Skip,
+        other => other,
+    };
+}
+
 /// Queues a command for the transaction.
 #[cold]
 fn enqueue(session: &mut Session, out: &mut Vec<u8>, args: &Args<'_>, entry: &Entry) -> Result<(), CommandError> {
@@ -581,6 +593,7 @@ fn enqueue(session: &mut Session, out: &mut Vec<u8>, args: &Args<'_>, entry: &En
     // A transaction that cannot run any more need not be remembered.
     if !queue.is_doomed {
         queue.push(entry, args);
+        session.info.command.store(entry.id + 1, Relaxed);
         session.info.queued.store(queue.len() as i64, Relaxed);
     }
     out.extend_from_slice(b"+QUEUED\r\n");

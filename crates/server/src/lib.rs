@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod background;
+pub mod busy;
 pub mod cli_args;
 pub mod clients;
 pub mod cmdstats;

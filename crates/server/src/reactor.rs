@@ -6,6 +6,7 @@ use crate::connection::Connection;
 use crate::delivery::Delivery;
 use crate::exec::{Executor, OUTPUT_PIECE, Progress, STALL_BYTES};
 use crate::message::Message;
+use crate::pause::Held;
 use crate::server::{ReactorStats, Server};
 use crate::session::Session;
 use crate::waiting;
@@ -33,7 +34,7 @@ const SPARE_BYTES: usize = 64 << 10;
 
 /// One reactor.
 pub struct Reactor {
-    pub(crate) server: Arc<Server>,
+    pub(crate) server: &'static Server,
     pub(crate) index: usize,
     executor: Executor,
     pub(crate) connections: Vec<Option<Box<Connection>>>,
@@ -53,17 +54,17 @@ pub struct Reactor {
     turn_started: Ticks,
     /// Waits that end by themselves: when, Unix ms, and whose, as the engine's id in bits.
     deadlines: BTreeSet<(u64, u64)>,
-    /// Connections that a pause holds up, in order.
-    held: Vec<ConnId>,
+    /// Number of connections that a pause holds up.
+    held: usize,
     /// Where the engine-specific work of cron starts its walk over the connections.
     next_checked: usize,
 }
 
 impl Reactor {
     /// Reactor `index` of `server`.
-    pub fn new(server: Arc<Server>, index: usize) -> Reactor {
+    pub fn new(server: &'static Server, index: usize) -> Reactor {
         Reactor {
-            executor: Executor::new(index, &server),
+            executor: Executor::new(index, server),
             server,
             index,
             connections: Vec::new(),
@@ -76,7 +77,7 @@ impl Reactor {
             busy: false,
             turn_started: Ticks::now(),
             deadlines: BTreeSet::new(),
-            held: Vec::new(),
+            held: 0,
             next_checked: 0,
         }
     }
@@ -86,7 +87,7 @@ impl Reactor {
         while !self.server.stopping.load(Relaxed) {
             let now_ms = clock::unix_ms();
             let wait_until_ms = self.deadlines.first().map_or(u64::MAX, |&(deadline_ms, _)| deadline_ms);
-            let held_until_ms = if self.held.is_empty() { u64::MAX } else { self.server.pause.until_ms() };
+            let held_until_ms = if self.held == 0 { u64::MAX } else { self.server.pause.until_ms() };
             let next_ms = wait_until_ms.min(held_until_ms).min(self.next_tick_ms);
             let wait_ms = if self.expire_due || self.tables_due { 0 } else { next_ms.saturating_sub(now_ms) };
             engine.turn(Some(Duration::from_millis(wait_ms.min(TICK_MS))), &mut self)?;
@@ -161,6 +162,7 @@ impl Reactor {
             subscriptions: Default::default(),
             queued: AtomicI64::new(-1),
             watched: AtomicUsize::new(0),
+            watch: Mutex::new(None),
             waiter: Mutex::new(None),
             names: Mutex::new(Names::default()),
         });
@@ -210,7 +212,7 @@ impl Reactor {
                 conn.output = self.spare.pop().unwrap_or_default();
             }
             let mut more = false;
-            match self.executor.run(&self.server, conn, &buf[at..], now_ms) {
+            match self.executor.run(self.server, conn, &buf[at..], now_ms) {
                 Progress::Consumed(len) => at += len,
                 Progress::More(len) => {
                     at += len;
@@ -345,7 +347,7 @@ impl Reactor {
         if let Some(pending) = &conn.session.pending {
             self.deadlines.remove(&(pending.deadline_ms, conn.id.to_bits()));
         }
-        waiting::leave(&self.server, &mut conn.session, self.executor.env(&self.server, now_ms));
+        waiting::leave(self.server, &mut conn.session, self.executor.env(self.server, now_ms));
         conn.output.extend_from_slice(reply);
         if conn.stalled {
             self.send_output(net, conn, now_ms);
@@ -361,12 +363,23 @@ impl Reactor {
     fn hold(&mut self, conn: &Connection) {
         conn.session.info.held.store(true, Relaxed);
         self.server.waits.clients.fetch_add(1, Relaxed);
-        self.held.push(conn.id);
+        self.server.pause.hold(Held { reactor: self.index, conn: conn.id });
+        self.held += 1;
     }
 
     /// Goes on with the connections that a pause has held up.
     fn release_held(&mut self, net: &mut Net) {
-        for id in std::mem::take(&mut self.held) {
+        loop {
+            let id = match self.server.pause.next_held(self.index) {
+                Ok(id) => id,
+                Err(next) => {
+                    if let Some(reactor) = next {
+                        self.server.mailbox(reactor).wake();
+                    }
+                    return;
+                }
+            };
+            self.held -= 1;
             self.with(id, |reactor, conn| {
                 reactor.let_go(conn);
                 if !conn.stalled {
@@ -467,6 +480,7 @@ impl Reactor {
         self.check_some_connections(net, now_ms, timeout_ms);
         if self.index == 0 {
             self.server.sample(now_ms);
+            self.server.busy.clean_up(self.server, self.executor.env(self.server, now_ms));
         }
     }
 
@@ -552,11 +566,11 @@ impl Handler for Reactor {
     }
 
     fn preview(&mut self, bytes: &[u8]) {
-        self.executor.preview(&self.server, bytes);
+        self.executor.preview(self.server, bytes);
     }
 
     fn previewed(&mut self) {
-        self.executor.previewed(&self.server);
+        self.executor.previewed(self.server);
     }
 
     fn data(&mut self, net: &mut Net, id: ConnId, bytes: &[u8]) {
@@ -595,11 +609,11 @@ impl Handler for Reactor {
             if let Some(pending) = &conn.session.pending {
                 waiting::give_up(&pending.waiter);
                 self.deadlines.remove(&(pending.deadline_ms, conn.id.to_bits()));
-                waiting::leave(&self.server, &mut conn.session, self.executor.env(&self.server, clock::unix_ms()));
+                waiting::leave(self.server, &mut conn.session, self.executor.env(self.server, clock::unix_ms()));
             }
             self.let_go(&mut conn);
-            let env = self.executor.env(&self.server, clock::unix_ms());
-            crate::transaction::abandon(&self.server, &mut conn.session, env);
+            let env = self.executor.env(self.server, clock::unix_ms());
+            crate::transaction::abandon(self.server, &mut conn.session, env);
             let client = conn.session.info.id;
             self.server.clients.remove(client);
             if conn.session.info.monitor.load(Relaxed) {
@@ -616,14 +630,14 @@ impl Handler for Reactor {
     }
 
     fn turn_end(&mut self, net: &mut Net) {
-        self.executor.refresh(&self.server);
+        self.executor.refresh(self.server);
         if self.index == 0 {
-            crate::lifecycle::obey_signals(&self.server);
+            crate::lifecycle::obey_signals(self.server);
         }
         if !self.deadlines.is_empty() {
             self.end_waits_in_time(net);
         }
-        if !self.held.is_empty() && self.server.pause.now().is_none() {
+        if self.held > 0 && self.server.pause.now().is_none() {
             self.release_held(net);
         }
         let now_ms = clock::unix_ms();
@@ -636,10 +650,10 @@ impl Handler for Reactor {
             let reactors = self.server.reactors.len();
             self.expire_due = self.server.active_expire.load(Relaxed)
                 && !(self.server.pause.is_on() && self.server.pause.now().is_some())
-                && self.executor.expire(&self.server, now_ms, EXPIRE_SLICE_US, reactors);
+                && self.executor.expire(self.server, now_ms, EXPIRE_SLICE_US, reactors);
         }
         if self.tables_due && !self.busy {
-            self.tables_due = self.executor.resize_tables(&self.server, TABLES_SLICE_US);
+            self.tables_due = self.executor.resize_tables(self.server, TABLES_SLICE_US);
         }
         self.read_own_mail(net);
         self.deliver_and_send(net);

@@ -27,6 +27,8 @@ pub struct Server {
     pub clients: Clients,
     /// Those in `MONITOR` mode.
     pub monitors: Monitors,
+    /// A script that keeps everybody waiting.
+    pub busy: crate::busy::Busy,
     /// Who listens to what.
     pub pubsub: PubSub,
     /// `CLIENT PAUSE`.

@@ -4,14 +4,15 @@
 //! Under these locks it looks whether a watched key was touched, and runs the commands one after the other. Commands that walk
 //! the keyspace or name no keys lock everything. So a transaction is one moment to everybody else, on whichever thread.
 
+use crate::busy::{self, Interest, Leftover};
 use crate::server::Server;
 use crate::session::Session;
-use kinovar_command::keyspace::{Db, Env, Locked, Watch};
+use kinovar_command::keyspace::{Db, Env, Locked, Unavailable, Watch};
 use kinovar_command::registry::Entry;
 use kinovar_command::{Args, Ctx, Key, KeyAt, Lock, Outcome};
 use kinovar_resp::Span;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 
 /// The commands queued since `MULTI`.
 #[derive(Default)]
@@ -116,31 +117,31 @@ pub fn watch(ctx: &mut Ctx<'_>, key: &Key<'_>) {
         return;
     }
     watching.keys.push((db, key.name.into()));
-    session.info.watched.store(watching.keys.len(), Relaxed);
     let watch = watching.watch.clone();
+    if watching.keys.len() == 1 {
+        *session.info.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch.clone());
+    }
+    session.info.watched.store(watching.keys.len(), Relaxed);
     ctx.db.watch(key, &watch);
 }
 
 /// Forgets the watched keys; locks their partitions where they are not locked.
-fn forget(db: &mut Db<'_>, watching: &Watching) {
+fn forget(server: &Server, db: &mut Db<'_>, watching: &Watching) {
     let selected = db.index();
     for (at, name) in &watching.keys {
-        let key = Key::new(name);
-        if !db.is_locked(&key) {
-            db.lock(&mut vec![db.keyspace().partition_of(&key)]);
-        }
-        db.select(*at);
-        db.unwatch(&key, &watching.watch);
+        let interest = Interest::Watch(watching.watch.clone());
+        busy::forget(server, db, Leftover { db: *at, name: name.clone(), interest });
     }
     db.select(selected);
 }
 
 /// `UNWATCH`.
 pub fn unwatch(ctx: &mut Ctx<'_>) {
+    let server = Server::of(ctx);
     let session = Session::of(ctx);
     session.info.watched.store(0, Relaxed);
     if let Some(watching) = session.watching.take() {
-        forget(&mut ctx.db, &watching);
+        forget(server, &mut ctx.db, &watching);
     }
 }
 
@@ -154,7 +155,7 @@ pub fn discard(ctx: &mut Ctx<'_>) -> bool {
 /// Forgets what a connection that is gone has watched. No partition is locked.
 pub fn abandon(server: &Server, session: &mut Session, env: Env<'_>) {
     if let Some(watching) = session.watching.take() {
-        forget(&mut Db::new(&server.keyspace, Locked::None, 0, env), &watching);
+        forget(server, &mut Db::new(&server.keyspace, Locked::None, 0, env), &watching);
     }
 }
 
@@ -175,16 +176,26 @@ pub fn execute(ctx: &mut Ctx<'_>) -> Outcome {
     let Some(mut queue) = close(Session::of(ctx)) else { return Ok(()) };
     let watching = Session::of(ctx).watching.take();
     Session::of(ctx).info.watched.store(0, Relaxed);
-    lock(server, &mut ctx.db, &queue, watching.as_deref());
-    if watching.is_some_and(|watching| was_touched(&mut ctx.db, &watching)) {
+    if lock(server, &mut ctx.db, &queue, watching.as_deref()).is_err() {
+        if let Some(watching) = watching {
+            forget(server, &mut ctx.db, &watching);
+        }
+        return Err(server.busy.error());
+    }
+    if watching.is_some_and(|watching| was_touched(server, &mut ctx.db, &watching)) {
         ctx.reply.null_array();
     } else {
         ctx.may_wait = false;
-        ctx.reply.array(queue.len());
+        if !Session::of(ctx).replies.is_silent() {
+            ctx.reply.array(queue.len());
+        }
+        let info = Session::of(ctx).info.clone();
+        let own = info.command.load(Relaxed);
         for &call in &queue.calls {
             let entry = &server.registry.entries()[call.command as usize];
             crate::nested::call(server, ctx, entry, queue.args(call));
         }
+        info.command.store(own, Relaxed);
     }
     queue.clear();
     Session::of(ctx).spare_queue = Some(queue);
@@ -192,7 +203,7 @@ pub fn execute(ctx: &mut Ctx<'_>) -> Outcome {
 }
 
 /// Locks what the queued commands and the watched keys need.
-fn lock(server: &Server, db: &mut Db<'_>, queue: &Queue, watching: Option<&Watching>) {
+fn lock(server: &Server, db: &mut Db<'_>, queue: &Queue, watching: Option<&Watching>) -> Result<(), Unavailable> {
     let (mut partitions, mut keys): (Vec<usize>, Vec<KeyAt>) = (Vec::new(), Vec::new());
     let names = watching.iter().flat_map(|watching| &watching.keys);
     partitions.extend(names.map(|(_, name)| server.keyspace.partition_of(&Key::new(name))));
@@ -200,7 +211,7 @@ fn lock(server: &Server, db: &mut Db<'_>, queue: &Queue, watching: Option<&Watch
         let entry = &server.registry.entries()[call.command as usize];
         match entry.command.lock {
             Lock::None => {}
-            Lock::All | Lock::Walk => return db.lock_all(),
+            Lock::All | Lock::Walk => return db.lock_all_or_give_up(),
             Lock::Keys => {
                 let args = queue.args(call);
                 keys.clear();
@@ -210,11 +221,11 @@ fn lock(server: &Server, db: &mut Db<'_>, queue: &Queue, watching: Option<&Watch
             }
         }
     }
-    db.lock(&mut partitions);
+    db.lock_or_give_up(&mut partitions)
 }
 
 /// Whether a watched key has changed; forgets them. Their partitions are locked.
-fn was_touched(db: &mut Db<'_>, watching: &Watching) -> bool {
+fn was_touched(server: &Server, db: &mut Db<'_>, watching: &Watching) -> bool {
     let selected = db.index();
     for (at, name) in &watching.keys {
         db.select(*at);
@@ -222,6 +233,6 @@ fn was_touched(db: &mut Db<'_>, watching: &Watching) -> bool {
         db.exists(&Key::new(name));
     }
     db.select(selected);
-    forget(db, watching);
+    forget(server, db, watching);
     watching.is_touched()
 }

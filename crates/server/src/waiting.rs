@@ -17,11 +17,12 @@
 //! the one thing that all of them meet at: only who takes it may run its command, and a client that is killed or gone has been
 //! given up before anything was taken out for it. Its own reactor removes it from the queues, whoever ended the wait.
 
+use crate::busy::{self, Interest, Leftover};
 use crate::clients::ClientInfo;
 use crate::message::Message;
 use crate::server::Server;
 use crate::session::{Replies, Session};
-use kinovar_command::keyspace::{Db, Env, Locked, Ready, Taken, Waiter, object};
+use kinovar_command::keyspace::{Db, Env, Locked, Ready, Taken, Unavailable, Waiter, object};
 use kinovar_command::registry::Entry;
 use kinovar_command::{Absent, Args, Ctx, Group, Key, Protocol, Reply, Wait};
 use kinovar_resp::Span;
@@ -169,28 +170,29 @@ pub fn serve(server: &Server, db: Db<'_>, env: &Env<'_>) {
             Some(ready) => serve_queue(server, &mut ctx, ready, &mut later),
             None => match later.pop_front() {
                 None => return,
-                Some(ready) => {
-                    lock_for_queue(server, &mut ctx.db, &ready);
-                    env.ready.borrow_mut().push(ready);
-                }
+                Some(ready) => match lock_for_queue(server, &mut ctx.db, &ready) {
+                    Ok(()) => env.ready.borrow_mut().push(ready),
+                    Err(Unavailable) => server.busy.serve_later(ready),
+                },
             },
         }
     }
 }
 
 /// Locks what the clients in the queue of a key need.
-fn lock_for_queue(server: &Server, db: &mut Db<'_>, ready: &Ready) {
+fn lock_for_queue(server: &Server, db: &mut Db<'_>, ready: &Ready) -> Result<(), Unavailable> {
     let key = Key::new(&ready.name);
     let own = server.keyspace.partition_of(&key);
     let mut partitions = vec![own];
-    db.lock(&mut partitions);
+    db.lock_or_give_up(&mut partitions)?;
     db.select(ready.db);
     for waiter in db.waiters(&key).iter().filter(|waiter| !waiter.is_over()) {
         partitions.extend_from_slice(&Waiting::of(waiter).needed);
     }
     if partitions.len() > 1 {
-        db.lock(&mut partitions);
+        db.lock_or_give_up(&mut partitions)?;
     }
+    Ok(())
 }
 
 fn serve_queue(server: &Server, ctx: &mut Ctx<'_>, ready: Ready, later: &mut VecDeque<Ready>) {
@@ -306,8 +308,8 @@ pub fn leave(server: &Server, session: &mut Session, env: Env<'_>) {
     let waiting = Waiting::of(&pending.waiter);
     let mut db = Db::new(&server.keyspace, Locked::None, waiting.db, env);
     for key in waiting.keys() {
-        db.lock(&mut vec![server.keyspace.partition_of(&key)]);
-        db.stop_waiting_for(&key, &pending.waiter);
+        let interest = Interest::Wait(pending.waiter.clone());
+        busy::forget(server, &mut db, Leftover { db: waiting.db, name: key.name.into(), interest });
     }
     *session.info.waiter.lock().unwrap_or_else(PoisonError::into_inner) = None;
     server.waits.clients.fetch_sub(1, Relaxed);

@@ -188,7 +188,7 @@ fn packed_threshold(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
 fn lock_key<'a>(ctx: &mut Ctx<'_>, args: &mut Args<'a>) -> Result<Key<'a>, CommandError> {
     let key = args.key()?;
     let partition = ctx.db.keyspace().partition_of(&key);
-    ctx.db.visit(partition);
+    ctx.db.visit(partition)?;
     Ok(key)
 }
 
@@ -285,7 +285,7 @@ fn populate(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         }
         let key = Key::new(&name);
         let partition = ctx.db.keyspace().partition_of(&key);
-        ctx.db.visit(partition);
+        ctx.db.visit(partition)?;
         if !ctx.db.exists(&key) {
             ctx.db.set_text(&key, &value, Ttl::Clear);
         }
