@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::LazyLock;
 
 use kinovar_command::dispatch;
-use kinovar_command::keyspace::{Env, Keyspace, Settings, Stats};
+use kinovar_command::keyspace::{Env, Keyspace, NoCaches, Settings, Stats};
 use kinovar_command::{Args, Flags, Protocol, Registry};
 use kinovar_resp::Span;
 use kinovar_tests::resp;
@@ -83,6 +83,7 @@ impl Sandbox {
             trash: &trash,
             rng: &self.rng,
             ready: &ready,
+            caches: &NoCaches,
             observer: None,
             no_touch: false,
         };

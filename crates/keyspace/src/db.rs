@@ -5,7 +5,7 @@
 
 use crate::object::{self, Text, Value, WrongType};
 use crate::partition::{Partition, PartitionDb};
-use crate::{Entry, Event, Key, Keyspace, Locked, Observer, Ready, Settings, Stats, Trash, Unavailable, access};
+use crate::{Caches, Entry, Event, Key, Keyspace, Locked, Observer, Ready, Settings, Stats, Trash, Unavailable, access};
 use kinovar_ds::table::Position;
 use std::cell::RefCell;
 
@@ -24,6 +24,8 @@ pub struct Env<'a> {
     pub rng: &'a RefCell<fastrand::Rng>,
     /// Keys that have changed and have waiters, to be served before the locks are released.
     pub ready: &'a RefCell<Vec<Ready>>,
+    /// Whoever tells clients that their caches are out of date.
+    pub caches: &'a dyn Caches,
     /// Whoever wants to know of changes.
     pub observer: Option<&'a dyn Observer>,
     /// Whether accesses leave no trace in the access clock (`CLIENT NO-TOUCH`).

@@ -15,6 +15,7 @@ use crate::connection::Connection;
 use crate::notify::Notifier;
 use crate::server::Server;
 use crate::session::{Replies, Session};
+use crate::tracking;
 use crate::waiting;
 use kinovar_command::dispatch::{self, KeyScratch};
 use kinovar_command::keyspace::{Db, Env, Locked, Observer, Ready, Settings, Trash, bytes_eq};
@@ -326,7 +327,10 @@ impl Executor {
         clock: &mut Clock,
     ) {
         let start_of_reply = out.len();
-        let was_silent = session.replies.is_silent();
+        let (was_silent, took_pushes) = (session.replies.is_silent(), session.takes_pushes);
+        if took_pushes {
+            self.limit_readers(server);
+        }
         let outcome = if prepared.id == UNRESOLVED {
             self.refuse_unresolved(server, session, &args)
         } else {
@@ -356,6 +360,45 @@ impl Executor {
         }
         if !session.pushes.is_empty() {
             out.append(&mut session.pushes);
+        }
+        if took_pushes | session.takes_pushes {
+            tracking::tell_own(server, session, out);
+            if session.caching && session.queue.is_none() {
+                let entry = server.registry.entries().get(prepared.id as usize);
+                session.set_caching(entry.is_some_and(crate::commands::client::is_about_clients));
+            }
+        }
+    }
+
+    /// Holds the number of keys that clients may have in their caches to its limit.
+    #[inline]
+    pub fn limit_readers(&self, server: &Server) {
+        let max = self.config.tracking_table_max_keys;
+        if server.tracking.clients() > 0 && max > 0 && server.keyspace.read_counts().0 > max {
+            self.forget_readers(server, max);
+        }
+    }
+
+    #[cold]
+    fn forget_readers(&self, server: &Server, max: usize) {
+        /// Keys forgotten at a time, before the next request is looked at.
+        const KEYS_MAX: usize = 1000;
+        let mut db = Db::new(&server.keyspace, Locked::None, 0, self.env(server, kinovar_io::clock::unix_ms()));
+        let partitions = server.keyspace.partitions();
+        let first = self.rng.borrow_mut().usize(..partitions);
+        let mut forgotten = 0;
+        // One of each partition in turn: keys are spread over them at random.
+        while forgotten < KEYS_MAX && server.keyspace.read_counts().0 > max {
+            let before = forgotten;
+            for index in (first..partitions).chain(0..first) {
+                if forgotten >= KEYS_MAX || server.keyspace.read_counts().0 <= max {
+                    return;
+                }
+                forgotten += usize::from(db.forget_some_readers(index));
+            }
+            if forgotten == before {
+                return;
+            }
         }
     }
 
@@ -461,10 +504,14 @@ impl Executor {
             trash: &self.trash,
             rng: &self.rng,
             ready: &self.ready,
+            caches: server,
             observer: notifier.as_ref().map(|notifier| notifier as &dyn Observer),
             no_touch: session.no_touch,
         };
-        let db = session.db;
+        let (db, tracks_reads, takes_pushes) = (session.db, session.tracks_reads, session.takes_pushes);
+        if takes_pushes {
+            tracking::serve(session.info.id);
+        }
         let mut ctx = Ctx {
             db: Db::new(&server.keyspace, locked, db, env),
             reply: Reply::new(out, session.protocol),
@@ -475,10 +522,16 @@ impl Executor {
             waiting: None,
         };
         let outcome = (entry.command.handler)(&mut ctx, args);
+        if tracks_reads && entry.command.flags.has(Flags::READONLY) {
+            tracking::remember(&mut ctx, entry, &args);
+        }
         if ctx.waiting.is_some() || !self.ready.borrow().is_empty() {
             waiting::settle(server, ctx, entry, &args);
         } else {
             drop(ctx);
+        }
+        if takes_pushes {
+            tracking::served();
         }
         // What CONFIG SET has changed holds from here on, for the rest of the batch too.
         self.refresh(server);
@@ -504,6 +557,7 @@ impl Executor {
             trash: &self.trash,
             rng: &self.rng,
             ready: &self.ready,
+            caches: server,
             observer: None,
             no_touch: true,
         }

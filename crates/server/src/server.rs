@@ -29,6 +29,8 @@ pub struct Server {
     pub monitors: Monitors,
     /// A script that keeps everybody waiting.
     pub busy: crate::busy::Busy,
+    /// Who is told of changes to keys.
+    pub tracking: crate::tracking::Tracking,
     /// Who listens to what.
     pub pubsub: PubSub,
     /// `CLIENT PAUSE`.
