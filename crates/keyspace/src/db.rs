@@ -5,7 +5,9 @@
 
 use crate::object::{self, Text, Value, WrongType};
 use crate::partition::{Partition, PartitionDb};
-use crate::{Caches, Entry, Event, Key, Keyspace, Locked, Observer, Ready, Settings, Stats, Trash, Unavailable, access};
+use crate::{
+    Caches, Entry, Event, Key, Keyspace, Locked, Observer, Ready, Settings, Stats, Trash, Unavailable, access,
+};
 use kinovar_ds::table::Position;
 use std::cell::RefCell;
 

@@ -195,14 +195,7 @@ impl Site<'_> {
 
 /// Tells those who watch a key, wait for it or may have it in their caches.
 #[cold]
-fn tell_interested(
-    interests: &mut Interests,
-    keyspace: &Keyspace,
-    env: &Env<'_>,
-    db: u32,
-    hash: u64,
-    name: &[u8],
-) {
+fn tell_interested(interests: &mut Interests, keyspace: &Keyspace, env: &Env<'_>, db: u32, hash: u64, name: &[u8]) {
     interests.changed(db, hash, name, &mut env.ready.borrow_mut());
     interests.stale(hash, name, &keyspace.read_counts, env.caches);
 }

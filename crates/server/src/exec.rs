@@ -326,11 +326,15 @@ impl Executor {
         prepared: Prepared,
         clock: &mut Clock,
     ) {
-        let start_of_reply = out.len();
         let (was_silent, took_pushes) = (session.replies.is_silent(), session.takes_pushes);
-        if took_pushes {
+        if took_pushes && self.has_too_many_readers(server) {
+            // The client's own keys among them are reported in front of the reply.
+            tracking::serve(session.info.id);
             self.limit_readers(server);
+            tracking::served();
+            tracking::tell_own(server, session, out);
         }
+        let start_of_reply = out.len();
         let outcome = if prepared.id == UNRESOLVED {
             self.refuse_unresolved(server, session, &args)
         } else {
@@ -370,17 +374,17 @@ impl Executor {
         }
     }
 
-    /// Holds the number of keys that clients may have in their caches to its limit.
+    /// Whether clients may have more keys in their caches than they should.
     #[inline]
-    pub fn limit_readers(&self, server: &Server) {
+    pub fn has_too_many_readers(&self, server: &Server) -> bool {
         let max = self.config.tracking_table_max_keys;
-        if server.tracking.clients() > 0 && max > 0 && server.keyspace.read_counts().0 > max {
-            self.forget_readers(server, max);
-        }
+        server.tracking.clients() > 0 && max > 0 && server.keyspace.read_counts().0 > max
     }
 
+    /// Holds the number of keys that clients may have in their caches to its limit.
     #[cold]
-    fn forget_readers(&self, server: &Server, max: usize) {
+    pub fn limit_readers(&self, server: &Server) {
+        let max = self.config.tracking_table_max_keys;
         /// Keys forgotten at a time, before the next request is looked at.
         const KEYS_MAX: usize = 1000;
         let mut db = Db::new(&server.keyspace, Locked::None, 0, self.env(server, kinovar_io::clock::unix_ms()));

@@ -564,7 +564,7 @@ impl Handler for Reactor {
 
     fn turn_start(&mut self) {
         // What was set on another reactor holds for whatever has come in since.
-        self.executor.refresh(&self.server);
+        self.executor.refresh(self.server);
         self.turn_started = Ticks::now();
     }
 
@@ -636,7 +636,9 @@ impl Handler for Reactor {
 
     fn turn_end(&mut self, net: &mut Net) {
         self.executor.refresh(self.server);
-        self.executor.limit_readers(self.server);
+        if self.executor.has_too_many_readers(self.server) {
+            self.executor.limit_readers(self.server);
+        }
         if self.index == 0 {
             crate::lifecycle::obey_signals(self.server);
         }
