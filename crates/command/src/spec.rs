@@ -161,6 +161,11 @@ macro_rules! bit_set {
                 $name(self.0 | other.0)
             }
 
+            /// Difference.
+            pub const fn without(self, other: $name) -> $name {
+                $name(self.0 & !other.0)
+            }
+
             /// Whether every member of `other` is here.
             #[inline]
             pub const fn has(self, other: $name) -> bool {
@@ -214,7 +219,7 @@ bit_set! {
         FAST = "fast",
         /// Allowed before authentication.
         NO_AUTH = "no_auth",
-        /// May replicate although it does not write data.
+        /// May replicate although it does not write data. `COMMAND` keeps it to itself.
         MAY_REPLICATE = "may_replicate",
         /// May be called without a key.
         NO_MANDATORY_KEYS = "no_mandatory_keys",

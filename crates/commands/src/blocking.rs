@@ -5,7 +5,7 @@ use std::ops::Range;
 
 /// A timeout in seconds as milliseconds, rounded up; 0 waits for ever.
 pub(crate) fn timeout_ms(word: &[u8], now_ms: u64) -> Result<u64, CommandError> {
-    let seconds = number::parse_f64(word);
+    let seconds = number::parse_f64(word).filter(|seconds| !number::is_underflow(word, *seconds));
     let seconds = seconds.ok_or(CommandError::text("ERR timeout is not a float or out of range"))?;
     let ms = (seconds * 1000.0).ceil();
     if !(ms.is_finite() && ms <= i64::MAX as f64) && ms > 0.0 {

@@ -3,7 +3,7 @@
 //! Each connection belongs to one reactor, which alone writes the counters of its [`ClientInfo`] (relaxed stores, no
 //! read-modify-write); `CLIENT LIST` on another thread reads them. Names change rarely and sit behind a mutex.
 
-use kinovar_command::keyspace::Waiter;
+use kinovar_command::keyspace::{Waiter, Watch};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,6 +62,8 @@ pub struct ClientInfo {
     pub queued: AtomicI64,
     /// Number of keys watched.
     pub watched: AtomicUsize,
+    /// Whether one of them has changed.
+    pub watch: Mutex<Option<Arc<Watch>>>,
     /// Its next request waits for the end of a pause.
     pub held: AtomicBool,
     /// Its wait, while it waits for keys.
@@ -92,6 +94,22 @@ impl ClientInfo {
     /// Whether it listens to anything.
     pub fn is_subscribed(&self) -> bool {
         self.subscriptions.iter().any(|count| count.load(Relaxed) > 0)
+    }
+
+    /// Number of keys watched, unless one of them has changed: then nobody watches any more.
+    pub fn watched_keys(&self) -> usize {
+        if self.is_touched() { 0 } else { self.watched.load(Relaxed) }
+    }
+
+    /// Whether a watched key has changed.
+    pub fn is_touched(&self) -> bool {
+        self.watched.load(Relaxed) > 0
+            && self
+                .watch
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .as_ref()
+                .is_some_and(|watch| watch.is_touched())
     }
 
     /// A copy of the names.

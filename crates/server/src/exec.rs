@@ -326,6 +326,7 @@ impl Executor {
         clock: &mut Clock,
     ) {
         let start_of_reply = out.len();
+        let was_silent = session.replies.is_silent();
         let outcome = if prepared.id == UNRESOLVED {
             self.refuse_unresolved(server, session, &args)
         } else {
@@ -333,6 +334,7 @@ impl Executor {
             let args = Args::skipping(args, entry.name_words());
             match self.admit(server, session, entry) {
                 Ok(()) if server.pause.is_on() && holds(server, session, entry) => {
+                    session.info.command.store(entry.id + 1, Relaxed);
                     session.held = true;
                     return;
                 }
@@ -349,18 +351,8 @@ impl Executor {
         if let Err(error) = outcome {
             self.write_error(server, session, out, start_of_reply, &error);
         }
-        match session.replies {
-            Replies::On => {}
-            Replies::Off | Replies::Skip => {
-                out.truncate(start_of_reply);
-                if session.replies == Replies::Skip {
-                    session.replies = Replies::On;
-                }
-            }
-            Replies::SkipNext => {
-                out.truncate(start_of_reply);
-                session.replies = Replies::Skip;
-            }
+        if was_silent | (session.replies != Replies::On) {
+            hush(session, out, start_of_reply, was_silent);
         }
         if !session.pushes.is_empty() {
             out.append(&mut session.pushes);
@@ -576,6 +568,20 @@ fn holds(server: &Server, session: &Session, entry: &Entry) -> bool {
     server.pause.holds(entry, writes)
 }
 
+/// Takes back the reply of a command whose client does not want it. Not that of the command that says it wants replies again;
+/// and what a transaction has written before one of its commands said it does not want them any more stays.
+#[cold]
+fn hush(session: &mut Session, out: &mut Vec<u8>, start_of_reply: usize, was_silent: bool) {
+    if was_silent && session.replies.is_silent() {
+        out.truncate(start_of_reply);
+    }
+    session.replies = match session.replies {
+        Replies::Skip if was_silent => Replies::On,
+        Replies::SkipNext => Replies::Skip,
+        other => other,
+    };
+}
+
 /// Queues a command for the transaction.
 #[cold]
 fn enqueue(session: &mut Session, out: &mut Vec<u8>, args: &Args<'_>, entry: &Entry) -> Result<(), CommandError> {
@@ -587,6 +593,7 @@ fn enqueue(session: &mut Session, out: &mut Vec<u8>, args: &Args<'_>, entry: &En
     // A transaction that cannot run any more need not be remembered.
     if !queue.is_doomed {
         queue.push(entry, args);
+        session.info.command.store(entry.id + 1, Relaxed);
         session.info.queued.store(queue.len() as i64, Relaxed);
     }
     out.extend_from_slice(b"+QUEUED\r\n");

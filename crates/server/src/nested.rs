@@ -24,15 +24,18 @@ pub fn call(server: &Server, ctx: &mut Ctx<'_>, entry: &Entry, args: Args<'_>) -
     let config = server.config();
     stats.commands[entry.id].record(ns, config.latency_tracking);
     crate::exec::note_slow(server, &config, &info, &args, entry, ns);
-    let (db, protocol) = {
+    let (db, protocol, silent) = {
         let session = Session::of(ctx);
-        (session.db, session.protocol)
+        (session.db, session.protocol, session.replies.is_silent())
     };
     if let Err(error) = &outcome {
         bump(&stats.commands[entry.id].failed, 1);
         ctx.reply.truncate(position);
         ctx.reply.error(&error.message());
         server.count_error(stats, &error.code());
+    }
+    if silent {
+        ctx.reply.truncate(position);
     }
     // What SELECT and HELLO have changed holds for the commands that follow.
     ctx.db.select(db);

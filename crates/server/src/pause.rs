@@ -3,6 +3,8 @@
 use kinovar_command::Flags;
 use kinovar_command::registry::Entry;
 use kinovar_io::clock;
+use kinovar_io::engine::ConnId;
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Mutex, PoisonError};
@@ -19,6 +21,8 @@ pub enum Paused {
 /// The server's pause.
 #[derive(Default)]
 pub struct Pause {
+    /// Connections held up, in the order in which their requests came: they go on in this order, on whichever reactor they are.
+    held: Mutex<VecDeque<Held>>,
     /// Whether there may be one: asked for every command.
     is_on: AtomicBool,
     /// When it ends, Unix ms.
@@ -26,7 +30,30 @@ pub struct Pause {
     what: Mutex<Option<Paused>>,
 }
 
+/// A connection that is held up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Held {
+    /// Its reactor.
+    pub reactor: usize,
+    /// The engine's id for it.
+    pub conn: ConnId,
+}
+
 impl Pause {
+    /// Adds a connection behind those that are held up.
+    pub fn hold(&self, held: Held) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).push_back(held);
+    }
+
+    /// The next connection to go on, if it is one of reactor `own`; else the reactor whose turn it is.
+    pub fn next_held(&self, own: usize) -> Result<ConnId, Option<usize>> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        match held.front() {
+            Some(first) if first.reactor == own => Ok(held.pop_front().expect("there is one").conn),
+            other => Err(other.map(|first| first.reactor)),
+        }
+    }
+
     /// Whether a pause was begun and not found to be over yet.
     #[inline]
     pub fn is_on(&self) -> bool {

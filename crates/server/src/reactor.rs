@@ -6,6 +6,7 @@ use crate::connection::Connection;
 use crate::delivery::Delivery;
 use crate::exec::{Executor, OUTPUT_PIECE, Progress, STALL_BYTES};
 use crate::message::Message;
+use crate::pause::Held;
 use crate::server::{ReactorStats, Server};
 use crate::session::Session;
 use crate::waiting;
@@ -53,8 +54,8 @@ pub struct Reactor {
     turn_started: Ticks,
     /// Waits that end by themselves: when, Unix ms, and whose, as the engine's id in bits.
     deadlines: BTreeSet<(u64, u64)>,
-    /// Connections that a pause holds up, in order.
-    held: Vec<ConnId>,
+    /// Number of connections that a pause holds up.
+    held: usize,
     /// Where the engine-specific work of cron starts its walk over the connections.
     next_checked: usize,
 }
@@ -76,7 +77,7 @@ impl Reactor {
             busy: false,
             turn_started: Ticks::now(),
             deadlines: BTreeSet::new(),
-            held: Vec::new(),
+            held: 0,
             next_checked: 0,
         }
     }
@@ -86,7 +87,7 @@ impl Reactor {
         while !self.server.stopping.load(Relaxed) {
             let now_ms = clock::unix_ms();
             let wait_until_ms = self.deadlines.first().map_or(u64::MAX, |&(deadline_ms, _)| deadline_ms);
-            let held_until_ms = if self.held.is_empty() { u64::MAX } else { self.server.pause.until_ms() };
+            let held_until_ms = if self.held == 0 { u64::MAX } else { self.server.pause.until_ms() };
             let next_ms = wait_until_ms.min(held_until_ms).min(self.next_tick_ms);
             let wait_ms = if self.expire_due || self.tables_due { 0 } else { next_ms.saturating_sub(now_ms) };
             engine.turn(Some(Duration::from_millis(wait_ms.min(TICK_MS))), &mut self)?;
@@ -161,6 +162,7 @@ impl Reactor {
             subscriptions: Default::default(),
             queued: AtomicI64::new(-1),
             watched: AtomicUsize::new(0),
+            watch: Mutex::new(None),
             waiter: Mutex::new(None),
             names: Mutex::new(Names::default()),
         });
@@ -361,12 +363,23 @@ impl Reactor {
     fn hold(&mut self, conn: &Connection) {
         conn.session.info.held.store(true, Relaxed);
         self.server.waits.clients.fetch_add(1, Relaxed);
-        self.held.push(conn.id);
+        self.server.pause.hold(Held { reactor: self.index, conn: conn.id });
+        self.held += 1;
     }
 
     /// Goes on with the connections that a pause has held up.
     fn release_held(&mut self, net: &mut Net) {
-        for id in std::mem::take(&mut self.held) {
+        loop {
+            let id = match self.server.pause.next_held(self.index) {
+                Ok(id) => id,
+                Err(next) => {
+                    if let Some(reactor) = next {
+                        self.server.mailbox(reactor).wake();
+                    }
+                    return;
+                }
+            };
+            self.held -= 1;
             self.with(id, |reactor, conn| {
                 reactor.let_go(conn);
                 if !conn.stalled {
@@ -547,6 +560,8 @@ impl Handler for Reactor {
     }
 
     fn turn_start(&mut self) {
+        // What was set on another reactor holds for whatever has come in since.
+        self.executor.refresh(&self.server);
         self.turn_started = Ticks::now();
     }
 
@@ -622,7 +637,7 @@ impl Handler for Reactor {
         if !self.deadlines.is_empty() {
             self.end_waits_in_time(net);
         }
-        if !self.held.is_empty() && self.server.pause.now().is_none() {
+        if self.held > 0 && self.server.pause.now().is_none() {
             self.release_held(net);
         }
         let now_ms = clock::unix_ms();

@@ -59,6 +59,13 @@ pub enum Replies {
     Skip,
 }
 
+impl Replies {
+    /// Whether what is written now is not sent.
+    pub fn is_silent(self) -> bool {
+        matches!(self, Replies::Off | Replies::Skip)
+    }
+}
+
 impl Session {
     /// A new connection.
     pub fn new(info: Arc<ClientInfo>, authenticated: bool) -> Session {

@@ -11,8 +11,8 @@ use kinovar_command::keyspace::{Db, Env, Locked, Unavailable, Watch};
 use kinovar_command::registry::Entry;
 use kinovar_command::{Args, Ctx, Key, KeyAt, Lock, Outcome};
 use kinovar_resp::Span;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 
 /// The commands queued since `MULTI`.
 #[derive(Default)]
@@ -117,8 +117,11 @@ pub fn watch(ctx: &mut Ctx<'_>, key: &Key<'_>) {
         return;
     }
     watching.keys.push((db, key.name.into()));
-    session.info.watched.store(watching.keys.len(), Relaxed);
     let watch = watching.watch.clone();
+    if watching.keys.len() == 1 {
+        *session.info.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch.clone());
+    }
+    session.info.watched.store(watching.keys.len(), Relaxed);
     ctx.db.watch(key, &watch);
 }
 
@@ -183,11 +186,16 @@ pub fn execute(ctx: &mut Ctx<'_>) -> Outcome {
         ctx.reply.null_array();
     } else {
         ctx.may_wait = false;
-        ctx.reply.array(queue.len());
+        if !Session::of(ctx).replies.is_silent() {
+            ctx.reply.array(queue.len());
+        }
+        let info = Session::of(ctx).info.clone();
+        let own = info.command.load(Relaxed);
         for &call in &queue.calls {
             let entry = &server.registry.entries()[call.command as usize];
             crate::nested::call(server, ctx, entry, queue.args(call));
         }
+        info.command.store(own, Relaxed);
     }
     queue.clear();
     Session::of(ctx).spare_queue = Some(queue);

@@ -553,6 +553,7 @@ pub fn describe(registry: &Registry, now_ms: u64, client: &ClientInfo, arguments
         (client.is_subscribed(), 'P'),
         (client.queued.load(Relaxed) >= 0, 'x'),
         (is_waiting || client.held.load(Relaxed), 'b'),
+        (client.is_touched(), 'd'),
         (client.closing.load(Relaxed), 'c'),
         (client.is_unix, 'U'),
         (client.no_evict.load(Relaxed), 'e'),
@@ -588,7 +589,7 @@ pub fn describe(registry: &Registry, now_ms: u64, client: &ClientInfo, arguments
         text(name, count.load(Relaxed).to_string());
     }
     text("multi", client.queued.load(Relaxed).to_string());
-    text("watch", client.watched.load(Relaxed).to_string());
+    text("watch", client.watched_keys().to_string());
     text("qbuf", used.to_string());
     text("qbuf-free", capacity.saturating_sub(used).to_string());
     text("argv-mem", arguments.to_string());

@@ -193,7 +193,7 @@ fn clients(page: &mut Page<'_>) {
     page.field("maxclients", page.config.maxclients);
     page.field("client_recent_max_input_buffer", input);
     page.field("client_recent_max_output_buffer", output);
-    let watched: Vec<usize> = clients.iter().map(|client| client.watched.load(Relaxed)).collect();
+    let watched: Vec<usize> = clients.iter().map(|client| client.watched_keys()).collect();
     let waits = &page.server.waits;
     let (waited, heeding) = page.db.waited_keys();
     page.field("blocked_clients", waits.clients.load(Relaxed));

@@ -35,7 +35,7 @@ const PUBLISH: Command = Command {
     name: "publish",
     group: Group::PubSub,
     arity: Arity::Exactly(3),
-    flags: Flags::PUBSUB.or(Flags::LOADING).or(Flags::STALE).or(Flags::FAST),
+    flags: Flags::PUBSUB.or(Flags::LOADING).or(Flags::STALE).or(Flags::FAST).or(Flags::MAY_REPLICATE),
     args: &[Arg::string("channel"), Arg::string("message")],
     summary: "Sends a message to those who listen to a channel.",
     complexity: "O(N+M) in the number N of listeners and the number M of patterns anybody listens to",
