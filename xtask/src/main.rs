@@ -33,8 +33,8 @@ cargo xtask COMMAND
   tidy                  architecture rules only
   compat [--check]      write COMPAT.md from the server's command table, or fail if it is stale
   bench [--rows A,B] [--quick] [--rounds N] [--json FILE] [--engine E] [--subject PATH]
-        [cpu] [threads] [memory] [pauses]
-                        side by side with the reference; all four tables when none is named
+        [cpu] [threads] [engines] [coordination] [memory] [pauses]
+                        side by side with the reference; all tables when none is named
   garbage [--connections N] [--seconds N] [--engine E]
                         the hostile input run alone; 10000 for 60 seconds is the full one
   chaos [--seconds N] [--seed S]
