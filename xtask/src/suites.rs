@@ -5,14 +5,25 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
-use kinovar_tests::{chaos, clients, concurrency, garbage, limits, operation, script, tests_dir, workshop};
+use kinovar_tests::{apps, chaos, clients, concurrency, garbage, limits, operation, script, tests_dir, workshop};
 
 use crate::args::Args;
 use crate::{build, checks, compat, diff, sys, tools};
 
 /// The suites in the order they run: the cheapest proof first.
-const SUITES: &[&str] =
-    &["compat", "scripts", "workshop", "random", "concurrency", "chaos", "limits", "operation", "clients", "garbage"];
+const SUITES: &[&str] = &[
+    "compat",
+    "scripts",
+    "workshop",
+    "random",
+    "concurrency",
+    "chaos",
+    "limits",
+    "operation",
+    "clients",
+    "apps",
+    "garbage",
+];
 /// How long the random multi-key commands run: enough for a lock order mistake to show, short enough for CI.
 const STRESS_SECONDS: u64 = 15;
 /// How long chaos reigns in `test`, and when it is run alone.
@@ -64,6 +75,7 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "limits" => limits::run(&sides.subject),
         "operation" => operation::run(&sides.subject),
         "clients" => all_clients(sides),
+        "apps" => all_apps(sides),
         _ => {
             let limit = sys::raise_file_limit()?;
             let duration = Duration::from_secs(5);
@@ -92,6 +104,19 @@ fn all_clients(sides: &Sides) -> Result<Report> {
     match tools::redis_tool("redis-cli") {
         Ok(tool) => report.merge(clients::redis_cli(sides, &tool)?),
         Err(error) => missing(&mut report, "redis-cli", &error),
+    }
+    Ok(report)
+}
+
+fn all_apps(sides: &Sides) -> Result<Report> {
+    let mut report = Report::default();
+    match tools::app_python() {
+        Ok(python) => report.merge(apps::python(&sides.subject, &python)?),
+        Err(error) => missing(&mut report, "redis-py, Celery and RQ", &error),
+    }
+    match tools::bullmq() {
+        Ok((node, modules)) => report.merge(apps::bullmq(&sides.subject, &node, &modules)?),
+        Err(error) => missing(&mut report, "BullMQ", &error),
     }
     Ok(report)
 }
