@@ -582,3 +582,53 @@ fn sort_names(run: &mut [Reply]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulks(words: &[&str]) -> Reply {
+        Reply::Array(words.iter().map(|w| Reply::Bulk(w.as_bytes().to_vec())).collect())
+    }
+
+    fn arrived(replies: &[Reply]) -> Arrived {
+        Arrived { replies: replies.to_vec(), closed: false }
+    }
+
+    #[test]
+    fn patterns_of_one_message_have_no_order_and_messages_have() {
+        let [a, b] = ["a*", "*"].map(|pattern| bulks(&["pmessage", pattern, "a", "1"]));
+        let next = bulks(&["pmessage", "*", "a", "2"]);
+        let same = |x: &[Reply], y: &[Reply]| super::same(&arrived(x), &arrived(y), &mut Vec::new());
+        assert!(same(&[a.clone(), b.clone(), next.clone()], &[b.clone(), a.clone(), next.clone()]));
+        assert!(!same(&[a.clone(), next.clone()], &[next.clone(), a.clone()]));
+        assert!(!same(&[a.clone()], &[b.clone()]));
+        assert!(!same(&[a.clone(), b], &[a]));
+    }
+
+    #[test]
+    fn channels_that_are_left_together_have_no_order_even_inside_exec() {
+        let bulk = |word: &str| Reply::Bulk(word.as_bytes().to_vec());
+        let left = |name: &str, count| Reply::Array(vec![bulk("unsubscribe"), bulk(name), Reply::Int(count)]);
+        let [x, y] = [("a", "b"), ("b", "a")].map(|(one, two)| vec![left(one, 1), left(two, 0)]);
+        assert_eq!(ordered(&x), ordered(&y));
+        assert_eq!(ordered(&[Reply::Array(x.clone())]), ordered(&[Reply::Array(y)]));
+        assert_ne!(ordered(&x), ordered(&[left("a", 1), left("c", 0)]));
+    }
+
+    #[test]
+    fn an_epoch_depends_on_the_seed_alone() {
+        let any = Grammar::load(&["coordination"]).unwrap();
+        let blocking = Grammar::load(&["coordination_blocking"]).unwrap();
+        let plan = |seed| Plan { group: "coordination".into(), count: EPOCH, seed };
+        let text = |seed| format!("{:?}", epoch(&any, &blocking, &plan(seed), 3));
+        assert_eq!(text(1), text(1));
+        assert_ne!(text(1), text(2));
+    }
+
+    #[test]
+    fn clients_are_named_by_number() {
+        assert_eq!(placeholder(b"{id:3}"), Some(3));
+        assert_eq!(placeholder(b"id:3"), None);
+    }
+}
