@@ -80,8 +80,9 @@ impl Books {
         let of = |n: &Mutex<BTreeMap<String, usize>>| n.lock().expect("all clients have ended").len();
         let counted: i64 = self.counted.iter().map(|n| n.load(Ordering::Relaxed)).sum();
         format!(
-            "{} elements and {} entries received, {counted} counted, {} other deeds",
+            "{} elements (at most {} astray) and {} entries received, {counted} counted, {} other deeds",
             of(&self.received),
+            self.astray_max.load(Ordering::Relaxed),
             of(&self.delivered),
             self.deeds.load(Ordering::Relaxed)
         )
