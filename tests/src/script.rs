@@ -174,9 +174,10 @@ fn check(args: &[Vec<u8>]) -> Result<Check> {
             b"@shape" => check.rule = Rule::Shape,
             b"@types-only" => check.rule = Rule::Type,
             b"@ignore-reply" => check.rule = Rule::Ignore,
-            b"@near" => {
-                let n = words.next().context("@near needs a number")?;
-                check.rule = Rule::Near(String::from_utf8_lossy(n).parse()?);
+            b"@near" | b"@clock" => {
+                let n = words.next().context("a tolerance is a number")?;
+                let n = String::from_utf8_lossy(n).parse()?;
+                check.rule = if word == b"@near" { Rule::Near(n) } else { Rule::Clock(n) };
             }
             b"@normalize" => check.patterns.push(words.next().context("@normalize needs a pattern")?.clone()),
             w if w.first() == Some(&b'@') => {

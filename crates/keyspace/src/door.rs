@@ -30,7 +30,7 @@ impl Env<'_> {
     fn discard(&self, entry: Entry) {
         if is_heavy(&entry) {
             self.stats.lazy_freed.add(1);
-            self.trash.borrow_mut().push(Trash::Entry(entry));
+            self.work.trash.borrow_mut().push(Trash::Entry(entry));
         }
     }
 
@@ -38,7 +38,7 @@ impl Env<'_> {
     fn discard_object(&self, object: Object) {
         if object.free_effort() > object::FREE_INLINE_MAX {
             self.stats.lazy_freed.add(1);
-            self.trash.borrow_mut().push(Trash::Object(object));
+            self.work.trash.borrow_mut().push(Trash::Object(object));
         }
     }
 }
@@ -57,7 +57,7 @@ pub(crate) struct Site<'d> {
     pub(crate) db: &'d mut PartitionDb,
     interests: &'d Interests,
     db_index: u32,
-    env: &'d Env<'d>,
+    pub(crate) env: &'d Env<'d>,
 }
 
 impl Site<'_> {
@@ -145,6 +145,15 @@ impl Site<'_> {
         }
     }
 
+    /// Counts a reading lookup that did not find its key, and tells the observer of it.
+    #[inline]
+    pub(crate) fn missed(&self, key: &Key<'_>) {
+        self.env.stats.misses.add(1);
+        if let Some(observer) = self.env.observer {
+            observer.changed(self.db_index, key.name, Event::KEY_MISS);
+        }
+    }
+
     /// Step 4, where the key still exists.
     #[inline]
     fn changed(&self, hash: u64, place: Position, event: Event, count: u64) {
@@ -160,6 +169,14 @@ impl Site<'_> {
         self.env.stats.dirty.add(count);
         if self.interests.any() || self.env.observer.is_some() {
             self.tell(hash, name, event);
+        }
+    }
+
+    /// Step 4 of a change that is none to those who watch the key or wait for it: of what is kept beside the value proper.
+    fn noted(&self, place: Position, event: Option<Event>, count: u64) {
+        self.env.stats.dirty.add(count);
+        if let (Some(observer), Some(event)) = (self.env.observer, event) {
+            observer.changed(self.db_index, self.db.table.at(place).key(), event);
         }
     }
 
@@ -187,7 +204,7 @@ impl Site<'_> {
     #[inline]
     fn tell_interested(&self, hash: u64, name: &[u8]) {
         if self.interests.any() {
-            self.interests.changed(self.db_index, hash, name, &mut self.env.ready.borrow_mut());
+            self.interests.changed(self.db_index, hash, name, &mut self.env.work.ready.borrow_mut());
         }
     }
 
@@ -226,6 +243,16 @@ impl Db<'_> {
     /// Opens a collection of type `T` to be changed; `None` when the key is absent.
     pub fn update<T: Value>(&mut self, key: &Key<'_>) -> Result<Option<Update<'_, T>>, WrongType> {
         let (site, place) = self.site_live(key);
+        place.map(|place| Update::open(site, key.hash, place)).transpose()
+    }
+
+    /// Like [`Db::update`], for commands that count as readers: a hit or a miss.
+    pub fn read_to_update<T: Value>(&mut self, key: &Key<'_>) -> Result<Option<Update<'_, T>>, WrongType> {
+        let (site, place) = self.site_live(key);
+        match place {
+            Some(_) => site.env.stats.hits.add(1),
+            None => site.missed(key),
+        }
         place.map(|place| Update::open(site, key.hash, place)).transpose()
     }
 
@@ -409,14 +436,14 @@ impl Db<'_> {
         let mut keys = 0;
         for partition in 0..self.keyspace.partitions() {
             let part = self.locked.partition_mut(partition);
-            part.note_all(index, index, self.env.now_ms, &mut self.env.ready.borrow_mut());
+            part.note_all(index, index, self.env.now_ms, &mut self.env.work.ready.borrow_mut());
             let db = std::mem::take(part.db_mut(index));
             if index == 0 {
                 self.keyspace.note_table(partition, PartitionDb::default().table.hint());
             }
             keys += db.len();
             if !db.is_empty() {
-                self.env.trash.borrow_mut().push(Trash::Db(Box::new(db)));
+                self.env.work.trash.borrow_mut().push(Trash::Db(Box::new(db)));
             }
         }
         self.env.stats.lazy_freed.add(keys as u64);
@@ -428,7 +455,7 @@ impl Db<'_> {
     pub fn swap(&mut self, a: u32, b: u32) {
         for index in 0..self.keyspace.partitions() {
             let partition = self.locked.partition_mut(index);
-            let mut ready = self.env.ready.borrow_mut();
+            let mut ready = self.env.work.ready.borrow_mut();
             partition.note_all(a, b, self.env.now_ms, &mut ready);
             partition.note_all(b, a, self.env.now_ms, &mut ready);
             partition.swap(a, b);
@@ -564,10 +591,31 @@ impl<'d, T: Value> Update<'d, T> {
     /// Says that the value changed: by `event`, in `count` places (what `rdb_changes_since_last_save` counts). May be said
     /// several times, in order.
     pub fn changed(&mut self, event: &'static str, count: usize) {
-        if let Some((name, count)) = self.event.replace((event, count as u64)) {
+        self.tell_pending();
+        self.event = Some((event, count as u64));
+        self.told = true;
+    }
+
+    /// Says that something beside the value proper changed (a stream's groups), which nobody watches or waits for: maybe by
+    /// an event, in `count` places.
+    pub fn noted(&mut self, event: Option<&'static str>, count: usize) {
+        self.tell_pending();
+        let event = event.map(|name| Event { class: T::TYPE.event_class(), name });
+        self.site.noted(self.place, event, count as u64);
+        self.told = true;
+    }
+
+    /// Lets those look again who wait for the key.
+    pub fn call_waiters(&mut self) {
+        let name = self.site.db.table.at(self.place).key();
+        self.site.interests.called(self.site.db_index, self.hash, name, &mut self.site.env.work.ready.borrow_mut());
+    }
+
+    /// Tells of the change that was said last, which is otherwise told at the end.
+    fn tell_pending(&mut self) {
+        if let Some((name, count)) = self.event.take() {
             self.site.changed(self.hash, self.place, Event { class: T::TYPE.event_class(), name }, count);
         }
-        self.told = true;
     }
 
     /// Says that the value did not change after all.
@@ -617,9 +665,7 @@ impl<T: Value> Drop for Update<'_, T> {
         let value: &T = self;
         let (is_empty, expiry_ms) = (value.is_empty(), value.next_expiry_ms());
         self.site.fields_changed(self.hash, self.indexed_expiry_ms, expiry_ms);
-        if let Some((name, count)) = self.event {
-            self.site.changed(self.hash, self.place, Event { class: T::TYPE.event_class(), name }, count);
-        }
+        self.tell_pending();
         if is_empty {
             let entry = self.site.remove(self.hash, self.place);
             self.site.changed_key(self.hash, entry.key(), Event::DEL, 0);

@@ -17,13 +17,12 @@ use crate::server::Server;
 use crate::session::{Replies, Session};
 use crate::waiting;
 use kinovar_command::dispatch::{self, KeyScratch};
-use kinovar_command::keyspace::{Db, Env, Locked, Observer, Ready, Settings, Trash, bytes_eq};
+use kinovar_command::keyspace::{Db, Env, Locked, Observer, Settings, Work, bytes_eq};
 use kinovar_command::registry::Entry;
 use kinovar_command::{Args, CommandError, Ctx, Flags, HashedKey, Key, Lock, Reply};
 use kinovar_io::clock::Ticks;
 use kinovar_resp::parser::Stop;
 use kinovar_resp::{Batch, Frame, ParseError, Parser, RequestLimits};
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -51,6 +50,8 @@ pub struct Executor {
     generation: u64,
     /// What counts as slow, for the slow log or the latency monitor, ns.
     slow_ns: u64,
+    /// Whether changes to keys are published.
+    notifies: bool,
     batch: Batch,
     prepared: Vec<Prepared>,
     /// The keys of all prepared requests.
@@ -58,9 +59,7 @@ pub struct Executor {
     /// Hash and slot of keys that were seen ahead of their requests.
     previewed: Vec<(u64, u16)>,
     scratch: KeyScratch,
-    trash: RefCell<Vec<Trash>>,
-    rng: RefCell<fastrand::Rng>,
-    ready: RefCell<Vec<Ready>>,
+    work: Work,
 }
 
 /// What pass 1 found out about a request.
@@ -98,6 +97,7 @@ impl Executor {
         Executor {
             generation,
             slow_ns,
+            notifies: crate::notify::is_on(&config),
             reactor,
             config,
             settings,
@@ -106,9 +106,7 @@ impl Executor {
             hashed: Vec::with_capacity(BATCH),
             previewed: Vec::new(),
             scratch: KeyScratch::default(),
-            trash: RefCell::default(),
-            rng: RefCell::new(fastrand::Rng::new()),
-            ready: RefCell::default(),
+            work: Work::default(),
         }
     }
 
@@ -126,6 +124,7 @@ impl Executor {
     fn configure(&mut self, config: Arc<Config>) {
         self.settings = config.data_settings();
         self.slow_ns = slow_ns(&config);
+        self.notifies = crate::notify::is_on(&config);
         self.config = config;
     }
 
@@ -150,6 +149,7 @@ impl Executor {
     /// Executes the requests in `buf`, replies into the connection's output.
     pub fn run(&mut self, server: &Server, conn: &mut Connection, buf: &[u8], now_ms: u64) -> Progress {
         let mut at = 0;
+        conn.session.look_again();
         let mut batch = std::mem::take(&mut self.batch);
         let progress = loop {
             batch.clear();
@@ -221,11 +221,13 @@ impl Executor {
             let args = args_of(buf, batch, frame).with_hashed(prepared.keys(&hashed));
             self.run_one(server, &mut conn.session, &mut conn.output, args, prepared, &mut clock);
             let session = &conn.session;
-            if session.held {
+            if !session.is_plain && session.held {
                 break;
             }
             executed = index + 1;
-            if session.close_after_reply || session.pending.is_some() || self.has_messages(server, session) {
+            if !session.is_plain
+                && (session.close_after_reply || session.pending.is_some() || self.has_messages(server, session))
+            {
                 break;
             }
         }
@@ -325,6 +327,32 @@ impl Executor {
         prepared: Prepared,
         clock: &mut Clock,
     ) {
+        if !session.is_plain || server.alert.load(Relaxed) || prepared.id == UNRESOLVED {
+            self.run_with_care(server, session, out, args, prepared, clock);
+            return;
+        }
+        let start_of_reply = out.len();
+        let entry = &server.registry.entries()[prepared.id as usize];
+        let args = Args::skipping(args, entry.name_words());
+        if let Err(error) = self.call(server, session, out, args, entry, clock) {
+            self.write_error(server, session, out, start_of_reply, &error);
+        }
+        if !session.is_plain {
+            finish(session, out, start_of_reply, false);
+        }
+    }
+
+    /// Executes one request where more than the command itself has a say.
+    #[cold]
+    fn run_with_care(
+        &mut self,
+        server: &Server,
+        session: &mut Session,
+        out: &mut Vec<u8>,
+        args: Args<'_>,
+        prepared: Prepared,
+        clock: &mut Clock,
+    ) {
         let start_of_reply = out.len();
         let was_silent = session.replies.is_silent();
         let outcome = if prepared.id == UNRESOLVED {
@@ -336,12 +364,19 @@ impl Executor {
                 Ok(()) if server.pause.is_on() && holds(server, session, entry) => {
                     session.info.command.store(entry.id + 1, Relaxed);
                     session.held = true;
+                    session.is_plain = false;
                     return;
                 }
                 Ok(()) if session.queue.is_some() && !entry.command.is_never_queued => {
                     enqueue(session, out, &args, entry)
                 }
-                Ok(()) => self.call(server, session, out, args, entry, clock),
+                Ok(()) => {
+                    let flags = entry.command.flags;
+                    if server.monitors.any() && !flags.has(Flags::SKIP_MONITOR) && !flags.has(Flags::ADMIN) {
+                        server.feed_monitors(&session.info, session.db, &args);
+                    }
+                    self.call(server, session, out, args, entry, clock)
+                }
                 Err(error) => {
                     bump(&server.reactors[self.reactor].commands[entry.id].rejected, 1);
                     Err(self.refused(server, session, entry.command.name, error))
@@ -351,12 +386,7 @@ impl Executor {
         if let Err(error) = outcome {
             self.write_error(server, session, out, start_of_reply, &error);
         }
-        if was_silent | (session.replies != Replies::On) {
-            hush(session, out, start_of_reply, was_silent);
-        }
-        if !session.pushes.is_empty() {
-            out.append(&mut session.pushes);
-        }
+        finish(session, out, start_of_reply, was_silent);
     }
 
     #[cold]
@@ -440,12 +470,6 @@ impl Executor {
     ) -> Result<(), CommandError> {
         let stats = &server.reactors[self.reactor];
         session.info.command.store(entry.id + 1, Relaxed);
-        if server.monitors.any()
-            && !entry.command.flags.has(Flags::SKIP_MONITOR)
-            && !entry.command.flags.has(Flags::ADMIN)
-        {
-            server.feed_monitors(&session.info, session.db, &args);
-        }
         let locked = match entry.command.lock {
             Lock::None | Lock::Walk => Locked::None,
             _ => match dispatch::lock(entry, &args, &server.keyspace, &mut self.scratch) {
@@ -453,33 +477,33 @@ impl Executor {
                 Err(_) => return Err(server.busy.error()),
             },
         };
-        let notifier = Notifier::new(server, &self.config);
+        let notifier = if self.notifies { Notifier::new(server, &self.config) } else { None };
         let env = Env {
             now_ms: clock.now_ms,
             settings: &self.settings,
             stats: &stats.keyspace,
-            trash: &self.trash,
-            rng: &self.rng,
-            ready: &self.ready,
+            work: &self.work,
             observer: notifier.as_ref().map(|notifier| notifier as &dyn Observer),
             no_touch: session.no_touch,
         };
         let db = session.db;
-        let mut ctx = Ctx {
-            db: Db::new(&server.keyspace, locked, db, env),
-            reply: Reply::new(out, session.protocol),
-            registry: &server.registry,
-            session,
-            server,
-            may_wait: true,
-            waiting: None,
+        // A scope, so that the locks are released where `ctx` stands: `drop` would move it first.
+        let outcome = {
+            let mut ctx = Ctx {
+                db: Db::new(&server.keyspace, locked, db, env),
+                reply: Reply::new(out, session.protocol),
+                registry: &server.registry,
+                session,
+                server,
+                may_wait: true,
+                waiting: None,
+            };
+            let outcome = (entry.command.handler)(&mut ctx, args);
+            if ctx.waiting.is_some() || !self.work.ready.borrow().is_empty() {
+                waiting::settle(server, &mut ctx, entry, &args);
+            }
+            outcome
         };
-        let outcome = (entry.command.handler)(&mut ctx, args);
-        if ctx.waiting.is_some() || !self.ready.borrow().is_empty() {
-            waiting::settle(server, ctx, entry, &args);
-        } else {
-            drop(ctx);
-        }
         // What CONFIG SET has changed holds from here on, for the rest of the batch too.
         self.refresh(server);
         let stats = &server.reactors[self.reactor];
@@ -501,9 +525,7 @@ impl Executor {
             now_ms,
             settings: &self.settings,
             stats: &server.reactors[self.reactor].keyspace,
-            trash: &self.trash,
-            rng: &self.rng,
-            ready: &self.ready,
+            work: &self.work,
             observer: None,
             no_touch: true,
         }
@@ -527,7 +549,7 @@ impl Executor {
                 let env = Env { observer, ..self.env(server, now_ms) };
                 let mut db = Db::new(&server.keyspace, Locked::None, 0, env);
                 db.expire_due(index, SLICE);
-                if !self.ready.borrow().is_empty() {
+                if !self.work.ready.borrow().is_empty() {
                     waiting::serve(server, db, &env);
                 }
             }
@@ -554,8 +576,8 @@ impl Executor {
 
     /// Hands what commands detached to the background.
     fn free_trash(&self, server: &Server) {
-        if !self.trash.borrow().is_empty() {
-            server.background.free(self.trash.take());
+        if !self.work.trash.borrow().is_empty() {
+            server.background.free(self.work.trash.take());
         }
     }
 }
@@ -568,10 +590,11 @@ fn holds(server: &Server, session: &Session, entry: &Entry) -> bool {
     server.pause.holds(entry, writes)
 }
 
-/// Takes back the reply of a command whose client does not want it. Not that of the command that says it wants replies again;
-/// and what a transaction has written before one of its commands said it does not want them any more stays.
+/// After a command of a connection that is not plain. Takes back the reply that its client does not want: not that of the
+/// command that says it wants replies again; and what a transaction has written before one of its commands said it does not
+/// want them any more stays. Then come the messages that the command has for its own client.
 #[cold]
-fn hush(session: &mut Session, out: &mut Vec<u8>, start_of_reply: usize, was_silent: bool) {
+fn finish(session: &mut Session, out: &mut Vec<u8>, start_of_reply: usize, was_silent: bool) {
     if was_silent && session.replies.is_silent() {
         out.truncate(start_of_reply);
     }
@@ -580,6 +603,8 @@ fn hush(session: &mut Session, out: &mut Vec<u8>, start_of_reply: usize, was_sil
         Replies::SkipNext => Replies::Skip,
         other => other,
     };
+    out.append(&mut session.pushes);
+    session.look_again();
 }
 
 /// Queues a command for the transaction.

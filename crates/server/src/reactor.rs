@@ -480,6 +480,7 @@ impl Reactor {
         self.check_some_connections(net, now_ms, timeout_ms);
         if self.index == 0 {
             self.server.sample(now_ms);
+            self.server.look_for_alerts();
             self.server.busy.clean_up(self.server, self.executor.env(self.server, now_ms));
         }
     }
@@ -561,7 +562,7 @@ impl Handler for Reactor {
 
     fn turn_start(&mut self) {
         // What was set on another reactor holds for whatever has come in since.
-        self.executor.refresh(&self.server);
+        self.executor.refresh(self.server);
         self.turn_started = Ticks::now();
     }
 
