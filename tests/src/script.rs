@@ -607,11 +607,22 @@ mod tests {
     }
 
     #[test]
+    fn scripts_that_block_are_recognised() {
+        let blocks = |text| Script::parse(Path::new("x.txt"), text).unwrap().blocks();
+        assert!(blocks("@blocks BLPOP a 0") && blocks("CLIENT UNBLOCK {id:w}") && blocks("@silent"));
+        assert!(!blocks("BLPOP a 0"));
+        assert_eq!(placeholder(b"{id:w}"), Some("w".into()));
+    }
+
+    #[test]
     fn mistakes_are_reported() {
         let parse = |text| Script::parse(Path::new("x.txt"), text);
         assert!(parse("GET \"a").is_err());
         assert!(parse("@nonsense GET a").is_err());
         assert!(parse("@near x TTL a").is_err());
+        assert!(parse("@blocked many").is_err());
+        assert!(parse("@takes soon PING").is_err());
+        assert!(parse("@kill").is_err());
         assert_eq!(parse("# c\n\n@unordered KEYS *").unwrap().steps.len(), 1);
     }
 }
