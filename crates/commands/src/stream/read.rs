@@ -38,7 +38,7 @@ pub(super) const XREADGROUP: Command = Command {
         Arg::word("noack", "NOACK").optional(),
         STREAMS,
     ],
-    summary: "Reads entries from several streams as a consumer of a group, new ones or what is pending, or waits for new ones.",
+    summary: "Reads new or pending entries from several streams as a consumer of a group, or waits for new ones.",
     complexity: "O(log N + M) for each stream with M entries returned",
     since: "5.0.0",
     handler: xreadgroup,
