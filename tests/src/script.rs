@@ -534,12 +534,6 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The name in `{id:NAME}`.
-fn placeholder(arg: &[u8]) -> Option<String> {
-    let name = arg.strip_prefix(b"{id:")?.strip_suffix(b"}")?;
-    Some(String::from_utf8_lossy(name).into_owned())
-}
-
 /// Sends a command, if any, and reads its reply and everything else that was sent before a PING is answered.
 fn all(conn: &mut crate::conn::Conn, args: &[Vec<u8>]) -> Result<Reply> {
     const MARK: &[u8] = b"that is all";
@@ -557,6 +551,12 @@ fn all(conn: &mut crate::conn::Conn, args: &[Vec<u8>]) -> Result<Reply> {
         }
         replies.push(reply);
     }
+}
+
+/// The name in `{id:NAME}`.
+fn placeholder(arg: &[u8]) -> Option<String> {
+    let name = arg.strip_prefix(b"{id:")?.strip_suffix(b"}")?;
+    Some(String::from_utf8_lossy(name).into_owned())
 }
 
 /// Everything a cursor command finds, sorted, each element once.
@@ -607,11 +607,22 @@ mod tests {
     }
 
     #[test]
+    fn scripts_that_block_are_recognised() {
+        let blocks = |text| Script::parse(Path::new("x.txt"), text).unwrap().blocks();
+        assert!(blocks("@blocks BLPOP a 0") && blocks("CLIENT UNBLOCK {id:w}") && blocks("@silent"));
+        assert!(!blocks("BLPOP a 0"));
+        assert_eq!(placeholder(b"{id:w}"), Some("w".into()));
+    }
+
+    #[test]
     fn mistakes_are_reported() {
         let parse = |text| Script::parse(Path::new("x.txt"), text);
         assert!(parse("GET \"a").is_err());
         assert!(parse("@nonsense GET a").is_err());
         assert!(parse("@near x TTL a").is_err());
+        assert!(parse("@blocked many").is_err());
+        assert!(parse("@takes soon PING").is_err());
+        assert!(parse("@kill").is_err());
         assert_eq!(parse("# c\n\n@unordered KEYS *").unwrap().steps.len(), 1);
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::object::{self, Text, Value, WrongType};
 use crate::partition::{Partition, PartitionDb};
-use crate::{Entry, Key, Keyspace, Locked, Observer, Ready, Settings, Stats, Trash, Unavailable, access};
+use crate::{Caches, Entry, Key, Keyspace, Locked, Observer, Ready, Settings, Stats, Trash, Unavailable, access};
 use kinovar_ds::table::Position;
 use std::cell::RefCell;
 
@@ -20,6 +20,8 @@ pub struct Env<'a> {
     pub stats: &'a Stats,
     /// What work on the data needs and leaves behind.
     pub work: &'a Work,
+    /// Whoever tells clients that their caches are out of date.
+    pub caches: &'a dyn Caches,
     /// Whoever wants to know of changes.
     pub observer: Option<&'a dyn Observer>,
     /// Whether accesses leave no trace in the access clock (`CLIENT NO-TOUCH`).

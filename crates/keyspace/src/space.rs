@@ -1,6 +1,6 @@
 //! All partitions, and locking them in order.
 
-use crate::{Key, Object, Partition, Payload};
+use crate::{Key, Object, Partition, Payload, ReadCounts};
 use kinovar_ds::lock::{AllLocked, PartitionGuard, PartitionLock};
 use kinovar_ds::table::TableHint;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 pub struct Keyspace {
     sites: Box<[Site]>,
     databases: u32,
+    /// What clients may have in their caches.
+    pub(crate) read_counts: ReadCounts,
 }
 
 /// A partition with what may be known about it without its lock.
@@ -49,7 +51,7 @@ impl Keyspace {
             hint_salt: AtomicU64::new(0),
             due_ms: AtomicU64::new(u64::MAX),
         };
-        Keyspace { sites: (0..partitions).map(|_| site()).collect(), databases }
+        Keyspace { sites: (0..partitions).map(|_| site()).collect(), databases, read_counts: ReadCounts::default() }
     }
 
     /// Number of partitions.

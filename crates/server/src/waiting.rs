@@ -22,9 +22,10 @@ use crate::clients::ClientInfo;
 use crate::message::Message;
 use crate::server::Server;
 use crate::session::{Replies, Session};
-use kinovar_command::keyspace::{Db, Env, Locked, Ready, Taken, Unavailable, Waiter, object};
+use crate::tracking;
+use kinovar_command::keyspace::{Db, Env, Locked, Reader, Ready, Taken, Unavailable, Waiter, object};
 use kinovar_command::registry::Entry;
-use kinovar_command::{Absent, Args, Ctx, Group, Key, Protocol, Reply, Wait};
+use kinovar_command::{Absent, Args, Ctx, Flags, Group, Key, Protocol, Reply, Wait};
 use kinovar_resp::Span;
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicUsize;
@@ -47,6 +48,8 @@ struct Waiting {
     needed: Vec<usize>,
     /// It does not want the reply.
     silent: bool,
+    /// It, if the keys that it reads are remembered.
+    reader: Option<Arc<Reader>>,
 }
 
 /// A client's wait, as its own reactor sees it.
@@ -129,6 +132,7 @@ fn begin(server: &Server, ctx: &mut Ctx<'_>, entry: &Entry, args: &Args<'_>, wai
         keys: wait.keys,
         needed,
         silent: session.replies != Replies::On,
+        reader: session.tracked.as_ref().filter(|_| session.tracks_reads).map(|tracked| tracked.reader.clone()),
     };
     let waiter = Arc::new(Waiter::new(wait.heeds_loss, Box::new(waiting)));
     ctx.db.select(db);
@@ -245,7 +249,13 @@ fn run_again(server: &Server, ctx: &mut Ctx<'_>, waiting: &Waiting) -> Option<Ve
     ctx.db.select(waiting.db);
     ctx.reply.set_protocol(waiting.protocol);
     let start = ctx.reply.position();
-    let outcome = (entry.command.handler)(ctx, Args::skipping(waiting.args(), entry.name_words()));
+    let args = Args::skipping(waiting.args(), entry.name_words());
+    let outcome = tracking::on_behalf(waiting.client.id, || (entry.command.handler)(ctx, args));
+    if let Some(reader) = &waiting.reader
+        && entry.command.flags.has(Flags::READONLY)
+    {
+        tracking::remember_for(ctx, reader, entry, &args);
+    }
     if let Err(error) = outcome {
         ctx.reply.truncate(start);
         ctx.reply.error(&error.message());
