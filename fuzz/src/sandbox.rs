@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::LazyLock;
 
 use kinovar_command::dispatch;
-use kinovar_command::keyspace::{Env, Keyspace, NoCaches, Settings, Stats};
+use kinovar_command::keyspace::{Env, Keyspace, Settings, Stats, Work};
 use kinovar_command::{Args, Flags, Protocol, Registry};
 use kinovar_resp::Span;
 use kinovar_tests::resp;
@@ -22,7 +22,7 @@ pub struct Sandbox {
     keyspace: Keyspace,
     settings: Settings,
     stats: Stats,
-    rng: RefCell<fastrand::Rng>,
+    work: Work,
     /// Unix ms.
     pub now_ms: u64,
     /// How replies are spelled.
@@ -45,7 +45,7 @@ impl Sandbox {
             keyspace: Keyspace::new(4, DATABASES),
             settings,
             stats: Stats::default(),
-            rng: RefCell::new(fastrand::Rng::with_seed(7)),
+            work: Work { rng: RefCell::new(fastrand::Rng::with_seed(7)), ..Work::default() },
             now_ms: 1_700_000_000_000,
             protocol: Protocol::Resp2,
         }
@@ -75,15 +75,11 @@ impl Sandbox {
     }
 
     fn run_spans(&mut self, buf: &[u8], spans: &[Span]) -> (Vec<u8>, bool) {
-        let (trash, ready) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
         let env = Env {
             now_ms: self.now_ms,
             settings: &self.settings,
             stats: &self.stats,
-            trash: &trash,
-            rng: &self.rng,
-            ready: &ready,
-            caches: &NoCaches,
+            work: &self.work,
             observer: None,
             no_touch: false,
         };

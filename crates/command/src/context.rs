@@ -23,7 +23,7 @@ pub struct Ctx<'a> {
     /// Whether the command's client may be made to wait; not inside transactions and scripts.
     pub may_wait: bool,
     /// Set by [`Ctx::wait`].
-    pub waiting: Option<Wait>,
+    pub waiting: Option<Box<Wait>>,
 }
 
 /// What a command waits for that has nothing to answer yet.
@@ -59,7 +59,7 @@ impl Ctx<'_> {
     /// Lets the client wait, or answers at once that there is nothing where waiting is not possible. To be called last.
     pub fn wait(&mut self, wait: Wait) {
         if self.may_wait {
-            self.waiting = Some(wait);
+            self.waiting = Some(Box::new(wait));
         } else {
             wait.absent.write(&mut self.reply);
         }

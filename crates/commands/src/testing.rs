@@ -6,7 +6,7 @@
 //! Replies are written as on the wire, line ends as spaces. Words are quoted as in redis-cli.
 
 use kinovar_command::dispatch;
-use kinovar_command::keyspace::{Env, Event, EventClass, Keyspace, NoCaches, Observer, Settings, Stats};
+use kinovar_command::keyspace::{Env, Event, EventClass, Keyspace, Observer, Settings, Stats, Work};
 use kinovar_command::{Args, Protocol, Registry};
 use std::cell::RefCell;
 
@@ -18,7 +18,7 @@ pub struct Fixture {
     pub settings: Settings,
     stats: Stats,
     events: Recorder,
-    rng: RefCell<fastrand::Rng>,
+    work: Work,
     /// The time, Unix ms; tests may move it.
     pub now_ms: u64,
     /// How replies are spelled.
@@ -46,7 +46,7 @@ impl Fixture {
             settings: Settings::default(),
             stats: Stats::default(),
             events: Recorder::default(),
-            rng: RefCell::new(fastrand::Rng::with_seed(7)),
+            work: Work { rng: RefCell::new(fastrand::Rng::with_seed(7)), ..Work::default() },
             now_ms: 1_700_000_000_000,
             protocol: Protocol::Resp2,
             db: 0,
@@ -70,15 +70,11 @@ impl Fixture {
     }
 
     fn run_args(&mut self, buf: &[u8], spans: &[kinovar_resp::Span]) -> Vec<u8> {
-        let (trash, ready) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
         let env = Env {
             now_ms: self.now_ms,
             settings: &self.settings,
             stats: &self.stats,
-            trash: &trash,
-            rng: &self.rng,
-            ready: &ready,
-            caches: &NoCaches,
+            work: &self.work,
             observer: Some(&self.events),
             no_touch: false,
         };

@@ -6,10 +6,11 @@
 use crate::object::{self, Text, Value, WrongType};
 use crate::partition::{Partition, PartitionDb};
 use crate::{
-    Caches, Entry, Event, Key, Keyspace, Locked, Observer, Ready, Settings, Stats, Trash, Unavailable, access,
+    Caches, Entry, Key, Keyspace, Locked, Observer, Reader, Ready, Settings, Stats, Trash, Unavailable, access,
 };
 use kinovar_ds::table::Position;
 use std::cell::RefCell;
+use std::sync::Arc;
 
 /// What surrounds a command's work on the data; cheap to copy.
 #[derive(Clone, Copy)]
@@ -20,18 +21,34 @@ pub struct Env<'a> {
     pub settings: &'a Settings,
     /// Counters of this thread.
     pub stats: &'a Stats,
-    /// Where large values go to be freed after the locks are released.
-    pub trash: &'a RefCell<Vec<Trash>>,
-    /// Randomness, not for secrets.
-    pub rng: &'a RefCell<fastrand::Rng>,
-    /// Keys that have changed and have waiters, to be served before the locks are released.
-    pub ready: &'a RefCell<Vec<Ready>>,
-    /// Whoever tells clients that their caches are out of date.
-    pub caches: &'a dyn Caches,
+    /// What work on the data needs and leaves behind.
+    pub work: &'a Work,
     /// Whoever wants to know of changes.
     pub observer: Option<&'a dyn Observer>,
     /// Whether accesses leave no trace in the access clock (`CLIENT NO-TOUCH`).
     pub no_touch: bool,
+}
+
+/// What work on the data needs and leaves behind; one for each thread that does such work.
+#[derive(Default)]
+pub struct Work {
+    /// Large values that were taken out, to be freed after the locks are released.
+    pub trash: RefCell<Vec<Trash>>,
+    /// Randomness, not for secrets.
+    pub rng: RefCell<fastrand::Rng>,
+    /// Keys that have changed and have waiters, to be served before the locks are released.
+    pub ready: RefCell<Vec<Ready>>,
+    /// Whoever tells clients that their caches are out of date.
+    pub caches: Option<&'static dyn Caches>,
+}
+
+impl Work {
+    /// Tells those who may have a key in their caches, and if `all` those who want to know of all changes, that it has changed.
+    pub(crate) fn stale(&self, key: &[u8], readers: &[Arc<Reader>], all: bool) {
+        if let Some(caches) = self.caches {
+            caches.stale(key, readers, all);
+        }
+    }
 }
 
 /// The selected database, through the partitions locked for a command.
@@ -84,7 +101,7 @@ impl<'a> Db<'a> {
 
     /// A random number below `bound`, which is not 0.
     pub fn random_below(&self, bound: u64) -> u64 {
-        self.env.rng.borrow_mut().u64(..bound)
+        self.env.work.rng.borrow_mut().u64(..bound)
     }
 
     /// Makes sure that partition `index` is locked: does nothing when all are, else releases what is locked and locks this
@@ -118,6 +135,12 @@ impl<'a> Db<'a> {
         self.unlock();
         self.locked = self.keyspace.lock_all_or_give_up().ok_or(Unavailable)?;
         Ok(())
+    }
+
+    /// The database with the locks that are held; here none is left.
+    pub fn hand_over(&mut self) -> Db<'a> {
+        let locked = std::mem::replace(&mut self.locked, Locked::None);
+        Db { keyspace: self.keyspace, locked, index: self.index, env: self.env }
     }
 
     /// Releases what is locked.
@@ -163,34 +186,26 @@ impl<'a> Db<'a> {
     /// Reads a key: expiry, access clock, hit or miss. O(1).
     #[inline]
     pub fn read(&mut self, key: &Key<'_>) -> Option<&Entry> {
-        let (env, index) = (self.env, self.index);
-        match self.live(key) {
-            Some((db, place)) => {
-                let entry = db.table.at(place);
-                env.touch(entry);
-                env.stats.hits.add(1);
-                Some(entry)
-            }
-            None => {
-                env.missed(index, key);
-                None
-            }
-        }
+        let (site, place) = self.site_live(key);
+        let Some(place) = place else {
+            site.missed(key);
+            return None;
+        };
+        let entry = site.db.table.at(place);
+        site.env.touch(entry);
+        site.env.stats.hits.add(1);
+        Some(entry)
     }
 
     /// Like [`Db::read`], but leaves the access clock alone: for commands that look at a key rather than at its value.
     pub fn inspect(&mut self, key: &Key<'_>) -> Option<&Entry> {
-        let (env, index) = (self.env, self.index);
-        match self.live(key) {
-            Some((db, place)) => {
-                env.stats.hits.add(1);
-                Some(db.table.at(place))
-            }
-            None => {
-                env.missed(index, key);
-                None
-            }
-        }
+        let (site, place) = self.site_live(key);
+        let Some(place) = place else {
+            site.missed(key);
+            return None;
+        };
+        site.env.stats.hits.add(1);
+        Some(site.db.table.at(place))
     }
 
     /// Like [`Db::inspect`], for commands that look at the entry itself: nobody is told that it is not there.
@@ -246,15 +261,6 @@ impl<'a> Db<'a> {
 }
 
 impl Env<'_> {
-    /// Counts a reading lookup that did not find its key, and tells the observer of it.
-    #[inline]
-    fn missed(&self, db: u32, key: &Key<'_>) {
-        self.stats.misses.add(1);
-        if let Some(observer) = self.observer {
-            observer.changed(db, key.name, Event::KEY_MISS);
-        }
-    }
-
     /// Notes an access in the entry's clock.
     #[inline]
     pub(crate) fn touch(&self, entry: &Entry) {
@@ -262,7 +268,7 @@ impl Env<'_> {
             return;
         }
         let before = entry.meta();
-        let after = access::touched(before, self.now_ms, self.settings, || self.rng.borrow_mut().f64());
+        let after = access::touched(before, self.now_ms, self.settings, || self.work.rng.borrow_mut().f64());
         // Most accesses fall into the same second: do not dirty the cache line for nothing.
         if after != before {
             entry.set_meta(after);

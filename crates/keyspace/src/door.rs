@@ -30,7 +30,7 @@ impl Env<'_> {
     fn discard(&self, entry: Entry) {
         if is_heavy(&entry) {
             self.stats.lazy_freed.add(1);
-            self.trash.borrow_mut().push(Trash::Entry(entry));
+            self.work.trash.borrow_mut().push(Trash::Entry(entry));
         }
     }
 
@@ -38,7 +38,7 @@ impl Env<'_> {
     fn discard_object(&self, object: Object) {
         if object.free_effort() > object::FREE_INLINE_MAX {
             self.stats.lazy_freed.add(1);
-            self.trash.borrow_mut().push(Trash::Object(object));
+            self.work.trash.borrow_mut().push(Trash::Object(object));
         }
     }
 }
@@ -57,7 +57,7 @@ pub(crate) struct Site<'d> {
     pub(crate) db: &'d mut PartitionDb,
     interests: &'d mut Interests,
     db_index: u32,
-    env: &'d Env<'d>,
+    pub(crate) env: &'d Env<'d>,
 }
 
 impl Site<'_> {
@@ -145,6 +145,15 @@ impl Site<'_> {
         }
     }
 
+    /// Counts a reading lookup that did not find its key, and tells the observer of it.
+    #[inline]
+    pub(crate) fn missed(&self, key: &Key<'_>) {
+        self.env.stats.misses.add(1);
+        if let Some(observer) = self.env.observer {
+            observer.changed(self.db_index, key.name, Event::KEY_MISS);
+        }
+    }
+
     /// Step 4, where the key still exists.
     #[inline]
     fn changed(&mut self, hash: u64, place: Position, event: Event, count: u64) {
@@ -196,8 +205,8 @@ impl Site<'_> {
 /// Tells those who watch a key, wait for it or may have it in their caches.
 #[cold]
 fn tell_interested(interests: &mut Interests, keyspace: &Keyspace, env: &Env<'_>, db: u32, hash: u64, name: &[u8]) {
-    interests.changed(db, hash, name, &mut env.ready.borrow_mut());
-    interests.stale(hash, name, &keyspace.read_counts, env.caches);
+    interests.changed(db, hash, name, &mut env.work.ready.borrow_mut());
+    interests.stale(hash, name, &keyspace.read_counts, env.work);
 }
 
 #[inline]
@@ -415,7 +424,7 @@ impl Db<'_> {
         let mut keys = 0;
         for partition in 0..self.keyspace.partitions() {
             let part = self.locked.partition_mut(partition);
-            part.note_all(index, index, self.env.now_ms, &mut self.env.ready.borrow_mut());
+            part.note_all(index, index, self.env.now_ms, &mut self.env.work.ready.borrow_mut());
             part.interests.forget_readers(&self.keyspace.read_counts);
             let db = std::mem::take(part.db_mut(index));
             if index == 0 {
@@ -423,7 +432,7 @@ impl Db<'_> {
             }
             keys += db.len();
             if !db.is_empty() {
-                self.env.trash.borrow_mut().push(Trash::Db(Box::new(db)));
+                self.env.work.trash.borrow_mut().push(Trash::Db(Box::new(db)));
             }
         }
         self.env.stats.lazy_freed.add(keys as u64);
@@ -435,7 +444,7 @@ impl Db<'_> {
     pub fn swap(&mut self, a: u32, b: u32) {
         for index in 0..self.keyspace.partitions() {
             let partition = self.locked.partition_mut(index);
-            let mut ready = self.env.ready.borrow_mut();
+            let mut ready = self.env.work.ready.borrow_mut();
             partition.note_all(a, b, self.env.now_ms, &mut ready);
             partition.note_all(b, a, self.env.now_ms, &mut ready);
             partition.swap(a, b);

@@ -44,7 +44,7 @@ pub mod stats;
 pub mod string;
 pub mod zset;
 
-pub use db::{Db, Env};
+pub use db::{Db, Env, Work};
 pub use door::{Moving, StringUpdate, Update};
 pub use event::{Event, EventClass, Observer};
 pub use hash::{Field, FieldTtl, Hash};
@@ -56,7 +56,7 @@ pub use kinovar_ds::lock::{is_single_threaded, set_single_threaded};
 pub use kinovar_ds::sorted_set::Inserted;
 pub use object::{Object, Text, Value, ValueType, WrongType};
 pub use partition::{Partition, PartitionDb, Trash};
-pub use readers::{Caches, NoCaches, ReadCounts, Reader};
+pub use readers::{Caches, ReadCounts, Reader};
 pub use set::Set;
 pub use settings::Settings;
 pub use space::{Keyspace, Locked, Unavailable};

@@ -66,13 +66,13 @@ impl Busy {
     }
 
     /// From now on everybody is told.
-    pub fn begin(&self, what: Runs) {
+    fn begin(&self, what: Runs) {
         self.what.store(if what == Runs::Script { 1 } else { 2 }, Release);
         set_giving_up(true);
     }
 
     /// It is over.
-    pub fn end(&self) {
+    fn end(&self) {
         set_giving_up(false);
         self.what.store(0, Release);
     }
@@ -112,8 +112,22 @@ impl Busy {
         }
         db.unlock();
         let unserved = std::mem::take(&mut *self.unserved.lock().unwrap_or_else(PoisonError::into_inner));
-        env.ready.borrow_mut().extend(unserved);
+        env.work.ready.borrow_mut().extend(unserved);
         crate::waiting::serve(server, db, &env);
+    }
+}
+
+impl Server {
+    /// From now on everybody is told that something keeps them waiting.
+    pub fn begin_busy(&self, what: Runs) {
+        self.busy.begin(what);
+        self.look_for_alerts();
+    }
+
+    /// It is over.
+    pub fn end_busy(&self) {
+        self.busy.end();
+        self.look_for_alerts();
     }
 }
 

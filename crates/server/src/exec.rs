@@ -18,13 +18,12 @@ use crate::session::{Replies, Session};
 use crate::tracking;
 use crate::waiting;
 use kinovar_command::dispatch::{self, KeyScratch};
-use kinovar_command::keyspace::{Db, Env, Locked, Observer, Ready, Settings, Trash, bytes_eq};
+use kinovar_command::keyspace::{Db, Env, Locked, Observer, Settings, Work, bytes_eq};
 use kinovar_command::registry::Entry;
 use kinovar_command::{Args, CommandError, Ctx, Flags, HashedKey, Key, Lock, Reply};
 use kinovar_io::clock::Ticks;
 use kinovar_resp::parser::Stop;
 use kinovar_resp::{Batch, Frame, ParseError, Parser, RequestLimits};
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -52,6 +51,8 @@ pub struct Executor {
     generation: u64,
     /// What counts as slow, for the slow log or the latency monitor, ns.
     slow_ns: u64,
+    /// Whether changes to keys are published.
+    notifies: bool,
     batch: Batch,
     prepared: Vec<Prepared>,
     /// The keys of all prepared requests.
@@ -59,9 +60,7 @@ pub struct Executor {
     /// Hash and slot of keys that were seen ahead of their requests.
     previewed: Vec<(u64, u16)>,
     scratch: KeyScratch,
-    trash: RefCell<Vec<Trash>>,
-    rng: RefCell<fastrand::Rng>,
-    ready: RefCell<Vec<Ready>>,
+    work: Work,
 }
 
 /// What pass 1 found out about a request.
@@ -92,13 +91,14 @@ pub enum Progress {
 
 impl Executor {
     /// An executor for reactor `reactor`.
-    pub fn new(reactor: usize, server: &Server) -> Executor {
+    pub fn new(reactor: usize, server: &'static Server) -> Executor {
         let (generation, config) = (server.config.generation(), server.config());
         let settings = config.data_settings();
         let slow_ns = slow_ns(&config);
         Executor {
             generation,
             slow_ns,
+            notifies: crate::notify::is_on(&config),
             reactor,
             config,
             settings,
@@ -107,9 +107,7 @@ impl Executor {
             hashed: Vec::with_capacity(BATCH),
             previewed: Vec::new(),
             scratch: KeyScratch::default(),
-            trash: RefCell::default(),
-            rng: RefCell::new(fastrand::Rng::new()),
-            ready: RefCell::default(),
+            work: Work { caches: Some(server), ..Work::default() },
         }
     }
 
@@ -127,6 +125,7 @@ impl Executor {
     fn configure(&mut self, config: Arc<Config>) {
         self.settings = config.data_settings();
         self.slow_ns = slow_ns(&config);
+        self.notifies = crate::notify::is_on(&config);
         self.config = config;
     }
 
@@ -151,6 +150,7 @@ impl Executor {
     /// Executes the requests in `buf`, replies into the connection's output.
     pub fn run(&mut self, server: &Server, conn: &mut Connection, buf: &[u8], now_ms: u64) -> Progress {
         let mut at = 0;
+        conn.session.look_again();
         let mut batch = std::mem::take(&mut self.batch);
         let progress = loop {
             batch.clear();
@@ -222,11 +222,13 @@ impl Executor {
             let args = args_of(buf, batch, frame).with_hashed(prepared.keys(&hashed));
             self.run_one(server, &mut conn.session, &mut conn.output, args, prepared, &mut clock);
             let session = &conn.session;
-            if session.held {
+            if !session.is_plain && session.held {
                 break;
             }
             executed = index + 1;
-            if session.close_after_reply || session.pending.is_some() || self.has_messages(server, session) {
+            if !session.is_plain
+                && (session.close_after_reply || session.pending.is_some() || self.has_messages(server, session))
+            {
                 break;
             }
         }
@@ -326,6 +328,32 @@ impl Executor {
         prepared: Prepared,
         clock: &mut Clock,
     ) {
+        if !session.is_plain || server.alert.load(Relaxed) || prepared.id == UNRESOLVED {
+            self.run_with_care(server, session, out, args, prepared, clock);
+            return;
+        }
+        let start_of_reply = out.len();
+        let entry = &server.registry.entries()[prepared.id as usize];
+        let args = Args::skipping(args, entry.name_words());
+        if let Err(error) = self.call::<false>(server, session, out, args, entry, clock) {
+            self.write_error(server, session, out, start_of_reply, &error);
+        }
+        if !session.is_plain {
+            finish(session, out, start_of_reply, false);
+        }
+    }
+
+    /// Executes one request where more than the command itself has a say.
+    #[cold]
+    fn run_with_care(
+        &mut self,
+        server: &Server,
+        session: &mut Session,
+        out: &mut Vec<u8>,
+        args: Args<'_>,
+        prepared: Prepared,
+        clock: &mut Clock,
+    ) {
         let (was_silent, took_pushes) = (session.replies.is_silent(), session.takes_pushes);
         if took_pushes && self.has_too_many_readers(server) {
             // The client's own keys among them are reported in front of the reply.
@@ -344,12 +372,24 @@ impl Executor {
                 Ok(()) if server.pause.is_on() && holds(server, session, entry) => {
                     session.info.command.store(entry.id + 1, Relaxed);
                     session.held = true;
+                    session.is_plain = false;
                     return;
                 }
                 Ok(()) if session.queue.is_some() && !entry.command.is_never_queued => {
                     enqueue(session, out, &args, entry)
                 }
-                Ok(()) => self.call(server, session, out, args, entry, clock),
+                Ok(()) => {
+                    let flags = entry.command.flags;
+                    if server.monitors.any() && !flags.has(Flags::SKIP_MONITOR) && !flags.has(Flags::ADMIN) {
+                        server.feed_monitors(&session.info, session.db, &args);
+                    }
+                    if took_pushes {
+                        tracking::serve(session.info.id);
+                    }
+                    let outcome = self.call::<true>(server, session, out, args, entry, clock);
+                    tracking::served();
+                    outcome
+                }
                 Err(error) => {
                     bump(&server.reactors[self.reactor].commands[entry.id].rejected, 1);
                     Err(self.refused(server, session, entry.command.name, error))
@@ -359,12 +399,7 @@ impl Executor {
         if let Err(error) = outcome {
             self.write_error(server, session, out, start_of_reply, &error);
         }
-        if was_silent | (session.replies != Replies::On) {
-            hush(session, out, start_of_reply, was_silent);
-        }
-        if !session.pushes.is_empty() {
-            out.append(&mut session.pushes);
-        }
+        finish(session, out, start_of_reply, was_silent);
         if took_pushes | session.takes_pushes {
             tracking::tell_own(server, session, out);
             if session.caching && session.queue.is_none() {
@@ -384,12 +419,12 @@ impl Executor {
     /// Holds the number of keys that clients may have in their caches to its limit.
     #[cold]
     pub fn limit_readers(&self, server: &Server) {
-        let max = self.config.tracking_table_max_keys;
         /// Keys forgotten at a time, before the next request is looked at.
         const KEYS_MAX: usize = 1000;
+        let max = self.config.tracking_table_max_keys;
         let mut db = Db::new(&server.keyspace, Locked::None, 0, self.env(server, kinovar_io::clock::unix_ms()));
         let partitions = server.keyspace.partitions();
-        let first = self.rng.borrow_mut().usize(..partitions);
+        let first = self.work.rng.borrow_mut().usize(..partitions);
         let mut forgotten = 0;
         // One of each partition in turn: keys are spread over them at random.
         while forgotten < KEYS_MAX && server.keyspace.read_counts().0 > max {
@@ -474,9 +509,9 @@ impl Executor {
         Ok(())
     }
 
-    /// Locks, calls the handler, counts.
+    /// Locks, calls the handler, counts. With `CARE` for a connection that may not be plain.
     #[inline]
-    fn call(
+    fn call<const CARE: bool>(
         &mut self,
         server: &Server,
         session: &mut Session,
@@ -487,12 +522,6 @@ impl Executor {
     ) -> Result<(), CommandError> {
         let stats = &server.reactors[self.reactor];
         session.info.command.store(entry.id + 1, Relaxed);
-        if server.monitors.any()
-            && !entry.command.flags.has(Flags::SKIP_MONITOR)
-            && !entry.command.flags.has(Flags::ADMIN)
-        {
-            server.feed_monitors(&session.info, session.db, &args);
-        }
         let locked = match entry.command.lock {
             Lock::None | Lock::Walk => Locked::None,
             _ => match dispatch::lock(entry, &args, &server.keyspace, &mut self.scratch) {
@@ -500,43 +529,36 @@ impl Executor {
                 Err(_) => return Err(server.busy.error()),
             },
         };
-        let notifier = Notifier::new(server, &self.config);
+        let notifier = if self.notifies { Notifier::new(server, &self.config) } else { None };
         let env = Env {
             now_ms: clock.now_ms,
             settings: &self.settings,
             stats: &stats.keyspace,
-            trash: &self.trash,
-            rng: &self.rng,
-            ready: &self.ready,
-            caches: server,
+            work: &self.work,
             observer: notifier.as_ref().map(|notifier| notifier as &dyn Observer),
             no_touch: session.no_touch,
         };
-        let (db, tracks_reads, takes_pushes) = (session.db, session.tracks_reads, session.takes_pushes);
-        if takes_pushes {
-            tracking::serve(session.info.id);
-        }
-        let mut ctx = Ctx {
-            db: Db::new(&server.keyspace, locked, db, env),
-            reply: Reply::new(out, session.protocol),
-            registry: &server.registry,
-            session,
-            server,
-            may_wait: true,
-            waiting: None,
+        let (db, tracks_reads) = (session.db, session.tracks_reads);
+        // A scope, so that the locks are released where `ctx` stands: `drop` would move it first.
+        let outcome = {
+            let mut ctx = Ctx {
+                db: Db::new(&server.keyspace, locked, db, env),
+                reply: Reply::new(out, session.protocol),
+                registry: &server.registry,
+                session,
+                server,
+                may_wait: true,
+                waiting: None,
+            };
+            let outcome = (entry.command.handler)(&mut ctx, args);
+            if CARE && tracks_reads && entry.command.flags.has(Flags::READONLY) {
+                tracking::remember(&mut ctx, entry, &args);
+            }
+            if ctx.waiting.is_some() || !self.work.ready.borrow().is_empty() {
+                waiting::settle(server, &mut ctx, entry, &args);
+            }
+            outcome
         };
-        let outcome = (entry.command.handler)(&mut ctx, args);
-        if tracks_reads && entry.command.flags.has(Flags::READONLY) {
-            tracking::remember(&mut ctx, entry, &args);
-        }
-        if ctx.waiting.is_some() || !self.ready.borrow().is_empty() {
-            waiting::settle(server, ctx, entry, &args);
-        } else {
-            drop(ctx);
-        }
-        if takes_pushes {
-            tracking::served();
-        }
         // What CONFIG SET has changed holds from here on, for the rest of the batch too.
         self.refresh(server);
         let stats = &server.reactors[self.reactor];
@@ -558,10 +580,7 @@ impl Executor {
             now_ms,
             settings: &self.settings,
             stats: &server.reactors[self.reactor].keyspace,
-            trash: &self.trash,
-            rng: &self.rng,
-            ready: &self.ready,
-            caches: server,
+            work: &self.work,
             observer: None,
             no_touch: true,
         }
@@ -585,7 +604,7 @@ impl Executor {
                 let env = Env { observer, ..self.env(server, now_ms) };
                 let mut db = Db::new(&server.keyspace, Locked::None, 0, env);
                 db.expire_due(index, SLICE);
-                if !self.ready.borrow().is_empty() {
+                if !self.work.ready.borrow().is_empty() {
                     waiting::serve(server, db, &env);
                 }
             }
@@ -612,8 +631,8 @@ impl Executor {
 
     /// Hands what commands detached to the background.
     fn free_trash(&self, server: &Server) {
-        if !self.trash.borrow().is_empty() {
-            server.background.free(self.trash.take());
+        if !self.work.trash.borrow().is_empty() {
+            server.background.free(self.work.trash.take());
         }
     }
 }
@@ -626,10 +645,11 @@ fn holds(server: &Server, session: &Session, entry: &Entry) -> bool {
     server.pause.holds(entry, writes)
 }
 
-/// Takes back the reply of a command whose client does not want it. Not that of the command that says it wants replies again;
-/// and what a transaction has written before one of its commands said it does not want them any more stays.
+/// After a command of a connection that is not plain. Takes back the reply that its client does not want: not that of the
+/// command that says it wants replies again; and what a transaction has written before one of its commands said it does not
+/// want them any more stays. Then come the messages that the command has for its own client.
 #[cold]
-fn hush(session: &mut Session, out: &mut Vec<u8>, start_of_reply: usize, was_silent: bool) {
+fn finish(session: &mut Session, out: &mut Vec<u8>, start_of_reply: usize, was_silent: bool) {
     if was_silent && session.replies.is_silent() {
         out.truncate(start_of_reply);
     }
@@ -638,6 +658,8 @@ fn hush(session: &mut Session, out: &mut Vec<u8>, start_of_reply: usize, was_sil
         Replies::SkipNext => Replies::Skip,
         other => other,
     };
+    out.append(&mut session.pushes);
+    session.look_again();
 }
 
 /// Queues a command for the transaction.

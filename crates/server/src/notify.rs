@@ -18,9 +18,13 @@ impl<'a> Notifier<'a> {
     /// One for the parameters of `config`; none when they do not ask for messages. Two tests when they do not.
     #[inline]
     pub fn new(server: &'a Server, config: &Config) -> Option<Notifier<'a>> {
-        let flags = config.notify_keyspace_events;
-        (flags & (events::KEYSPACE | events::KEYEVENT) != 0).then_some(Notifier { server, flags })
+        is_on(config).then_some(Notifier { server, flags: config.notify_keyspace_events })
     }
+}
+
+/// Whether the parameters ask for messages at all.
+pub fn is_on(config: &Config) -> bool {
+    config.notify_keyspace_events & (events::KEYSPACE | events::KEYEVENT) != 0
 }
 
 /// The flag of a class in `notify-keyspace-events`.

@@ -482,6 +482,7 @@ impl Reactor {
         self.check_some_connections(net, now_ms, timeout_ms);
         if self.index == 0 {
             self.server.sample(now_ms);
+            self.server.look_for_alerts();
             self.server.tracking.prefixes.settle(self.server, self.executor.env(self.server, now_ms));
             self.server.busy.clean_up(self.server, self.executor.env(self.server, now_ms));
         }

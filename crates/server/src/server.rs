@@ -27,6 +27,9 @@ pub struct Server {
     pub clients: Clients,
     /// Those in `MONITOR` mode.
     pub monitors: Monitors,
+    /// Whether anything concerns commands of all connections: monitors, a pause, a script that keeps everybody waiting. It may
+    /// say so for nothing for a while.
+    pub alert: AtomicBool,
     /// A script that keeps everybody waiting.
     pub busy: crate::busy::Busy,
     /// Who is told of changes to keys.
@@ -197,6 +200,14 @@ impl Server {
         if errors.len() < 128 || errors.contains_key(code) {
             *errors.entry(code.to_owned()).or_default() += 1;
         }
+    }
+
+    /// Finds out anew whether there is an [alert](Server::alert). To be called by whoever changes one of its reasons.
+    pub fn look_for_alerts(&self) {
+        /// One at a time: what is stored must not be older than what another has stored.
+        static TURN: Mutex<()> = Mutex::new(());
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        self.alert.store(self.monitors.any() || self.pause.is_on() || self.busy.is_on(), Relaxed);
     }
 
     /// Asks every reactor to stop.

@@ -13,6 +13,9 @@ use std::sync::atomic::Ordering::Relaxed;
 pub struct Session {
     /// What other threads see of it.
     pub info: Arc<ClientInfo>,
+    /// Nothing here concerns the next command: it is just to be run. What most connections are at most times, so it is asked
+    /// once for everything else. Whoever gets the session [of](Session::of) a command may change that, and unsets it.
+    pub is_plain: bool,
     /// Selected database.
     pub db: u32,
     /// How replies are spelled.
@@ -78,6 +81,7 @@ impl Session {
     pub fn new(info: Arc<ClientInfo>, authenticated: bool) -> Session {
         Session {
             info,
+            is_plain: false,
             db: 0,
             protocol: Protocol::Resp2,
             authenticated,
@@ -105,7 +109,24 @@ impl Session {
     /// # Panics
     /// When the command was not called by a connection.
     pub fn of<'a>(ctx: &'a mut Ctx<'_>) -> &'a mut Session {
-        ctx.session.downcast_mut().expect("commands of the server crate are called by connections")
+        let session: &mut Session =
+            ctx.session.downcast_mut().expect("commands of the server crate are called by connections");
+        session.is_plain = false;
+        session
+    }
+
+    /// Finds out anew whether it [is plain](Session::is_plain).
+    pub fn look_again(&mut self) {
+        self.is_plain = self.authenticated
+            && self.replies == Replies::On
+            && !self.only_listens
+            && !self.takes_pushes
+            && !self.has_mail
+            && self.pushes.is_empty()
+            && !self.close_after_reply
+            && !self.held
+            && self.pending.is_none()
+            && self.queue.is_none();
     }
 
     /// Selects a database.

@@ -40,6 +40,7 @@ pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Res
         latency: Default::default(),
         background: Background::start()?,
         reactors: (0..current.io_threads).map(|_| ReactorStats::new(commands)).collect(),
+        alert: AtomicBool::new(false),
         busy: Default::default(),
         pause: Default::default(),
         waits: Default::default(),

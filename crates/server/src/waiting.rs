@@ -97,12 +97,12 @@ impl Waiting {
 /// After a command: lets its client wait if it has to, and serves those that waited for what it has changed. The command's
 /// partitions are still locked.
 #[cold]
-pub fn settle(server: &Server, mut ctx: Ctx<'_>, entry: &Entry, args: &Args<'_>) {
+pub fn settle(server: &Server, ctx: &mut Ctx<'_>, entry: &Entry, args: &Args<'_>) {
     if let Some(wait) = ctx.waiting.take() {
-        begin(server, &mut ctx, entry, args, wait);
+        begin(server, ctx, entry, args, *wait);
     }
     let env = ctx.db.env();
-    serve(server, ctx.db, &env);
+    serve(server, ctx.db.hand_over(), &env);
 }
 
 /// Lets the client wait; the partitions of its keys are locked.
@@ -167,7 +167,7 @@ pub fn serve(server: &Server, db: Db<'_>, env: &Env<'_>) {
     let mut later: VecDeque<Ready> = VecDeque::new();
     loop {
         let next = {
-            let mut ready = env.ready.borrow_mut();
+            let mut ready = env.work.ready.borrow_mut();
             if ready.is_empty() { None } else { Some(ready.remove(0)) }
         };
         match next {
@@ -175,7 +175,7 @@ pub fn serve(server: &Server, db: Db<'_>, env: &Env<'_>) {
             None => match later.pop_front() {
                 None => return,
                 Some(ready) => match lock_for_queue(server, &mut ctx.db, &ready) {
-                    Ok(()) => env.ready.borrow_mut().push(ready),
+                    Ok(()) => env.work.ready.borrow_mut().push(ready),
                     Err(Unavailable) => server.busy.serve_later(ready),
                 },
             },

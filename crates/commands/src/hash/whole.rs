@@ -170,7 +170,7 @@ const COUNT_OUT_OF_RANGE: CommandError = CommandError::text("ERR value is out of
 fn hrandfield(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let key = args.key()?;
     let request = RandomRequest::parse(&mut args)?;
-    let (now_ms, rng) = (ctx.now_ms(), ctx.db.env().rng);
+    let (now_ms, rng) = (ctx.now_ms(), &ctx.db.env().work.rng);
     let hash = ctx.db.read_value::<Hash>(&key)?;
     let rng = &mut rng.borrow_mut();
     let Some(request) = request else {

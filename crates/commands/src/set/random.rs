@@ -36,7 +36,7 @@ fn spop(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         ctx.reply.null();
         return Ok(());
     };
-    let rng = set.env().rng;
+    let rng = &set.env().work.rng;
     set.pop(&mut rng.borrow_mut(), |member| ctx.reply.bulk(member.bytes(&mut [0; 24])));
     set.changed("spop", 1);
     Ok(())
@@ -59,7 +59,7 @@ fn pop_many(ctx: &mut Ctx<'_>, key: &Key<'_>, count: usize) -> Outcome {
         Some(std::mem::take(&mut *set))
     } else {
         let reply = &mut ctx.reply;
-        set.pop_many(count, &mut env.rng.borrow_mut(), env.settings, &mut |member| {
+        set.pop_many(count, &mut env.work.rng.borrow_mut(), env.settings, &mut |member| {
             reply.bulk(member.bytes(&mut [0; 24]));
         })
     };
@@ -95,7 +95,7 @@ fn srandmember(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     if count == Some(i64::MIN) {
         return Err(COUNT_OUT_OF_RANGE);
     }
-    let rng = ctx.db.env().rng;
+    let rng = &ctx.db.env().work.rng;
     let set = ctx.db.read_value::<Set>(&key)?;
     let rng = &mut rng.borrow_mut();
     let Some(count) = count else {

@@ -271,7 +271,7 @@ fn zrandmember(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let key = args.key()?;
     if args.is_empty() {
         let env = ctx.db.env();
-        match ctx.db.read_value::<ZSet>(&key)?.and_then(|zset| zset.random(&mut env.rng.borrow_mut())) {
+        match ctx.db.read_value::<ZSet>(&key)?.and_then(|zset| zset.random(&mut env.work.rng.borrow_mut())) {
             Some((member, _)) => write_member(&mut ctx.reply, member),
             None => ctx.reply.null(),
         }
@@ -297,7 +297,7 @@ fn zrandmember(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         let picks = count.unsigned_abs() as usize;
         write_head(&mut ctx.reply, picks, with_scores);
         for _ in 0..picks {
-            let (member, score) = zset.random(&mut env.rng.borrow_mut()).expect("a stored set has a member");
+            let (member, score) = zset.random(&mut env.work.rng.borrow_mut()).expect("a stored set has a member");
             write_pair(&mut ctx.reply, member, score, with_scores);
             check_reply_size(&ctx.reply)?;
         }
@@ -305,7 +305,7 @@ fn zrandmember(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     }
     let picks = (count as u64).min(zset.len() as u64) as usize;
     write_head(&mut ctx.reply, picks, with_scores);
-    for ranks in distinct_ranks(zset.len(), picks, &mut env.rng.borrow_mut()) {
+    for ranks in distinct_ranks(zset.len(), picks, &mut env.work.rng.borrow_mut()) {
         zset.for_each(ranks..ranks + 1, false, |member, score| {
             write_pair(&mut ctx.reply, member, score, with_scores);
         });

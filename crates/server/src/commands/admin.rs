@@ -102,7 +102,9 @@ fn monitor(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
         return Err(CommandError::text("ERR MONITOR isn't allowed for DENY BLOCKING client"));
     }
     let info = Session::of(ctx).info.clone();
-    Server::of(ctx).monitors.insert(info);
+    let server = Server::of(ctx);
+    server.monitors.insert(info);
+    server.look_for_alerts();
     ctx.reply.ok();
     Ok(())
 }

@@ -334,7 +334,9 @@ fn client_pause(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let timeout = u64::try_from(timeout).map_err(|_| CommandError::text("ERR timeout is negative"))?;
     let until_ms = ctx.now_ms().checked_add(timeout).filter(|&until_ms| i64::try_from(until_ms).is_ok());
     let until_ms = until_ms.ok_or(CommandError::text("ERR timeout is out of range"))?;
-    Server::of(ctx).pause.begin(until_ms, what);
+    let server = Server::of(ctx);
+    server.pause.begin(until_ms, what);
+    server.look_for_alerts();
     ctx.reply.ok();
     Ok(())
 }
@@ -342,6 +344,7 @@ fn client_pause(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
 fn client_unpause(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     let server = Server::of(ctx);
     server.pause.end();
+    server.look_for_alerts();
     // Whoever holds requests up looks at the end of its turn.
     server.mailboxes.get().into_iter().flatten().for_each(|mailbox| mailbox.wake());
     ctx.reply.ok();
