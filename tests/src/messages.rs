@@ -142,7 +142,7 @@ fn fickle(port: u16, at: usize, over: &AtomicBool, received: &AtomicUsize) -> Re
 const KEYS: usize = 20;
 const READERS: usize = 4;
 const WRITERS: usize = 3;
-const WRITES: usize = 3000;
+const WRITES: usize = 6000;
 
 /// Readers keep what they have read, and forget it when they are told so, while writers change the keys. When all is quiet, what
 /// the readers have kept is what the server has.
@@ -182,7 +182,7 @@ fn writer(port: u16, seed: u64) -> Result<()> {
             4 => format!("SET {a} {number} PX 1"),
             5 => format!("GETEX {a} PX 1"),
             6 => format!("COPY {a} {b} REPLACE"),
-            7 if number % 50 == 0 => "FLUSHDB".to_owned(),
+            7 if number % 500 == 0 => "FLUSHDB".to_owned(),
             _ => format!("SET {a} {seed}:{number}"),
         }));
     }
