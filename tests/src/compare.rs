@@ -21,6 +21,8 @@ pub enum Rule {
     Type,
     /// Integers may be this far apart (times read at slightly different moments).
     Near(i64),
+    /// Unix times in ms may be this far apart; all else is equal.
+    Clock(i64),
     /// Anything goes; the reply must only be well-formed.
     Ignore,
 }
@@ -37,7 +39,8 @@ pub fn agree(rule: Rule, subject: &Reply, oracle: &Reply) -> bool {
         Rule::Scan | Rule::ScanPairs => scan(rule, subject, oracle),
         Rule::Shape => shape(subject, oracle),
         Rule::Type => same_kind(subject, oracle),
-        Rule::Near(tolerance) => near(tolerance, subject, oracle),
+        Rule::Near(tolerance) => near(0, tolerance, subject, oracle),
+        Rule::Clock(tolerance) => near(UNIX_MS_MIN, tolerance, subject, oracle),
         Rule::Ignore => true,
     }
 }
@@ -92,13 +95,21 @@ fn shape(a: &Reply, b: &Reply) -> bool {
     }
 }
 
-fn near(tolerance: i64, a: &Reply, b: &Reply) -> bool {
+/// No count in a test is as high as a Unix time in ms.
+const UNIX_MS_MIN: i64 = 1_000_000_000_000;
+
+/// Whether integers from `low` on are at most `tolerance` apart, and all else is equal.
+fn near(low: i64, tolerance: i64, a: &Reply, b: &Reply) -> bool {
     match (a, b) {
         // Negative values are codes (-1 no expiry, -2 no key), never times.
-        (Reply::Int(x), Reply::Int(y)) => x == y || (*x >= 0 && *y >= 0 && x.abs_diff(*y) <= tolerance as u64),
+        (Reply::Int(x), Reply::Int(y)) => x == y || (*x >= low && *y >= low && x.abs_diff(*y) <= tolerance as u64),
+        (Reply::Map(x), Reply::Map(y)) => {
+            let same = |((k, v), (l, w)): (&(Reply, Reply), &(Reply, Reply))| k == l && near(low, tolerance, v, w);
+            x.len() == y.len() && x.iter().zip(y).all(same)
+        }
         _ => match (a.items(), b.items()) {
             (Some(x), Some(y)) => {
-                same_kind(a, b) && x.len() == y.len() && x.iter().zip(y).all(|(x, y)| near(tolerance, x, y))
+                same_kind(a, b) && x.len() == y.len() && x.iter().zip(y).all(|(x, y)| near(low, tolerance, x, y))
             }
             _ => a == b,
         },
@@ -176,6 +187,8 @@ mod tests {
     fn loose_rules_still_see_types_and_codes() {
         assert!(agree(Rule::Near(2), &Reply::Int(99), &Reply::Int(100)));
         assert!(!agree(Rule::Near(2), &Reply::Int(-1), &Reply::Int(0)));
+        assert!(agree(Rule::Clock(2), &Reply::Int(UNIX_MS_MIN), &Reply::Int(UNIX_MS_MIN + 2)));
+        assert!(!agree(Rule::Clock(2), &Reply::Int(5), &Reply::Int(6)));
         assert!(!agree(Rule::Unordered, &Reply::Int(1), &Reply::Int(2)));
         assert!(!agree(Rule::Shape, &Reply::NilBulk, &Reply::Null));
         assert!(!agree(Rule::Shape, &bulks(&["a"]), &bulks(&["a", "b"])));

@@ -158,3 +158,17 @@ pub struct Ids {
     /// The reference.
     pub oracle: i64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_a_client_are_found_by_their_whole_name() {
+        let line = "id=3 name= sub=0 psub=1 tot-cmds=4 cmd=client|list flags=bx";
+        assert_eq!(client_field(line, "cmd"), Some("client|list"));
+        assert_eq!(client_field(line, "name"), Some(""));
+        assert_eq!(client_field(line, "sub"), Some("0"));
+        assert_eq!(client_field(line, "nosuch"), None);
+    }
+}

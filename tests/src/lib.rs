@@ -5,6 +5,8 @@
 //! `cargo xtask diff` one of them; `docs/testing.md` tells how to write scripts and grammars.
 #![forbid(unsafe_code)]
 
+pub mod apps;
+pub mod chaos;
 pub mod clients;
 pub mod compare;
 pub mod concurrency;

@@ -174,9 +174,10 @@ fn check(args: &[Vec<u8>]) -> Result<Check> {
             b"@shape" => check.rule = Rule::Shape,
             b"@types-only" => check.rule = Rule::Type,
             b"@ignore-reply" => check.rule = Rule::Ignore,
-            b"@near" => {
-                let n = words.next().context("@near needs a number")?;
-                check.rule = Rule::Near(String::from_utf8_lossy(n).parse()?);
+            b"@near" | b"@clock" => {
+                let n = words.next().context("a tolerance is a number")?;
+                let n = String::from_utf8_lossy(n).parse()?;
+                check.rule = if word == b"@near" { Rule::Near(n) } else { Rule::Clock(n) };
             }
             b"@normalize" => check.patterns.push(words.next().context("@normalize needs a pattern")?.clone()),
             w if w.first() == Some(&b'@') => {
@@ -606,11 +607,22 @@ mod tests {
     }
 
     #[test]
+    fn scripts_that_block_are_recognised() {
+        let blocks = |text| Script::parse(Path::new("x.txt"), text).unwrap().blocks();
+        assert!(blocks("@blocks BLPOP a 0") && blocks("CLIENT UNBLOCK {id:w}") && blocks("@silent"));
+        assert!(!blocks("BLPOP a 0"));
+        assert_eq!(placeholder(b"{id:w}"), Some("w".into()));
+    }
+
+    #[test]
     fn mistakes_are_reported() {
         let parse = |text| Script::parse(Path::new("x.txt"), text);
         assert!(parse("GET \"a").is_err());
         assert!(parse("@nonsense GET a").is_err());
         assert!(parse("@near x TTL a").is_err());
+        assert!(parse("@blocked many").is_err());
+        assert!(parse("@takes soon PING").is_err());
+        assert!(parse("@kill").is_err());
         assert_eq!(parse("# c\n\n@unordered KEYS *").unwrap().steps.len(), 1);
     }
 }

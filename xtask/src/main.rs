@@ -25,7 +25,7 @@ cargo xtask COMMAND
 
   check                 formatting, lints, architecture rules, unit tests
   test [SUITE…]         all of check, then the system suites:
-                        compat scripts workshop random concurrency limits operation clients garbage
+                        compat scripts workshop random concurrency chaos limits operation clients apps garbage
        [--subject PATH] [--count N] [--seconds N] [--no-check]
   diff [--group G] [--count N] [--seed S] [--script FILE|NAME] [--subject PATH]
                         one differential run: random groups and scripts
@@ -33,10 +33,12 @@ cargo xtask COMMAND
   tidy                  architecture rules only
   compat [--check]      write COMPAT.md from the server's command table, or fail if it is stale
   bench [--rows A,B] [--quick] [--rounds N] [--json FILE] [--engine E] [--subject PATH]
-        [cpu] [threads] [memory] [pauses]
-                        side by side with the reference; all four tables when none is named
+        [cpu] [threads] [engines] [coordination] [memory] [pauses]
+                        side by side with the reference; all tables when none is named
   garbage [--connections N] [--seconds N] [--engine E]
                         the hostile input run alone; 10000 for 60 seconds is the full one
+  chaos [--seconds N] [--seed S]
+                        clients that wait, watch, publish and are killed, run alone
   loom                  every interleaving of the locks, the waker and the mailbox; part of check
   fuzz TARGET [--seconds N]
                         one fuzz target (nightly, cargo-fuzz); without a name it lists them
@@ -62,6 +64,7 @@ fn run() -> Result<()> {
         "test" => suites::run(&args),
         "diff" => diff::run(&args),
         "garbage" => suites::garbage_alone(&args),
+        "chaos" => suites::chaos_alone(&args),
         "oracle" => {
             println!("{}", oracle::require()?.path.display());
             Ok(())

@@ -5,16 +5,30 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
-use kinovar_tests::{clients, concurrency, garbage, limits, operation, script, tests_dir, workshop};
+use kinovar_tests::{apps, chaos, clients, concurrency, garbage, limits, operation, script, tests_dir, workshop};
 
 use crate::args::Args;
 use crate::{build, checks, compat, diff, sys, tools};
 
 /// The suites in the order they run: the cheapest proof first.
-const SUITES: &[&str] =
-    &["compat", "scripts", "workshop", "random", "concurrency", "limits", "operation", "clients", "garbage"];
+const SUITES: &[&str] = &[
+    "compat",
+    "scripts",
+    "workshop",
+    "random",
+    "concurrency",
+    "chaos",
+    "limits",
+    "operation",
+    "clients",
+    "apps",
+    "garbage",
+];
 /// How long the random multi-key commands run: enough for a lock order mistake to show, short enough for CI.
 const STRESS_SECONDS: u64 = 15;
+/// How long chaos reigns in `test`, and when it is run alone.
+const CHAOS_SECONDS: u64 = 10;
+const CHAOS_SECONDS_FULL: u64 = 60;
 
 /// Runs all suites, or those named; ends with the line `N passed, N failed`.
 pub fn run(args: &Args) -> Result<()> {
@@ -57,9 +71,11 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "workshop" => workshop::run(sides),
         "random" => diff::random_groups(args, sides),
         "concurrency" => concurrency::run(&sides.subject, Duration::from_secs(args.number("seconds", STRESS_SECONDS)?)),
+        "chaos" => chaos::run(&sides.subject, &chaos_plan(args, CHAOS_SECONDS)?),
         "limits" => limits::run(&sides.subject),
         "operation" => operation::run(&sides.subject),
         "clients" => all_clients(sides),
+        "apps" => all_apps(sides),
         _ => {
             let limit = sys::raise_file_limit()?;
             let duration = Duration::from_secs(5);
@@ -92,6 +108,19 @@ fn all_clients(sides: &Sides) -> Result<Report> {
     Ok(report)
 }
 
+fn all_apps(sides: &Sides) -> Result<Report> {
+    let mut report = Report::default();
+    match tools::app_python() {
+        Ok(python) => report.merge(apps::python(&sides.subject, &python)?),
+        Err(error) => missing(&mut report, "redis-py, Celery and RQ", &error),
+    }
+    match tools::bullmq() {
+        Ok((node, modules)) => report.merge(apps::bullmq(&sides.subject, &node, &modules)?),
+        Err(error) => missing(&mut report, "BullMQ", &error),
+    }
+    Ok(report)
+}
+
 /// A tool could not be had: a failure in CI, a loud line elsewhere.
 fn missing(report: &mut Report, what: &str, error: &anyhow::Error) {
     if build::in_ci() {
@@ -110,4 +139,15 @@ pub fn garbage_alone(args: &Args) -> Result<()> {
     let options: Vec<&str> = args.option("engine").into_iter().flat_map(|engine| ["--io-engine", engine]).collect();
     let plan = garbage::Plan { connections, duration, file_limit: limit, options: &options };
     diff::finish(garbage::run(&subject, &plan)?)
+}
+
+/// `cargo xtask chaos`: chaos alone, for longer.
+pub fn chaos_alone(args: &Args) -> Result<()> {
+    let subject = build::subject(args, "test-release")?;
+    diff::finish(chaos::run(&subject, &chaos_plan(args, CHAOS_SECONDS_FULL)?)?)
+}
+
+fn chaos_plan(args: &Args, seconds: u64) -> Result<chaos::Plan> {
+    let duration = Duration::from_secs(args.number("seconds", seconds)?);
+    Ok(chaos::Plan { duration, seed: args.number("seed", 1)? })
 }

@@ -1,10 +1,13 @@
-//! Third-party programs that some suites drive: redis-cli and redis-benchmark, and a Python with redis-py. Each is
-//! looked for, then fetched below `target/`; a suite that still lacks one is skipped loudly, or fails in CI.
+//! Third-party programs that some suites drive: redis-cli and redis-benchmark, a Python with redis-py, Celery and RQ, and
+//! Node.js with BullMQ. Each is looked for, then fetched below `target/`; a suite that still lacks one is skipped loudly, or
+//! fails in CI.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+
+use kinovar_tests::tests_dir;
 
 use crate::build::{output, target};
 
@@ -41,6 +44,49 @@ fn install_redis_tools() -> Result<()> {
     let unpack = format!("cd '{}' && for deb in *.deb; do dpkg -x \"$deb\" .; done", dir.display());
     output(Path::new("/bin/sh"), &["-c", &unpack])?;
     Ok(())
+}
+
+/// A Python with what `tests/clients/requirements.txt` names, in a virtual environment below `target/apps`.
+pub fn app_python() -> Result<PathBuf> {
+    let venv = target().join("apps/venv");
+    let python = venv.join("bin/python");
+    let wanted = tests_dir().join("clients/requirements.txt");
+    let mark = venv.join("installed.txt");
+    if is_same(&wanted, &mark) {
+        return Ok(python);
+    }
+    output(&self::python()?, &["-m", "venv", "--clear", &venv.to_string_lossy()])
+        .context("make a virtual environment")?;
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    output(&python, &[&install[..], &[&wanted.to_string_lossy()]].concat()).context("install Celery and RQ")?;
+    fs::copy(&wanted, &mark).context("note what is installed")?;
+    Ok(python)
+}
+
+/// Node.js, and the folder of the modules that the lock file of `tests/clients/bullmq` names, installed below `target/apps`.
+pub fn bullmq() -> Result<(PathBuf, PathBuf)> {
+    let node = on_path("node").context("node is not on PATH")?;
+    let dir = target().join("apps/bullmq");
+    let modules = dir.join("node_modules");
+    let mark = dir.join("installed.json");
+    let lock = tests_dir().join("clients/bullmq/package-lock.json");
+    if is_same(&lock, &mark) {
+        return Ok((node, modules));
+    }
+    let npm = on_path("npm").context("npm is not on PATH")?;
+    fs::create_dir_all(&dir)?;
+    for file in ["package.json", "package-lock.json"] {
+        fs::copy(tests_dir().join("clients/bullmq").join(file), dir.join(file))?;
+    }
+    let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", &dir.to_string_lossy()];
+    output(&npm, &install).context("install BullMQ")?;
+    fs::copy(&lock, &mark).context("note what is installed")?;
+    Ok((node, modules))
+}
+
+/// True when both files are there and alike.
+fn is_same(a: &Path, b: &Path) -> bool {
+    matches!((fs::read(a), fs::read(b)), (Ok(a), Ok(b)) if a == b)
 }
 
 fn is_root() -> bool {

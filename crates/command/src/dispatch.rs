@@ -1,7 +1,7 @@
 //! From a request to its locks: what every caller of a handler (a connection, a transaction, a script, a test) does first.
 
 use crate::registry::{Entry, Unresolved};
-use crate::{Args, CommandError, Ctx, HashedKey, KeyAt, Lock, Protocol, Registry, Reply, until_nul};
+use crate::{Args, CommandError, Ctx, Flags, HashedKey, KeyAt, Lock, Protocol, Registry, Reply, until_nul};
 use kinovar_keyspace::{Db, Env, Keyspace, Locked, Unavailable};
 
 /// Memory for finding keys, reused from command to command.
@@ -82,7 +82,7 @@ pub fn run_alone<'r>(
 
 /// The keys of a call, or that its arguments do not say where they are.
 pub enum EntryKeys {
-    /// A count of keys that is not a number, or not the number of keys there are.
+    /// A count of keys that is not a number, or not the number of keys there are; or no keys where there must be some.
     Invalid,
     /// Their places.
     Found(Vec<KeyAt>),
@@ -93,7 +93,9 @@ impl EntryKeys {
     pub fn of(entry: &Entry, args: &Args<'_>) -> EntryKeys {
         let mut keys = Vec::new();
         entry.keys(*args, &mut keys);
-        if entry.counts_are_valid(args) { EntryKeys::Found(keys) } else { EntryKeys::Invalid }
+        let may_be_none = entry.command.flags.has(Flags::NO_MANDATORY_KEYS);
+        let is_valid = entry.counts_are_valid(args) && (may_be_none || !keys.is_empty());
+        if is_valid { EntryKeys::Found(keys) } else { EntryKeys::Invalid }
     }
 }
 

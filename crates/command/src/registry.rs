@@ -232,7 +232,8 @@ impl KeySpec {
         }
     }
 
-    fn find(&self, args: Args<'_>, keys: &mut Vec<KeyAt>) {
+    /// Appends the places of the keys that it describes.
+    pub fn find(&self, args: Args<'_>, keys: &mut Vec<KeyAt>) {
         let Some(begin) = self.begin(args) else { return };
         let mut push = |from: usize, to: usize, step: u16| {
             let places = (from..=to.min(args.argc().saturating_sub(1))).step_by(usize::from(step.max(1)));

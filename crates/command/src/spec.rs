@@ -93,7 +93,9 @@ impl Command {
 
     /// ACL categories: the declared ones and those that follow from group and flags.
     pub const fn acl_categories(&self) -> Acl {
-        self.acl.or(self.flags.implied_acl()).or(self.group.implied_acl())
+        // A container is no command of a data type: its subcommands are.
+        let group = if self.subcommands.is_empty() { self.group.implied_acl() } else { Acl::NONE };
+        self.acl.or(self.flags.implied_acl()).or(group)
     }
 }
 

@@ -12,6 +12,7 @@ pub mod list;
 mod multi_pop;
 mod scan;
 pub mod set;
+pub mod stream;
 pub mod string;
 #[cfg(test)]
 mod testing;
@@ -28,6 +29,7 @@ pub const TABLES: &[&[Command]] = &[
     set::COMMANDS,
     zset::COMMANDS,
     hash::COMMANDS,
+    stream::COMMANDS,
 ];
 
 /// Indices from `start` to `end`, both inside, negative ones counted from the end.

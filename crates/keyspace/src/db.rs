@@ -148,6 +148,11 @@ impl<'a> Db<'a> {
         self.locked = Locked::None;
     }
 
+    /// Locks partition `index` as well, if that takes no waiting. Whether it is locked now.
+    pub fn try_lock_also(&mut self, index: usize) -> bool {
+        self.locked.try_add(self.keyspace, index)
+    }
+
     /// Whether partition `index` is locked.
     pub fn has_locked(&self, index: usize) -> bool {
         self.locked.has(index)

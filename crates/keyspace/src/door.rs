@@ -181,6 +181,14 @@ impl Site<'_> {
         }
     }
 
+    /// Step 4 of a change that is none to those who watch the key or wait for it: of what is kept beside the value proper.
+    fn noted(&self, place: Position, event: Option<Event>, count: u64) {
+        self.env.stats.dirty.add(count);
+        if let (Some(observer), Some(event)) = (self.env.observer, event) {
+            observer.changed(self.db_index, self.db.table.at(place).key(), event);
+        }
+    }
+
     /// Tells the observer that the key at `place` was not there before.
     #[inline]
     fn made(&self, place: Position) {
@@ -242,6 +250,16 @@ impl Db<'_> {
     /// Opens a collection of type `T` to be changed; `None` when the key is absent.
     pub fn update<T: Value>(&mut self, key: &Key<'_>) -> Result<Option<Update<'_, T>>, WrongType> {
         let (site, place) = self.site_live(key);
+        place.map(|place| Update::open(site, key.hash, place)).transpose()
+    }
+
+    /// Like [`Db::update`], for commands that count as readers: a hit or a miss.
+    pub fn read_to_update<T: Value>(&mut self, key: &Key<'_>) -> Result<Option<Update<'_, T>>, WrongType> {
+        let (site, place) = self.site_live(key);
+        match place {
+            Some(_) => site.env.stats.hits.add(1),
+            None => site.missed(key),
+        }
         place.map(|place| Update::open(site, key.hash, place)).transpose()
     }
 
@@ -580,10 +598,31 @@ impl<'d, T: Value> Update<'d, T> {
     /// Says that the value changed: by `event`, in `count` places (what `rdb_changes_since_last_save` counts). May be said
     /// several times, in order.
     pub fn changed(&mut self, event: &'static str, count: usize) {
-        if let Some((name, count)) = self.event.replace((event, count as u64)) {
+        self.tell_pending();
+        self.event = Some((event, count as u64));
+        self.told = true;
+    }
+
+    /// Says that something beside the value proper changed (a stream's groups), which nobody watches or waits for: maybe by
+    /// an event, in `count` places.
+    pub fn noted(&mut self, event: Option<&'static str>, count: usize) {
+        self.tell_pending();
+        let event = event.map(|name| Event { class: T::TYPE.event_class(), name });
+        self.site.noted(self.place, event, count as u64);
+        self.told = true;
+    }
+
+    /// Lets those look again who wait for the key.
+    pub fn call_waiters(&mut self) {
+        let name = self.site.db.table.at(self.place).key();
+        self.site.interests.called(self.site.db_index, self.hash, name, &mut self.site.env.work.ready.borrow_mut());
+    }
+
+    /// Tells of the change that was said last, which is otherwise told at the end.
+    fn tell_pending(&mut self) {
+        if let Some((name, count)) = self.event.take() {
             self.site.changed(self.hash, self.place, Event { class: T::TYPE.event_class(), name }, count);
         }
-        self.told = true;
     }
 
     /// Says that the value did not change after all.
@@ -633,9 +672,7 @@ impl<T: Value> Drop for Update<'_, T> {
         let value: &T = self;
         let (is_empty, expiry_ms) = (value.is_empty(), value.next_expiry_ms());
         self.site.fields_changed(self.hash, self.indexed_expiry_ms, expiry_ms);
-        if let Some((name, count)) = self.event {
-            self.site.changed(self.hash, self.place, Event { class: T::TYPE.event_class(), name }, count);
-        }
+        self.tell_pending();
         if is_empty {
             let entry = self.site.remove(self.hash, self.place);
             self.site.changed_key(self.hash, entry.key(), Event::DEL, 0);

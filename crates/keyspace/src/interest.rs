@@ -138,6 +138,10 @@ impl Interest {
 
     fn changed(&self, db: u32, ready: &mut Vec<Ready>) {
         self.touch(db);
+        self.call(db, ready);
+    }
+
+    fn call(&self, db: u32, ready: &mut Vec<Ready>) {
         if self.waiters.iter().any(|(at, _)| *at == db) && !ready.iter().any(|r| r.db == db && r.name == self.name) {
             ready.push(Ready { db, name: self.name.clone() });
         }
@@ -310,6 +314,13 @@ impl Interests {
     pub(crate) fn changed(&self, db: u32, hash: u64, name: &[u8], ready: &mut Vec<Ready>) {
         if let Some(interest) = self.find(hash, name) {
             interest.changed(db, ready);
+        }
+    }
+
+    /// Those who wait for a key are to look again, although it has not changed.
+    pub(crate) fn called(&self, db: u32, hash: u64, name: &[u8], ready: &mut Vec<Ready>) {
+        if let Some(interest) = self.find(hash, name) {
+            interest.call(db, ready);
         }
     }
 

@@ -11,7 +11,7 @@
 //! | [`space`] | all partitions, and locking them in order |
 //! | [`db`] | the read door: lookup, expiry, access clock |
 //! | [`door`] | the write door: the only way to change a stored value |
-//! | [`string`], [`list`], [`set`], [`zset`], [`hash`] | the types over their encodings |
+//! | [`string`], [`list`], [`set`], [`zset`], [`hash`], [`stream`] | the types over their encodings |
 //! | [`expiry`] | time-ordered index of what expires |
 //! | [`settings`] | thresholds and policies that values obey |
 //! | [`stats`] | counters, one writer each |
@@ -22,7 +22,7 @@
 //! - A stored value changes only inside [`door`]; whatever must hold for every write is done there.
 //! - Partitions are locked in ascending order, never while holding a higher one.
 //! - No lock is held across a system call or a wait. Large values are detached and dropped elsewhere ([`Trash`]).
-//! - An empty collection is never stored.
+//! - An empty collection is never stored, unless it is a stream.
 #![forbid(unsafe_code)]
 
 pub mod access;
@@ -41,6 +41,7 @@ pub mod set;
 pub mod settings;
 pub mod space;
 pub mod stats;
+pub mod stream;
 pub mod string;
 pub mod zset;
 
@@ -61,6 +62,7 @@ pub use set::Set;
 pub use settings::Settings;
 pub use space::{Keyspace, Locked, Unavailable};
 pub use stats::Stats;
+pub use stream::Stream;
 pub use string::Ttl;
 
 /// A stored key with its value.

@@ -3,6 +3,7 @@
 use crate::hash::Hash;
 use crate::list::List;
 use crate::set::Set;
+use crate::stream::Stream;
 use crate::zset::ZSet;
 use crate::{Entry, EventClass};
 use kinovar_ds::entry::{NewPayload, Payload};
@@ -21,6 +22,8 @@ pub enum Object {
     ZSet(ZSet),
     /// A hash.
     Hash(Hash),
+    /// A stream.
+    Stream(Box<Stream>),
 }
 
 const _: () = assert!(size_of::<Object>() == 24 && size_of::<Option<Object>>() == 24);
@@ -38,6 +41,7 @@ pub enum ValueType {
     Set,
     ZSet,
     Hash,
+    Stream,
 }
 
 impl ValueType {
@@ -49,6 +53,7 @@ impl ValueType {
             ValueType::Set => "set",
             ValueType::ZSet => "zset",
             ValueType::Hash => "hash",
+            ValueType::Stream => "stream",
         }
     }
 
@@ -60,6 +65,7 @@ impl ValueType {
             ValueType::Set => EventClass::Set,
             ValueType::ZSet => EventClass::SortedSet,
             ValueType::Hash => EventClass::Hash,
+            ValueType::Stream => EventClass::Stream,
         }
     }
 }
@@ -121,6 +127,29 @@ impl Value for Hash {
 
     fn next_expiry_ms(&self) -> Option<u64> {
         self.next_field_expiry_ms()
+    }
+}
+
+impl Value for Stream {
+    const TYPE: ValueType = ValueType::Stream;
+    fn from_object(object: &Object) -> Option<&Self> {
+        match object {
+            Object::Stream(stream) => Some(stream),
+            _ => None,
+        }
+    }
+    fn from_object_mut(object: &mut Object) -> Option<&mut Self> {
+        match object {
+            Object::Stream(stream) => Some(stream),
+            _ => None,
+        }
+    }
+    fn into_object(self) -> Object {
+        Object::Stream(Box::new(self))
+    }
+    /// A stream without entries still has its last id and its groups: it is kept.
+    fn is_empty(&self) -> bool {
+        false
     }
 }
 
@@ -236,6 +265,7 @@ pub fn value_type(entry: &Entry) -> ValueType {
         Payload::Object(Object::Set(_)) => ValueType::Set,
         Payload::Object(Object::ZSet(_)) => ValueType::ZSet,
         Payload::Object(Object::Hash(_)) => ValueType::Hash,
+        Payload::Object(Object::Stream(_)) => ValueType::Stream,
         Payload::Object(Object::Raw(_)) | Payload::Bytes(_) | Payload::Int(_) | Payload::None => ValueType::String,
     }
 }
@@ -263,6 +293,7 @@ pub fn encoding(entry: &Entry) -> &'static str {
         Payload::Object(Object::Set(set)) => set.encoding(),
         Payload::Object(Object::ZSet(zset)) => zset.encoding(),
         Payload::Object(Object::Hash(hash)) => hash.encoding(),
+        Payload::Object(Object::Stream(_)) => "stream",
     }
 }
 
@@ -275,6 +306,7 @@ impl Object {
             Object::Set(set) => set.free_effort(),
             Object::ZSet(zset) => zset.free_effort(),
             Object::Hash(hash) => hash.free_effort(),
+            Object::Stream(stream) => stream.free_effort(),
         }
     }
 
@@ -286,6 +318,7 @@ impl Object {
             Object::Set(set) => Object::Set(set.deep_copy()),
             Object::ZSet(zset) => Object::ZSet(zset.deep_copy()),
             Object::Hash(hash) => Object::Hash(hash.deep_copy()),
+            Object::Stream(stream) => Object::Stream(Box::new(stream.deep_copy())),
         }
     }
 
@@ -297,6 +330,7 @@ impl Object {
             Object::Set(set) => set.memory_bytes(samples),
             Object::ZSet(zset) => zset.memory_bytes(samples),
             Object::Hash(hash) => hash.memory_bytes(samples),
+            Object::Stream(stream) => stream.memory_bytes(samples),
         }
     }
 }

@@ -14,6 +14,10 @@ pub struct Settings {
     pub set_max_listpack_value: usize,
     pub zset_max_listpack_entries: usize,
     pub zset_max_listpack_value: usize,
+    /// 0 is no limit.
+    pub stream_node_max_bytes: usize,
+    /// 0 is no limit.
+    pub stream_node_max_entries: usize,
     /// Longest string that APPEND and SETRANGE may build, bytes.
     pub proto_max_bulk_len: u64,
     /// Whether `maxmemory-policy` counts accesses (LFU) rather than remembering the last one (LRU).
@@ -34,6 +38,8 @@ impl Default for Settings {
             set_max_listpack_value: 64,
             zset_max_listpack_entries: 128,
             zset_max_listpack_value: 64,
+            stream_node_max_bytes: 4096,
+            stream_node_max_entries: 100,
             proto_max_bulk_len: 512 << 20,
             lfu: false,
             lfu_log_factor: 10,

@@ -169,7 +169,7 @@ impl Keyspace {
                 Object::Hash(value) => value.prefetch(hash, deep),
                 Object::Set(value) => value.prefetch(hash, deep),
                 Object::ZSet(value) => value.prefetch(hash, deep),
-                Object::Raw(_) | Object::List(_) => {}
+                Object::Raw(_) | Object::List(_) | Object::Stream(_) => {}
             }
         }
     }
@@ -235,7 +235,7 @@ impl Keyspace {
     }
 }
 
-impl Locked<'_> {
+impl<'a> Locked<'a> {
     /// The partition `index`, to be read.
     ///
     /// # Panics
@@ -265,6 +265,24 @@ impl Locked<'_> {
             Locked::Whole(keyspace, all) => all.get_mut(&keyspace.sites[index].lock),
             _ => not_locked(index),
         }
+    }
+
+    /// Locks partition `index` as well, if that takes no waiting. Whether it is among them now.
+    pub(crate) fn try_add(&mut self, keyspace: &'a Keyspace, index: usize) -> bool {
+        if self.has(index) {
+            return true;
+        }
+        let Some(guard) = keyspace.sites[index].lock.try_lock() else { return false };
+        let mut guards = match std::mem::replace(self, Locked::None) {
+            Locked::Many(guards) => guards,
+            Locked::One(index, guard) => vec![(index, guard)],
+            Locked::None => Vec::new(),
+            Locked::Whole(..) => unreachable!("everything is among them"),
+        };
+        let at = guards.partition_point(|(locked, _)| *locked < index);
+        guards.insert(at, (index, guard));
+        *self = Locked::Many(guards);
+        true
     }
 
     /// Whether partition `index` is among them.

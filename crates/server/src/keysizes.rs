@@ -8,7 +8,7 @@ use kinovar_command::Db;
 use kinovar_command::keyspace::object::{self, Object, ValueType};
 use kinovar_command::keyspace::{Entry, Partition, Payload};
 
-/// Types in the order in which they are shown, with their histograms' names.
+/// Types in the order in which they are shown, with their histograms' names. Streams have none.
 const TYPES: [(ValueType, &str); 5] = [
     (ValueType::String, "strings_sizes"),
     (ValueType::List, "lists_items"),
@@ -51,8 +51,9 @@ impl Histograms {
             while seen < wanted && keys > 0 {
                 cursor = look.look(at, |partition| {
                     slice(partition, index, cursor, &mut |entry| {
-                        let (kind, size) = measure(entry);
-                        part[kind][bin(size)] += 1;
+                        if let Some((kind, size)) = measure(entry) {
+                            part[kind][bin(size)] += 1;
+                        }
                         seen += 1;
                         seen < wanted
                     })
@@ -86,8 +87,8 @@ fn slice(partition: &Partition, index: u32, mut cursor: u64, visit: &mut dyn FnM
     }
 }
 
-/// The place of an entry's type in [`TYPES`], and its bytes or elements.
-fn measure(entry: &Entry) -> (usize, usize) {
+/// The place of an entry's type in [`TYPES`], if it is there, and its bytes or elements.
+fn measure(entry: &Entry) -> Option<(usize, usize)> {
     let size = match entry.payload() {
         Payload::Object(Object::List(list)) => list.len(),
         Payload::Object(Object::Set(set)) => set.len(),
@@ -96,7 +97,7 @@ fn measure(entry: &Entry) -> (usize, usize) {
         _ => object::text(entry).map_or(0, |text| text.len()),
     };
     let kind = object::value_type(entry);
-    (TYPES.iter().position(|(other, _)| *other == kind).expect("all types are listed"), size)
+    Some((TYPES.iter().position(|(other, _)| *other == kind)?, size))
 }
 
 fn bin(size: usize) -> usize {

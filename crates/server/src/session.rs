@@ -121,6 +121,7 @@ impl Session {
             && self.replies == Replies::On
             && !self.only_listens
             && !self.takes_pushes
+            && self.tracked.is_none()
             && !self.has_mail
             && self.pushes.is_empty()
             && !self.close_after_reply

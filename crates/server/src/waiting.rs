@@ -116,9 +116,7 @@ fn begin(server: &Server, ctx: &mut Ctx<'_>, entry: &Entry, args: &Args<'_>, wai
     }
     let mut keys = Vec::new();
     entry.keys(*args, &mut keys);
-    // With one thread all can be locked, as nobody comes in between, and so the command sees what is in its other keys.
-    let all = kinovar_command::keyspace::is_single_threaded();
-    let others = keys.iter().filter(|key| all || !wait.keys.contains(&key.index));
+    let others = keys.iter().filter(|key| !wait.keys.contains(&key.index));
     let needed = others.map(|key| server.keyspace.partition_of(&args.key_at(key.index as usize))).collect();
     let session = Session::of(ctx);
     let (info, db) = (session.info.clone(), session.db);
@@ -224,6 +222,12 @@ fn serve_queue(server: &Server, ctx: &mut Ctx<'_>, ready: Ready, later: &mut Vec
         }
         if waiter.take() != Taken::Yes {
             continue;
+        }
+        // What is in its other keys may matter, so they are locked if they can be had. (Another type of value there is an
+        // error; a stream that has changed in the same transaction has something as well.) But nothing is released for them:
+        // then somebody else could come in between.
+        for other in waiting.keys() {
+            ctx.db.try_lock_also(server.keyspace.partition_of(&other));
         }
         let after = server.pubsub.inbox(waiting.client.reactor).posted();
         match run_again(server, ctx, waiting) {

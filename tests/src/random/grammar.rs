@@ -46,7 +46,7 @@ struct Template {
     commands: Vec<Node>,
     /// Only its tail may be mutated: another value in the middle could make a key expire during the run, ask for
     /// billions of random members, give a key for lexicographic ranges another score, leave no memory for writes, ask for a set
-    /// unsorted, block for a moment, or name another client on each side.
+    /// unsorted, block for a moment, take an id from the clock, or name another client on each side.
     delicate: bool,
 }
 
@@ -160,8 +160,19 @@ fn collect_names<'a>(node: &'a Node, names: &mut Vec<&'a str>) {
 }
 
 fn is_delicate(word: &[u8]) -> bool {
-    const DELICATE: [&[u8]; 9] =
-        [b"<ttl", b"<abs", b"<expire", b"<lex", b"maxmemory", b"h_*", b"<timeout", b"<block-ms", b"<client"];
+    const DELICATE: [&[u8]; 11] = [
+        b"<ttl",
+        b"<abs",
+        b"<expire",
+        b"<lex",
+        b"<idle",
+        b"<new-id",
+        b"maxmemory",
+        b"h_*",
+        b"<timeout",
+        b"<block-ms",
+        b"<client",
+    ];
     DELICATE.iter().any(|t| word.starts_with(t))
 }
 
@@ -175,9 +186,10 @@ fn rule(words: &[Vec<u8>]) -> Result<(Rule, &[Vec<u8>])> {
         b"@shape" => Rule::Shape,
         b"@types-only" => Rule::Type,
         b"@ignore-reply" => Rule::Ignore,
-        b"@near" => {
-            let n = words.get(1).context("@near needs a number")?;
-            return Ok((Rule::Near(String::from_utf8_lossy(n).parse()?), &words[2..]));
+        b"@near" | b"@clock" => {
+            let n = words.get(1).context("a tolerance is a number")?;
+            let n = String::from_utf8_lossy(n).parse()?;
+            return Ok((if first == b"@near" { Rule::Near(n) } else { Rule::Clock(n) }, &words[2..]));
         }
         w if w.starts_with(b"@") => bail!("unknown rule {}", String::from_utf8_lossy(w)),
         _ => return Ok((Rule::Exact, words)),
@@ -234,14 +246,17 @@ mod tests {
 
     #[test]
     fn every_group_draws_well_formed_commands() {
-        for group in crate::random::GROUPS {
-            let grammar = Grammar::load(&crate::random::files(group)).unwrap();
+        let mut groups: Vec<Vec<&str>> =
+            crate::random::GROUPS.iter().map(|group| crate::random::files(group)).collect();
+        groups.extend([vec!["coordination"], vec!["coordination_blocking"]]);
+        for files in groups {
+            let grammar = Grammar::load(&files).unwrap();
             let mut words = Words::new(7, 40);
             let mut commands = Vec::new();
             while commands.len() < 3000 {
                 grammar.draw(&mut words, &mut commands);
             }
-            assert!(commands.iter().all(|c| !c.args.is_empty()), "{group}");
+            assert!(commands.iter().all(|c| !c.args.is_empty()), "{files:?}");
         }
     }
 

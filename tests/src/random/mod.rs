@@ -28,7 +28,7 @@ use grammar::{Command, Grammar};
 use words::Words;
 
 /// The groups there are grammars for.
-pub const GROUPS: &[&str] = &["string", "list", "set", "zset", "hash", "generic", "server"];
+pub const GROUPS: &[&str] = &["string", "list", "set", "zset", "hash", "stream", "generic", "server"];
 /// The group of several clients in one interleaving, whose steps cost as much as dozens of pipelined commands.
 pub const COORDINATION: &str = "coordination";
 /// Commands between two empty servers; short enough to replay hundreds of times while shrinking.
@@ -81,6 +81,8 @@ const SMALL: &[&str] = &[
     "zset-max-listpack-value 20",
     "list-max-listpack-size 4",
     "list-compress-depth 0",
+    "stream-node-max-entries 4",
+    "stream-node-max-bytes 4096",
 ];
 const COMPRESSED: &[&str] = &[
     "hash-max-listpack-entries 16",
@@ -92,6 +94,8 @@ const COMPRESSED: &[&str] = &[
     "zset-max-listpack-value 64",
     "list-max-listpack-size -1",
     "list-compress-depth 1",
+    "stream-node-max-entries 0",
+    "stream-node-max-bytes 200",
 ];
 const DEFAULTS: &[&str] = &[
     "hash-max-listpack-entries 128",
@@ -103,6 +107,8 @@ const DEFAULTS: &[&str] = &[
     "zset-max-listpack-value 64",
     "list-max-listpack-size -2",
     "list-compress-depth 0",
+    "stream-node-max-entries 100",
+    "stream-node-max-bytes 4096",
 ];
 
 /// The grammar files of a group.

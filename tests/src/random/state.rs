@@ -10,6 +10,8 @@ use crate::quote::join;
 const DATABASES: usize = 3;
 /// Absolute expiry times set relative to two clocks read one after the other may differ by this.
 const EXPIRY_SKEW_MS: i64 = 5000;
+/// Times noted by a command, which the two sides run one after the other.
+const TIME_SKEW_MS: i64 = 5000;
 
 /// The first command whose replies differ when everything is read, or nothing.
 pub fn compare(conn: &mut PairConn) -> Result<Option<(String, Replies)>> {
@@ -54,9 +56,11 @@ fn compare_key(conn: &mut PairConn, key: &[u8]) -> Result<Option<(String, Replie
             (Rule::ScanPairs, vec!["ZSCAN", "=key", "0", "COUNT", "100000"]),
         ],
         "stream" => vec![
-            (Rule::Exact, vec!["XRANGE", "=key", "-", "+"]),
-            (Rule::Exact, vec!["XLEN", "=key"]),
+            (Rule::Clock(TIME_SKEW_MS), vec!["XINFO", "STREAM", "=key", "FULL", "COUNT", "0"]),
+            (Rule::Exact, vec!["XINFO", "STREAM", "=key"]),
             (Rule::Exact, vec!["XINFO", "GROUPS", "=key"]),
+            (Rule::Exact, vec!["XREVRANGE", "=key", "+", "-"]),
+            (Rule::Exact, vec!["XLEN", "=key"]),
         ],
         "hash" => vec![(Rule::Pairs, vec!["HGETALL", "=key"]), (Rule::Exact, vec!["HLEN", "=key"])],
         _ => vec![],

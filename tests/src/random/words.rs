@@ -10,6 +10,8 @@ pub struct Words {
     /// large ones cross them.
     pool: usize,
     first_key: Option<Vec<u8>>,
+    /// How many ids for new entries were drawn.
+    new_ids: usize,
 }
 
 const GENERATORS: &[&str] = &[
@@ -40,6 +42,8 @@ const GENERATORS: &[&str] = &[
     "db",
     "junk",
     "numkeys",
+    "entry-id",
+    "new-id",
     "=",
 ];
 
@@ -116,13 +120,34 @@ const SCORES: &[&[u8]] = &[
     b"100000000000000000000000",
 ];
 
+/// Ids that parsers get wrong, and edges.
+const STREAM_IDS: &[&[u8]] = &[
+    b"-",
+    b"+",
+    b"$",
+    b">",
+    b"*",
+    b"0-0",
+    b"0-1",
+    b"5-",
+    b"-5",
+    b"5--5",
+    b"5-+3",
+    b" 5-3",
+    b"5 -3",
+    b"007-01",
+    b"5-1-1",
+    b"1-18446744073709551616",
+    b"5-0\x00junk",
+];
+
 const PATTERNS: &[&[u8]] =
     &[b"*", b"k*", b"m1*", b"f?", b"[kw]?", b"*[^0-4]", b"", b"nosuch", b"v*1", b"\\*", b"[", b"[a-", b"*1*", b"1?"];
 
 impl Words {
     /// A generator of words with pools of `pool` members.
     pub fn new(seed: u64, pool: usize) -> Words {
-        Words { rng: Rng::new(seed), pool, first_key: None }
+        Words { rng: Rng::new(seed), pool, first_key: None, new_ids: 0 }
     }
 
     /// True for a name that [`Words::generate`] takes.
@@ -156,6 +181,8 @@ impl Words {
             "count" => self.ranged(0, 10, 4),
             "random-count" => self.ranged(-20, 20, 0),
             "numkeys" => self.ranged(1, 3, 6),
+            "entry-id" => self.entry_id(),
+            "new-id" => self.new_id(),
             "number" => self.ranged(-5, 40, 0),
             "offset" => self.offset(),
             "db" => self.ranged(0, 2, 3),
@@ -284,6 +311,29 @@ impl Words {
             3..6 => [b"[".to_vec(), self.member()].concat(),
             6..9 => [b"(".to_vec(), self.member()].concat(),
             _ => self.rng.pick(ODD).to_vec(),
+        }
+    }
+
+    /// An id that entries of [`Words::new_id`] may have: mostly a recent one, which several streams may have.
+    fn entry_id(&mut self) -> Vec<u8> {
+        let ms = (self.new_ids / 4).saturating_sub(self.rng.below(12));
+        match self.rng.below(100) {
+            0..84 => format!("{ms}-{}", 1 + self.rng.below(2)).into_bytes(),
+            84..90 => ms.to_string().into_bytes(),
+            90..94 => self.rng.below(self.new_ids / 4 + 2).to_string().into_bytes(),
+            94..97 => self.rng.pick(STREAM_IDS).to_vec(),
+            _ => self.rng.pick(ODD).to_vec(),
+        }
+    }
+
+    /// Mostly above those of the same stream before it. Never the clock's.
+    fn new_id(&mut self) -> Vec<u8> {
+        self.new_ids += 1;
+        let (ms, seq) = (self.new_ids / 4, self.new_ids / 2 % 2 + 1);
+        match self.rng.below(100) {
+            0..94 => format!("{ms}-{seq}").into_bytes(),
+            94..97 => format!("{ms}-*").into_bytes(),
+            _ => Some(self.entry_id()).filter(|id| id != b"*").unwrap_or_default(),
         }
     }
 

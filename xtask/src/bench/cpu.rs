@@ -34,6 +34,13 @@ impl Figures {
         median(self.rps.clone())
     }
 
+    /// Takes a round down.
+    pub fn add(&mut self, us: f64, rps: f64, latency: &Histogram) {
+        self.us.push(us);
+        self.rps.push(rps);
+        self.latency.merge(latency);
+    }
+
     /// p50, p99 and p99.9 of all rounds in microseconds.
     pub fn percentiles(&self) -> String {
         let p = |percent| self.latency.percentile_us(percent);
@@ -137,8 +144,7 @@ pub fn one_round_of(servers: &[&Server], batches: &Batches, round_ms: u64, figur
     let before = cpu_ns()?;
     let outcome = generator.run(Duration::from_millis(round_ms))?;
     let spent = cpu_ns()? - before;
-    figures.us.push(spent as f64 / 1000.0 / outcome.requests as f64);
-    figures.rps.push(outcome.requests as f64 / outcome.seconds);
-    figures.latency.merge(&outcome.latency);
+    let requests = outcome.requests as f64;
+    figures.add(spent as f64 / 1000.0 / requests, requests / outcome.seconds, &outcome.latency);
     Ok(())
 }

@@ -74,6 +74,10 @@ pub struct Generator<'a> {
     poll: Poll,
     batches: &'a Batches,
     next: usize,
+    /// No batch from this one on is sent.
+    limit: usize,
+    listeners: Vec<TcpStream>,
+    heard_bytes: u64,
     buf: Vec<u8>,
 }
 
@@ -91,7 +95,52 @@ impl<'a> Generator<'a> {
             lanes.push(Lane { stream, pending: 0, tail: Vec::new(), sent: Instant::now() });
         }
         // Every server starts elsewhere in the batches, so that two runs do not follow the same path.
-        Ok(Generator { lanes, poll, batches, next: 0, buf: vec![0; 256 * 1024] })
+        let (listeners, buf) = (Vec::new(), vec![0; 256 * 1024]);
+        Ok(Generator { lanes, poll, batches, next: 0, limit: usize::MAX, listeners, heard_bytes: 0, buf })
+    }
+
+    /// Sends each batch once at most; a round ends early when all are sent.
+    pub fn once(mut self) -> Generator<'a> {
+        self.limit = self.batches.ends.len();
+        self
+    }
+
+    /// Opens `count` more connections that send `request`, get `reply_bytes` for it and then whatever the server sends.
+    pub fn listen(&mut self, port: u16, count: usize, request: &[u8], reply_bytes: usize) -> Result<()> {
+        for _ in 0..count {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).context("connect a listener")?;
+            stream.write_all(request)?;
+            stream.set_read_timeout(Some(SILENCE))?;
+            stream.read_exact(&mut self.buf[..reply_bytes]).context("the reply to a listener")?;
+            stream.set_nonblocking(true)?;
+            self.poll.add(stream.as_raw_fd(), (self.lanes.len() + self.listeners.len()) as u64)?;
+            self.listeners.push(stream);
+        }
+        Ok(())
+    }
+
+    /// Reads on until listeners have received so many bytes in all since they were opened.
+    pub fn hear_out(&mut self, bytes: u64) -> Result<()> {
+        let (mut ready, end) = (Vec::new(), Instant::now() + SILENCE);
+        while self.heard_bytes < bytes {
+            ensure!(Instant::now() < end, "listeners got {} bytes, not {bytes}", self.heard_bytes);
+            self.poll.wait(100, &mut ready)?;
+            for &token in &ready {
+                self.hear(token as usize - self.lanes.len())?;
+            }
+        }
+        ensure!(self.heard_bytes == bytes, "listeners got {} bytes, not {bytes}", self.heard_bytes);
+        Ok(())
+    }
+
+    fn hear(&mut self, listener: usize) -> Result<()> {
+        match self.listeners[listener].read(&mut self.buf) {
+            Ok(0) => bail!("the server closed a listener's connection"),
+            Ok(n) => self.heard_bytes += n as u64,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error).context("read messages"),
+        }
+        Ok(())
     }
 
     /// Keeps all connections busy for `duration`, then waits for the replies still due.
@@ -99,11 +148,12 @@ impl<'a> Generator<'a> {
         let mut outcome = Outcome::default();
         let start = Instant::now();
         let end = start + duration;
-        for lane in 0..self.lanes.len() {
-            self.send(lane)?;
+        let mut busy = 0;
+        while busy < self.lanes.len() && self.next < self.limit {
+            self.send(busy)?;
+            busy += 1;
         }
         let mut ready = Vec::new();
-        let mut busy = self.lanes.len();
         let mut heard = Instant::now();
         while busy > 0 {
             self.poll.wait(1000, &mut ready)?;
@@ -114,13 +164,17 @@ impl<'a> Generator<'a> {
             ensure!(now - heard < SILENCE, "no reply for {SILENCE:?}");
             for &token in &ready {
                 let lane = token as usize;
+                if lane >= self.lanes.len() {
+                    self.hear(lane - self.lanes.len())?;
+                    continue;
+                }
                 if !self.receive(lane)? {
                     continue;
                 }
                 let now = Instant::now();
                 outcome.latency.record((now - self.lanes[lane].sent).as_nanos() as u64);
                 outcome.requests += self.batches.pipeline as u64;
-                if now < end {
+                if now < end && self.next < self.limit {
                     self.send(lane)?;
                 } else {
                     busy -= 1;

@@ -4,6 +4,7 @@
 //! the median round counts. The portable figure is the server's CPU time per request. `docs/bench.md` tells how to read
 //! the tables.
 
+mod coordination;
 mod cpu;
 mod engines;
 mod fill;
@@ -18,6 +19,7 @@ mod threads;
 
 use anyhow::{Context, Result, ensure};
 use kinovar_tests::pair::Sides;
+use kinovar_tests::server::Server;
 
 use crate::args::Args;
 use crate::{build, diff, sys};
@@ -81,6 +83,7 @@ const SECTIONS: &[Section] = &[
     ("cpu", cpu::run),
     ("threads", threads::run),
     ("engines", engines::run),
+    ("coordination", coordination::run),
     ("memory", memory::run),
     ("pauses", pauses::run),
 ];
@@ -117,6 +120,18 @@ fn machine() -> Result<String> {
         std::thread::available_parallelism()?,
         kernel.trim()
     ))
+}
+
+/// The first of the commands that a server does not have.
+fn lacking(server: &Server, commands: &[&'static str]) -> Result<Option<&'static str>> {
+    let mut conn = server.conn()?;
+    for command in commands {
+        let reply = conn.must(&format!("COMMAND INFO {command}"))?;
+        if reply.items().is_none_or(|items| items.iter().all(|item| item.is_nil())) {
+            return Ok(Some(command));
+        }
+    }
+    Ok(None)
 }
 
 /// The median of a few figures.

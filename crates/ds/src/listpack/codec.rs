@@ -53,6 +53,25 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// Bytes that an entry with this element takes in a listpack.
+    #[inline]
+    pub fn encoded_size(&self) -> usize {
+        let size = match *self {
+            Item::Int(0..=127) => 1,
+            Item::Int(-4096..=4095) => 2,
+            Item::Int(-0x8000..=0x7fff) => 3,
+            Item::Int(-0x80_0000..=0x7f_ffff) => 4,
+            Item::Int(-0x8000_0000..=0x7fff_ffff) => 5,
+            Item::Int(_) => 9,
+            Item::Str(bytes) => match bytes.len() {
+                len @ ..64 => 1 + len,
+                len @ ..4096 => 2 + len,
+                len => 5 + len,
+            },
+        };
+        size + backlen_size(size)
+    }
+
     /// Whether a client would see exactly `other`.
     pub fn eq_bytes(&self, other: &[u8]) -> bool {
         match *self {

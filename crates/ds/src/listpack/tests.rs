@@ -20,6 +20,7 @@ fn check(list: &Listpack, expected: &[Vec<u8>]) {
     backwards.reverse();
     assert_eq!(backwards, expected);
     assert_eq!(list.len(), expected.len());
+    assert_eq!(list.iter().map(|item| item.encoded_size()).sum::<usize>(), list.body().len());
     assert!(list.iter().zip(expected).all(|(item, bytes)| item.len() == bytes.len() && item.eq_bytes(bytes)));
 }
 

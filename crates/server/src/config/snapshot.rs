@@ -245,6 +245,10 @@ pub struct Config {
     pub set_max_listpack_value: usize,
     pub zset_max_listpack_entries: usize,
     pub zset_max_listpack_value: usize,
+    /// 0: no limit.
+    pub stream_node_max_bytes: usize,
+    /// 0: no limit.
+    pub stream_node_max_entries: usize,
 
     /// Negative: nothing is logged.
     pub slowlog_log_slower_than_us: i64,
@@ -363,6 +367,8 @@ impl Config {
             set_max_listpack_value: count("set-max-listpack-value"),
             zset_max_listpack_entries: count("zset-max-listpack-entries"),
             zset_max_listpack_value: count("zset-max-listpack-value"),
+            stream_node_max_bytes: count("stream-node-max-bytes"),
+            stream_node_max_entries: count("stream-node-max-entries"),
 
             slowlog_log_slower_than_us: store.number("slowlog-log-slower-than"),
             slowlog_max_len: store.size("slowlog-max-len"),
@@ -400,6 +406,8 @@ impl Config {
             set_max_listpack_value: self.set_max_listpack_value,
             zset_max_listpack_entries: self.zset_max_listpack_entries,
             zset_max_listpack_value: self.zset_max_listpack_value,
+            stream_node_max_bytes: self.stream_node_max_bytes,
+            stream_node_max_entries: self.stream_node_max_entries,
             proto_max_bulk_len: self.proto_max_bulk_len,
             lfu: self.maxmemory_policy.is_lfu(),
             lfu_log_factor: self.lfu_log_factor,
