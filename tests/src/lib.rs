@@ -15,6 +15,7 @@ pub mod control;
 pub mod garbage;
 pub mod known;
 pub mod limits;
+pub mod messages;
 pub mod operation;
 pub mod pair;
 pub mod quote;
