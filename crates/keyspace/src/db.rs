@@ -5,7 +5,7 @@
 
 use crate::object::{self, Text, Value, WrongType};
 use crate::partition::{Partition, PartitionDb};
-use crate::{Entry, Key, Keyspace, Locked, Observer, Ready, Settings, Stats, Trash, Unavailable, access};
+use crate::{Caches, Entry, Key, Keyspace, Locked, Observer, Ready, Settings, Stats, Trash, Unavailable, access};
 use kinovar_ds::table::Position;
 use std::cell::RefCell;
 
@@ -20,6 +20,8 @@ pub struct Env<'a> {
     pub stats: &'a Stats,
     /// What work on the data needs and leaves behind.
     pub work: &'a Work,
+    /// Whoever tells clients that their caches are out of date.
+    pub caches: &'a dyn Caches,
     /// Whoever wants to know of changes.
     pub observer: Option<&'a dyn Observer>,
     /// Whether accesses leave no trace in the access clock (`CLIENT NO-TOUCH`).
@@ -132,6 +134,11 @@ impl<'a> Db<'a> {
     /// Releases what is locked.
     pub fn unlock(&mut self) {
         self.locked = Locked::None;
+    }
+
+    /// Locks partition `index` as well, if that takes no waiting. Whether it is locked now.
+    pub fn try_lock_also(&mut self, index: usize) -> bool {
+        self.locked.try_add(self.keyspace, index)
     }
 
     /// Whether partition `index` is locked.

@@ -55,7 +55,7 @@ pub(crate) struct Site<'d> {
     keyspace: &'d Keyspace,
     partition: usize,
     pub(crate) db: &'d mut PartitionDb,
-    interests: &'d Interests,
+    interests: &'d mut Interests,
     db_index: u32,
     pub(crate) env: &'d Env<'d>,
 }
@@ -156,19 +156,28 @@ impl Site<'_> {
 
     /// Step 4, where the key still exists.
     #[inline]
-    fn changed(&self, hash: u64, place: Position, event: Event, count: u64) {
+    fn changed(&mut self, hash: u64, place: Position, event: Event, count: u64) {
         self.env.stats.dirty.add(count);
         if self.interests.any() || self.env.observer.is_some() {
-            self.tell(hash, self.db.table.at(place).key(), event);
+            let name = self.db.table.at(place).key();
+            tell_interested(self.interests, self.keyspace, self.env, self.db_index, hash, name);
+            tell_observer(self.env, self.db_index, name, event);
         }
     }
 
     /// Step 4, where the key may be gone.
     #[inline]
-    fn changed_key(&self, hash: u64, name: &[u8], event: Event, count: u64) {
+    fn changed_key(&mut self, hash: u64, name: &[u8], event: Event, count: u64) {
+        self.changed_silently(hash, name, count);
+        tell_observer(self.env, self.db_index, name, event);
+    }
+
+    /// Step 4, where the observer is told elsewhere.
+    #[inline]
+    fn changed_silently(&mut self, hash: u64, name: &[u8], count: u64) {
         self.env.stats.dirty.add(count);
-        if self.interests.any() || self.env.observer.is_some() {
-            self.tell(hash, name, event);
+        if self.interests.any() {
+            tell_interested(self.interests, self.keyspace, self.env, self.db_index, hash, name);
         }
     }
 
@@ -199,21 +208,19 @@ impl Site<'_> {
             }
         }
     }
+}
 
-    /// Tells those who watch the key or wait for it.
-    #[inline]
-    fn tell_interested(&self, hash: u64, name: &[u8]) {
-        if self.interests.any() {
-            self.interests.changed(self.db_index, hash, name, &mut self.env.work.ready.borrow_mut());
-        }
-    }
+/// Tells those who watch a key, wait for it or may have it in their caches.
+#[cold]
+fn tell_interested(interests: &mut Interests, keyspace: &Keyspace, env: &Env<'_>, db: u32, hash: u64, name: &[u8]) {
+    interests.changed(db, hash, name, &mut env.work.ready.borrow_mut());
+    interests.stale(hash, name, &keyspace.read_counts, env.caches);
+}
 
-    #[cold]
-    fn tell(&self, hash: u64, name: &[u8], event: Event) {
-        self.tell_interested(hash, name);
-        if let Some(observer) = self.env.observer {
-            observer.changed(self.db_index, name, event);
-        }
+#[inline]
+fn tell_observer(env: &Env<'_>, db: u32, name: &[u8], event: Event) {
+    if let Some(observer) = env.observer {
+        observer.changed(db, name, event);
     }
 }
 
@@ -404,8 +411,7 @@ impl Db<'_> {
     pub fn take(&mut self, key: &Key<'_>, event: Event) -> Option<Moving> {
         let (mut site, place) = self.site_live(key);
         let entry = site.remove(key.hash, place?);
-        site.env.stats.dirty.add(1);
-        site.tell_interested(key.hash, key.name);
+        site.changed_silently(key.hash, key.name, 1);
         let left = site.env.observer.map(|_| (site.db_index, key.name.into(), event));
         Some(Moving { entry, left })
     }
@@ -437,6 +443,7 @@ impl Db<'_> {
         for partition in 0..self.keyspace.partitions() {
             let part = self.locked.partition_mut(partition);
             part.note_all(index, index, self.env.now_ms, &mut self.env.work.ready.borrow_mut());
+            part.interests.forget_readers(&self.keyspace.read_counts);
             let db = std::mem::take(part.db_mut(index));
             if index == 0 {
                 self.keyspace.note_table(partition, PartitionDb::default().table.hint());

@@ -3,7 +3,8 @@
 //! Each partition has one table, under its lock. Nearly always it is empty, and a change costs one test of a pointer. A key
 //! may be absent from the data and yet be in here.
 
-use crate::{Db, Key};
+use crate::readers::{ReadCounts, Readers};
+use crate::{Caches, Db, Key};
 use std::any::Any;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -153,7 +154,7 @@ impl Interest {
 
 /// The hash of a key is its hash here as well.
 #[derive(Default)]
-struct SameHash(u64);
+pub(crate) struct SameHash(u64);
 
 impl Hasher for SameHash {
     fn finish(&self) -> u64 {
@@ -176,13 +177,56 @@ type Table = HashMap<u64, Vec<Interest>, BuildHasherDefault<SameHash>>;
 #[derive(Default)]
 pub struct Interests {
     by_hash: Option<Box<Table>>,
+    /// Who has read which keys.
+    readers: Option<Box<Readers>>,
+    /// All changes are to be reported to [`Caches`].
+    all: bool,
+    /// Whether any of these is there.
+    any: bool,
 }
 
 impl Interests {
     /// Whether anybody is interested in anything.
     #[inline]
     pub(crate) fn any(&self) -> bool {
-        self.by_hash.is_some()
+        self.any
+    }
+
+    fn settle(&mut self) {
+        self.any = self.by_hash.is_some() || self.readers.is_some() || self.all;
+    }
+
+    /// Who has read which keys, to be added to.
+    pub(crate) fn readers_mut(&mut self) -> &mut Readers {
+        self.any = true;
+        self.readers.get_or_insert_default()
+    }
+
+    /// Whether anybody has read any key.
+    pub(crate) fn has_readers(&self) -> bool {
+        self.readers.is_some()
+    }
+
+    /// Gives up the table of readers if it is empty.
+    pub(crate) fn settle_readers(&mut self) {
+        if self.readers.as_ref().is_some_and(|readers| readers.is_empty()) {
+            self.readers = None;
+            self.settle();
+        }
+    }
+
+    /// Forgets all readers.
+    pub(crate) fn forget_readers(&mut self, counts: &ReadCounts) {
+        if let Some(readers) = self.readers.take() {
+            readers.uncount(counts);
+            self.settle();
+        }
+    }
+
+    /// Has all changes reported, or not any more.
+    pub(crate) fn report_all(&mut self, wanted: bool) {
+        self.all = wanted;
+        self.settle();
     }
 
     fn find(&self, hash: u64, name: &[u8]) -> Option<&Interest> {
@@ -190,6 +234,7 @@ impl Interests {
     }
 
     fn entry(&mut self, hash: u64, name: &[u8]) -> &mut Interest {
+        self.any = true;
         let list = self.by_hash.get_or_insert_default().entry(hash).or_default();
         let at = list.iter().position(|interest| *interest.name == *name).unwrap_or_else(|| {
             list.push(Interest { name: name.into(), ..Interest::default() });
@@ -213,6 +258,7 @@ impl Interests {
         }
         if table.is_empty() {
             self.by_hash = None;
+            self.settle();
         }
     }
 
@@ -275,6 +321,17 @@ impl Interests {
     pub(crate) fn called(&self, db: u32, hash: u64, name: &[u8], ready: &mut Vec<Ready>) {
         if let Some(interest) = self.find(hash, name) {
             interest.call(db, ready);
+        }
+    }
+
+    /// Passes on that caches of a key are out of date.
+    pub(crate) fn stale(&mut self, hash: u64, name: &[u8], counts: &ReadCounts, caches: &dyn Caches) {
+        let readers = self.readers.as_mut().and_then(|readers| readers.take(hash, name, counts));
+        if readers.is_some() || self.all {
+            caches.stale(name, readers.as_deref().unwrap_or_default(), self.all);
+        }
+        if readers.is_some() {
+            self.settle_readers();
         }
     }
 

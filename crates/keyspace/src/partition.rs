@@ -74,13 +74,13 @@ impl Partition {
 
     /// The part of database `index`, to be changed, and who wants to know of it.
     #[inline]
-    pub(crate) fn site(&mut self, index: u32) -> (&mut PartitionDb, &Interests) {
+    pub(crate) fn site(&mut self, index: u32) -> (&mut PartitionDb, &mut Interests) {
         if index == 0 {
-            return (&mut self.first, &self.interests);
+            return (&mut self.first, &mut self.interests);
         }
         self.other_mut(index as usize - 1);
         let db = self.others[index as usize - 1].as_deref_mut().expect("made a moment ago");
-        (db, &self.interests)
+        (db, &mut self.interests)
     }
 
     /// The part of database `index`.

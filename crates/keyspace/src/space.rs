@@ -1,6 +1,6 @@
 //! All partitions, and locking them in order.
 
-use crate::{Key, Object, Partition, Payload};
+use crate::{Key, Object, Partition, Payload, ReadCounts};
 use kinovar_ds::lock::{AllLocked, PartitionGuard, PartitionLock};
 use kinovar_ds::table::TableHint;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 pub struct Keyspace {
     sites: Box<[Site]>,
     databases: u32,
+    /// What clients may have in their caches.
+    pub(crate) read_counts: ReadCounts,
 }
 
 /// A partition with what may be known about it without its lock.
@@ -49,7 +51,7 @@ impl Keyspace {
             hint_salt: AtomicU64::new(0),
             due_ms: AtomicU64::new(u64::MAX),
         };
-        Keyspace { sites: (0..partitions).map(|_| site()).collect(), databases }
+        Keyspace { sites: (0..partitions).map(|_| site()).collect(), databases, read_counts: ReadCounts::default() }
     }
 
     /// Number of partitions.
@@ -233,7 +235,7 @@ impl Keyspace {
     }
 }
 
-impl Locked<'_> {
+impl<'a> Locked<'a> {
     /// The partition `index`, to be read.
     ///
     /// # Panics
@@ -263,6 +265,24 @@ impl Locked<'_> {
             Locked::Whole(keyspace, all) => all.get_mut(&keyspace.sites[index].lock),
             _ => not_locked(index),
         }
+    }
+
+    /// Locks partition `index` as well, if that takes no waiting. Whether it is among them now.
+    pub(crate) fn try_add(&mut self, keyspace: &'a Keyspace, index: usize) -> bool {
+        if self.has(index) {
+            return true;
+        }
+        let Some(guard) = keyspace.sites[index].lock.try_lock() else { return false };
+        let mut guards = match std::mem::replace(self, Locked::None) {
+            Locked::Many(guards) => guards,
+            Locked::One(index, guard) => vec![(index, guard)],
+            Locked::None => Vec::new(),
+            Locked::Whole(..) => unreachable!("everything is among them"),
+        };
+        let at = guards.partition_point(|(locked, _)| *locked < index);
+        guards.insert(at, (index, guard));
+        *self = Locked::Many(guards);
+        true
     }
 
     /// Whether partition `index` is among them.

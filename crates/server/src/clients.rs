@@ -56,6 +56,10 @@ pub struct ClientInfo {
     pub no_evict: AtomicBool,
     /// `CLIENT NO-TOUCH`.
     pub no_touch: AtomicBool,
+    /// The tracking of keys that it has read.
+    pub tracking: crate::tracking::Shown,
+    /// Its connection has ended.
+    pub gone: AtomicBool,
     /// How many channels, patterns and shard channels it listens to.
     pub subscriptions: [AtomicU32; 3],
     /// Number of commands queued for a transaction; -1 outside of one.

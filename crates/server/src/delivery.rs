@@ -5,15 +5,18 @@
 //! served before and after each of its commands that has caused some, so that it finds them where it would expect them: behind
 //! the reply of the command.
 
+use crate::clients::ClientInfo;
 use crate::connection::Connection;
 use crate::exec::OUTPUT_PIECE;
 use crate::pubsub::inbox::Post;
 use crate::pubsub::message::PUSH;
 use crate::pubsub::seats::{Seat, Seats};
 use crate::reactor::Reactor;
+use crate::tracking;
 use kinovar_command::Protocol;
 use kinovar_io::clock;
 use kinovar_io::engine::{ConnId, Net};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Messages are put together up to about this size, bytes.
 const TOGETHER: usize = 16 << 10;
@@ -120,6 +123,22 @@ impl Reactor {
                             }
                         });
                     }
+                    Post::Invalidation { to, keys, redirected } => {
+                        let told = self.append_to(net, &mut current, to, |conn| {
+                            let (session, out) = (&conn.session, &mut conn.output);
+                            tracking::write_invalidation(session, out, keys, redirected.is_some());
+                        });
+                        if let Some(reader) = redirected
+                            && !told
+                        {
+                            server.redirect_is_broken(reader);
+                        }
+                    }
+                    Post::RedirectBroken { to, redirect } => {
+                        self.append_to(net, &mut current, to, |conn| {
+                            tracking::write_redirect_broken(&conn.session, &mut conn.output, *redirect);
+                        });
+                    }
                 }
                 at += 1;
             }
@@ -210,6 +229,25 @@ impl Reactor {
         if conn.output.len() >= OUTPUT_PIECE {
             self.send_index(net, index);
         }
+    }
+
+    /// The same for a client; whether it is there.
+    fn append_to(
+        &mut self,
+        net: &mut Net,
+        current: &mut Option<&mut Connection>,
+        client: &ClientInfo,
+        write: impl FnOnce(&mut Connection),
+    ) -> bool {
+        let index = ConnId::from_bits(client.conn.load(Relaxed)).index();
+        let mut told = false;
+        self.append(net, current, index, |conn| {
+            if conn.session.info.id == client.id {
+                write(conn);
+                told = true;
+            }
+        });
+        told
     }
 
     /// Delivers what is in the inbox and hands all outputs to the engine.

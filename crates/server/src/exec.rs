@@ -15,6 +15,7 @@ use crate::connection::Connection;
 use crate::notify::Notifier;
 use crate::server::Server;
 use crate::session::{Replies, Session};
+use crate::tracking;
 use crate::waiting;
 use kinovar_command::dispatch::{self, KeyScratch};
 use kinovar_command::keyspace::{Db, Env, Locked, Observer, Settings, Work, bytes_eq};
@@ -353,8 +354,15 @@ impl Executor {
         prepared: Prepared,
         clock: &mut Clock,
     ) {
+        let (was_silent, took_pushes) = (session.replies.is_silent(), session.takes_pushes);
+        if took_pushes && self.has_too_many_readers(server) {
+            // The client's own keys among them are reported in front of the reply.
+            tracking::serve(session.info.id);
+            self.limit_readers(server);
+            tracking::served();
+            tracking::tell_own(server, session, out);
+        }
         let start_of_reply = out.len();
-        let was_silent = session.replies.is_silent();
         let outcome = if prepared.id == UNRESOLVED {
             self.refuse_unresolved(server, session, &args)
         } else {
@@ -387,6 +395,45 @@ impl Executor {
             self.write_error(server, session, out, start_of_reply, &error);
         }
         finish(session, out, start_of_reply, was_silent);
+        if took_pushes | session.takes_pushes {
+            tracking::tell_own(server, session, out);
+            if session.caching && session.queue.is_none() {
+                let entry = server.registry.entries().get(prepared.id as usize);
+                session.set_caching(entry.is_some_and(crate::commands::client::is_about_clients));
+            }
+        }
+    }
+
+    /// Whether clients may have more keys in their caches than they should.
+    #[inline]
+    pub fn has_too_many_readers(&self, server: &Server) -> bool {
+        let max = self.config.tracking_table_max_keys;
+        server.tracking.clients() > 0 && max > 0 && server.keyspace.read_counts().0 > max
+    }
+
+    /// Holds the number of keys that clients may have in their caches to its limit.
+    #[cold]
+    pub fn limit_readers(&self, server: &Server) {
+        let max = self.config.tracking_table_max_keys;
+        /// Keys forgotten at a time, before the next request is looked at.
+        const KEYS_MAX: usize = 1000;
+        let mut db = Db::new(&server.keyspace, Locked::None, 0, self.env(server, kinovar_io::clock::unix_ms()));
+        let partitions = server.keyspace.partitions();
+        let first = self.work.rng.borrow_mut().usize(..partitions);
+        let mut forgotten = 0;
+        // One of each partition in turn: keys are spread over them at random.
+        while forgotten < KEYS_MAX && server.keyspace.read_counts().0 > max {
+            let before = forgotten;
+            for index in (first..partitions).chain(0..first) {
+                if forgotten >= KEYS_MAX || server.keyspace.read_counts().0 <= max {
+                    return;
+                }
+                forgotten += usize::from(db.forget_some_readers(index));
+            }
+            if forgotten == before {
+                return;
+            }
+        }
     }
 
     #[cold]
@@ -483,10 +530,18 @@ impl Executor {
             settings: &self.settings,
             stats: &stats.keyspace,
             work: &self.work,
+            caches: server,
             observer: notifier.as_ref().map(|notifier| notifier as &dyn Observer),
             no_touch: session.no_touch,
         };
         let db = session.db;
+        let (tracks_reads, takes_pushes) = match session.is_plain {
+            true => (false, false),
+            false => (session.tracks_reads, session.takes_pushes),
+        };
+        if takes_pushes {
+            tracking::serve(session.info.id);
+        }
         // A scope, so that the locks are released where `ctx` stands: `drop` would move it first.
         let outcome = {
             let mut ctx = Ctx {
@@ -499,11 +554,17 @@ impl Executor {
                 waiting: None,
             };
             let outcome = (entry.command.handler)(&mut ctx, args);
+            if tracks_reads && entry.command.flags.has(Flags::READONLY) {
+                tracking::remember(&mut ctx, entry, &args);
+            }
             if ctx.waiting.is_some() || !self.work.ready.borrow().is_empty() {
                 waiting::settle(server, &mut ctx, entry, &args);
             }
             outcome
         };
+        if takes_pushes {
+            tracking::served();
+        }
         // What CONFIG SET has changed holds from here on, for the rest of the batch too.
         self.refresh(server);
         let stats = &server.reactors[self.reactor];
@@ -526,6 +587,7 @@ impl Executor {
             settings: &self.settings,
             stats: &server.reactors[self.reactor].keyspace,
             work: &self.work,
+            caches: server,
             observer: None,
             no_touch: true,
         }

@@ -30,6 +30,7 @@ pub mod server;
 pub mod session;
 pub mod slowlog;
 pub mod start;
+pub mod tracking;
 pub mod transaction;
 pub mod waiting;
 

@@ -66,6 +66,11 @@ impl Server {
         note_posted(reactor);
     }
 
+    /// Whether this thread has posted anything since it last woke.
+    pub fn has_posted(&self) -> bool {
+        POSTED.with_borrow(|posted| !posted.is_empty())
+    }
+
     /// Wakes the reactors that this thread has posted to. Whether it has posted to reactor `own`, which is its own and awake.
     pub fn wake_posted(&self, own: usize) -> bool {
         POSTED.with_borrow_mut(|posted| {

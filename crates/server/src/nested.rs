@@ -20,6 +20,9 @@ pub fn call(server: &Server, ctx: &mut Ctx<'_>, entry: &Entry, args: Args<'_>) -
     }
     let (start, position) = (Ticks::now(), ctx.reply.position());
     let outcome = (entry.command.handler)(ctx, Args::skipping(args, entry.name_words()));
+    if Session::of(ctx).tracks_reads && entry.command.flags.has(Flags::READONLY) {
+        crate::tracking::remember(ctx, entry, &Args::skipping(args, entry.name_words()));
+    }
     let ns = Ticks::now().ns_since(start);
     let config = server.config();
     stats.commands[entry.id].record(ns, config.latency_tracking);

@@ -159,6 +159,8 @@ impl Reactor {
             no_evict: AtomicBool::new(false),
             held: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
+            tracking: Default::default(),
+            gone: AtomicBool::new(false),
             subscriptions: Default::default(),
             queued: AtomicI64::new(-1),
             watched: AtomicUsize::new(0),
@@ -481,6 +483,7 @@ impl Reactor {
         if self.index == 0 {
             self.server.sample(now_ms);
             self.server.look_for_alerts();
+            self.server.tracking.prefixes.settle(self.server, self.executor.env(self.server, now_ms));
             self.server.busy.clean_up(self.server, self.executor.env(self.server, now_ms));
         }
     }
@@ -606,6 +609,8 @@ impl Handler for Reactor {
         if slot.as_ref().is_some_and(|conn| conn.id == id)
             && let Some(mut conn) = slot.take()
         {
+            conn.session.info.gone.store(true, Relaxed);
+            conn.session.stop_tracking(self.server);
             conn.session.unsubscribe_all(&self.server.pubsub);
             if let Some(pending) = &conn.session.pending {
                 waiting::give_up(&pending.waiter);
@@ -632,6 +637,9 @@ impl Handler for Reactor {
 
     fn turn_end(&mut self, net: &mut Net) {
         self.executor.refresh(self.server);
+        if self.executor.has_too_many_readers(self.server) {
+            self.executor.limit_readers(self.server);
+        }
         if self.index == 0 {
             crate::lifecycle::obey_signals(self.server);
         }
@@ -656,8 +664,14 @@ impl Handler for Reactor {
         if self.tables_due && !self.busy {
             self.tables_due = self.executor.resize_tables(self.server, TABLES_SLICE_US);
         }
-        self.read_own_mail(net);
-        self.deliver_and_send(net);
+        loop {
+            self.server.tracking.prefixes.tell(self.server);
+            self.read_own_mail(net);
+            self.deliver_and_send(net);
+            if !self.server.has_posted() && self.server.pubsub.inbox(self.index).waiting() == 0 {
+                break;
+            }
+        }
         self.busy = false;
         bump(&self.stats().busy_ns, Ticks::now().ns_since(self.turn_started));
         bump(&self.stats().turns, 1);

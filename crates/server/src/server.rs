@@ -32,6 +32,8 @@ pub struct Server {
     pub alert: AtomicBool,
     /// A script that keeps everybody waiting.
     pub busy: crate::busy::Busy,
+    /// Who is told of changes to keys.
+    pub tracking: crate::tracking::Tracking,
     /// Who listens to what.
     pub pubsub: PubSub,
     /// `CLIENT PAUSE`.

@@ -2,6 +2,7 @@
 
 use crate::clients::ClientInfo;
 use crate::pubsub::subscriptions::Subscriptions;
+use crate::tracking::session::Tracked;
 use crate::transaction::{Queue, Watching};
 use crate::waiting::Pending;
 use kinovar_command::{Ctx, Protocol};
@@ -29,6 +30,12 @@ pub struct Session {
     pub only_listens: bool,
     /// Messages may come for it.
     pub takes_pushes: bool,
+    /// What it has asked to be told of keys that it has read.
+    pub tracked: Option<Box<Tracked>>,
+    /// The keys that its commands read are remembered.
+    pub tracks_reads: bool,
+    /// `CLIENT CACHING` holds for the next command.
+    pub caching: bool,
     /// Messages are on their way for it, whatever it listens to by now.
     pub has_mail: bool,
     /// Messages that a command has for its own client, which does not want its reply.
@@ -82,6 +89,9 @@ impl Session {
             subscriptions: None,
             only_listens: false,
             takes_pushes: false,
+            tracked: None,
+            tracks_reads: false,
+            caching: false,
             has_mail: false,
             pushes: Vec::new(),
             close_after_reply: false,
@@ -111,6 +121,7 @@ impl Session {
             && self.replies == Replies::On
             && !self.only_listens
             && !self.takes_pushes
+            && self.tracked.is_none()
             && !self.has_mail
             && self.pushes.is_empty()
             && !self.close_after_reply

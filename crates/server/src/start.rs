@@ -34,6 +34,7 @@ pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Res
         registry,
         clients: Clients::default(),
         monitors: Default::default(),
+        tracking: Default::default(),
         pubsub: PubSub::new(current.io_threads),
         slowlog: Default::default(),
         latency: Default::default(),

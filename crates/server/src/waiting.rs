@@ -22,9 +22,10 @@ use crate::clients::ClientInfo;
 use crate::message::Message;
 use crate::server::Server;
 use crate::session::{Replies, Session};
-use kinovar_command::keyspace::{Db, Env, Locked, Ready, Taken, Unavailable, Waiter, object};
+use crate::tracking;
+use kinovar_command::keyspace::{Db, Env, Locked, Reader, Ready, Taken, Unavailable, Waiter, object};
 use kinovar_command::registry::Entry;
-use kinovar_command::{Absent, Args, Ctx, Group, Key, Protocol, Reply, Wait};
+use kinovar_command::{Absent, Args, Ctx, Flags, Group, Key, Protocol, Reply, Wait};
 use kinovar_resp::Span;
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicUsize;
@@ -47,6 +48,8 @@ struct Waiting {
     needed: Vec<usize>,
     /// It does not want the reply.
     silent: bool,
+    /// It, if the keys that it reads are remembered.
+    reader: Option<Arc<Reader>>,
 }
 
 /// A client's wait, as its own reactor sees it.
@@ -113,9 +116,7 @@ fn begin(server: &Server, ctx: &mut Ctx<'_>, entry: &Entry, args: &Args<'_>, wai
     }
     let mut keys = Vec::new();
     entry.keys(*args, &mut keys);
-    // With one thread all can be locked, as nobody comes in between, and so the command sees what is in its other keys.
-    let all = kinovar_command::keyspace::is_single_threaded();
-    let others = keys.iter().filter(|key| all || !wait.keys.contains(&key.index));
+    let others = keys.iter().filter(|key| !wait.keys.contains(&key.index));
     let needed = others.map(|key| server.keyspace.partition_of(&args.key_at(key.index as usize))).collect();
     let session = Session::of(ctx);
     let (info, db) = (session.info.clone(), session.db);
@@ -129,6 +130,7 @@ fn begin(server: &Server, ctx: &mut Ctx<'_>, entry: &Entry, args: &Args<'_>, wai
         keys: wait.keys,
         needed,
         silent: session.replies != Replies::On,
+        reader: session.tracked.as_ref().filter(|_| session.tracks_reads).map(|tracked| tracked.reader.clone()),
     };
     let waiter = Arc::new(Waiter::new(wait.heeds_loss, Box::new(waiting)));
     ctx.db.select(db);
@@ -221,6 +223,12 @@ fn serve_queue(server: &Server, ctx: &mut Ctx<'_>, ready: Ready, later: &mut Vec
         if waiter.take() != Taken::Yes {
             continue;
         }
+        // What is in its other keys may matter, so they are locked if they can be had. (Another type of value there is an
+        // error; a stream that has changed in the same transaction has something as well.) But nothing is released for them:
+        // then somebody else could come in between.
+        for other in waiting.keys() {
+            ctx.db.try_lock_also(server.keyspace.partition_of(&other));
+        }
         let after = server.pubsub.inbox(waiting.client.reactor).posted();
         match run_again(server, ctx, waiting) {
             Some(reply) => {
@@ -245,7 +253,13 @@ fn run_again(server: &Server, ctx: &mut Ctx<'_>, waiting: &Waiting) -> Option<Ve
     ctx.db.select(waiting.db);
     ctx.reply.set_protocol(waiting.protocol);
     let start = ctx.reply.position();
-    let outcome = (entry.command.handler)(ctx, Args::skipping(waiting.args(), entry.name_words()));
+    let args = Args::skipping(waiting.args(), entry.name_words());
+    let outcome = tracking::on_behalf(waiting.client.id, || (entry.command.handler)(ctx, args));
+    if let Some(reader) = &waiting.reader
+        && entry.command.flags.has(Flags::READONLY)
+    {
+        tracking::remember_for(ctx, reader, entry, &args);
+    }
     if let Err(error) = outcome {
         ctx.reply.truncate(start);
         ctx.reply.error(&error.message());

@@ -1,4 +1,5 @@
-//! Keyspace events of random commands: a listener on each side, and which events each command had.
+//! What random commands bring about for others: keyspace events, or invalidations of what the client has read. A listener on
+//! each side, and what each command had it hear.
 
 use anyhow::{Context, Result, bail};
 
@@ -14,16 +15,36 @@ const MARK: &str = "mark";
 /// A listener on each side.
 pub struct Events(PairConn);
 
+/// What is listened to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Heard {
+    /// Nothing.
+    Nothing,
+    /// Keyspace events.
+    Events,
+    /// Which keys the client has read that have changed since.
+    Invalidations,
+}
+
 impl Events {
-    /// Turns events of all classes on and listens to them.
-    pub fn listen(pair: &Pair) -> Result<Events> {
-        let mut conn = pair.conn()?;
-        conn.must("CONFIG SET notify-keyspace-events KEAnocm")?;
-        conn.hello(3)?;
-        for pattern in ["__key*", MARK] {
-            conn.call(&words(&format!("PSUBSCRIBE {pattern}")))?;
+    /// Listens to what the commands of `conn` bring about, if anything is to be heard.
+    pub fn listen(pair: &Pair, conn: &mut PairConn, heard: Heard) -> Result<Option<Events>> {
+        if heard == Heard::Nothing {
+            return Ok(None);
         }
-        Ok(Events(conn))
+        let mut ears = pair.conn()?;
+        ears.hello(3)?;
+        ears.call(&words(&format!("PSUBSCRIBE {MARK}")))?;
+        if heard == Heard::Events {
+            ears.must("CONFIG SET notify-keyspace-events KEAnocm")?;
+            ears.call(&words("PSUBSCRIBE __key*"))?;
+        } else {
+            for (conn, ears) in [(&mut conn.subject, &mut ears.subject), (&mut conn.oracle, &mut ears.oracle)] {
+                let id = ears.line("CLIENT ID")?.int().context("no number")?;
+                conn.must(&format!("CLIENT TRACKING ON REDIRECT {id}"))?;
+            }
+        }
+        Ok(Some(Events(ears)))
     }
 
     /// What is to be sent after each command.
@@ -48,12 +69,19 @@ pub fn rule(command: &Command) -> Rule {
     if sorts { Rule::Unordered } else { Rule::Exact }
 }
 
-/// `channel message` of each message up to the mark.
+/// `channel message` of each message, or the keys of an invalidation, up to the mark.
 fn until_mark(conn: &mut crate::conn::Conn) -> Result<Reply> {
     let mut events = Vec::new();
     loop {
         let message = conn.read()?;
-        let Some([_, pattern, channel, text]) = message.items() else { bail!("no message: {message:?}") };
+        let (pattern, channel, text) = match message.items() {
+            Some([_, pattern, channel, text]) => (pattern, channel, text),
+            Some([word, keys]) if word.text() == "invalidate" => {
+                events.push(keys.clone());
+                continue;
+            }
+            _ => bail!("no message: {message:?}"),
+        };
         if pattern.text() == MARK {
             return Ok(Reply::Array(events));
         }

@@ -23,7 +23,7 @@ use crate::report::Report;
 use crate::resp::Reply;
 use crate::rng::Rng;
 use crate::show::show;
-use events::Events;
+use events::{Events, Heard};
 use grammar::{Command, Grammar};
 use words::Words;
 
@@ -54,8 +54,8 @@ pub struct Plan {
 struct Epoch {
     protocol: u8,
     settings: &'static [&'static str],
-    /// Whether keyspace events are compared, too.
-    events: bool,
+    /// What else is compared.
+    heard: Heard,
     commands: Vec<Command>,
 }
 
@@ -151,9 +151,13 @@ fn epoch(grammar: &Grammar, plan: &Plan, number: usize) -> Epoch {
     while commands.len() < EPOCH.min(plan.count) {
         grammar.draw(&mut words, &mut commands);
     }
-    // In one of four, so that all settings have their turn; those of the group "server" change which events there are.
-    let events = number % 4 == 1 && plan.group != "server";
-    Epoch { protocol: if number.is_multiple_of(2) { 2 } else { 3 }, settings, events, commands }
+    // Every fourth time, so that all settings have their turn; commands of the group "server" change which events there are.
+    let heard = match number % 4 {
+        1 if plan.group != "server" => Heard::Events,
+        3 if plan.group != "server" => Heard::Invalidations,
+        _ => Heard::Nothing,
+    };
+    Epoch { protocol: if number.is_multiple_of(2) { 2 } else { 3 }, settings, heard, commands }
 }
 
 /// Both servers, replaced when one dies.
@@ -182,7 +186,7 @@ impl<'a> Arena<'a> {
 
     fn replay_into(&mut self, epoch: &Epoch, differences: &mut Vec<Difference>, at: &mut usize) -> Result<()> {
         let mut conn = self.prepare(epoch)?;
-        let mut events = if epoch.events { Some(Events::listen(&self.pair)?) } else { None };
+        let mut events = Events::listen(&self.pair, &mut conn, epoch.heard)?;
         for batch in epoch.commands.chunks(BATCH) {
             let mark = events.as_ref().map(|_| Events::mark());
             let args: Vec<Vec<Vec<u8>>> =
@@ -198,7 +202,7 @@ impl<'a> Arena<'a> {
                 } else if let Some(heard) = heard.as_ref().map(|heard| &heard[index])
                     && !agree(events::rule(command), &heard.subject, &heard.oracle)
                 {
-                    self.note(differences, *at, format!("(events) {line}"), heard);
+                    self.note(differences, *at, format!("(heard) {line}"), heard);
                 }
                 *at += 1;
             }

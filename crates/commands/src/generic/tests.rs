@@ -504,3 +504,28 @@ fn sorting() {
         ("SORT x", "-ERR One or more scores can't be converted into double"),
     ]);
 }
+
+/// Events that go with others: of new keys, of what was overwritten, of keys that are not there.
+#[test]
+fn events_beside_the_change_come_in_order() {
+    let mut fixture = Fixture::new();
+    for (line, events) in [
+        ("SET a 1", "a=new a=set"),
+        ("SET a 2 EX 100", "a=overwritten a=set a=expire"),
+        ("GET none", "none=keymiss"),
+        ("OBJECT ENCODING none", ""),
+        ("LPUSH l 1", "l=new l=lpush"),
+        ("SET l 1", "l=overwritten l=type_changed l=set"),
+        ("RENAME a b", "b=new a=rename_from b=rename_to"),
+        ("SADD s 1", "s=new s=sadd"),
+        ("RENAME s b", "b=new s=rename_from b=rename_to b=overwritten b=type_changed"),
+        ("COPY l c", "c=new c=copy_to"),
+        ("COPY l c REPLACE", "c=new c=copy_to c=overwritten"),
+        ("SUNIONSTORE l b", "l=overwritten l=type_changed l=sunionstore"),
+        ("INCR n", "n=new n=incrby"),
+        ("INCR n", "n=incrby"),
+    ] {
+        fixture.run(line);
+        assert_eq!(fixture.take_all_events(), events, "{line}");
+    }
+}

@@ -1,5 +1,6 @@
 //! `CLIENT`: connections, one's own and others'.
 
+use super::tracking::{CLIENT_CACHING, CLIENT_GETREDIR, CLIENT_TRACKING, CLIENT_TRACKINGINFO};
 use crate::clients::ClientInfo;
 use crate::connection::command_name;
 use crate::message::Message;
@@ -36,6 +37,10 @@ const CLIENT: Command = Command {
         CLIENT_UNBLOCK,
         CLIENT_PAUSE,
         CLIENT_UNPAUSE,
+        CLIENT_TRACKING,
+        CLIENT_TRACKINGINFO,
+        CLIENT_CACHING,
+        CLIENT_GETREDIR,
     ],
     ..Command::DEFAULT
 };
@@ -527,6 +532,11 @@ impl Kind {
     }
 }
 
+/// Whether a command is one of those of this module.
+pub fn is_about_clients(entry: &registry::Entry) -> bool {
+    entry.container.is_some_and(|container| container.name == CLIENT.name)
+}
+
 /// The connection that asks, about which more is known than about the others.
 struct Own {
     id: u64,
@@ -551,11 +561,15 @@ pub fn describe(registry: &Registry, now_ms: u64, client: &ClientInfo, arguments
     let age_s = |since_ms: u64| now_ms.saturating_sub(since_ms) / 1000;
     let mut flags = String::new();
     let is_waiting = client.waiter.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+    let tracking = &client.tracking;
     let letters = [
         (client.monitor.load(Relaxed), 'O'),
         (client.is_subscribed(), 'P'),
         (client.queued.load(Relaxed) >= 0, 'x'),
         (is_waiting || client.held.load(Relaxed), 'b'),
+        (tracking.on.load(Relaxed), 't'),
+        (tracking.broken.load(Relaxed), 'R'),
+        (tracking.broadcast.load(Relaxed), 'B'),
         (client.is_touched(), 'd'),
         (client.closing.load(Relaxed), 'c'),
         (client.is_unix, 'U'),
@@ -608,7 +622,8 @@ pub fn describe(registry: &Registry, now_ms: u64, client: &ClientInfo, arguments
     text("cmd", command_name(registry, client.command.load(Relaxed)).into());
     field("user", if names.user.is_empty() { b"(superuser)" } else { &names.user });
     let mut text = |name: &str, value: String| field(name, value.as_bytes());
-    text("redir", "-1".into());
+    let redirect = if tracking.on.load(Relaxed) { tracking.redirect.load(Relaxed) as i64 } else { -1 };
+    text("redir", redirect.to_string());
     text("resp", client.resp.load(Relaxed).to_string());
     field("lib-name", &names.lib_name);
     field("lib-ver", &names.lib_version);

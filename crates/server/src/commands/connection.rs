@@ -180,6 +180,7 @@ fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     if session.info.monitor.load(Relaxed) {
         server.monitors.remove(session.info.id);
     }
+    session.stop_tracking(server);
     session.unsubscribe_all(&server.pubsub);
     session.select(0);
     session.speak(Protocol::Resp2);

@@ -2,6 +2,7 @@
 
 use super::connection::database;
 use crate::server::Server;
+use crate::session::{Replies, Session};
 use kinovar_command::*;
 
 /// The commands of this module.
@@ -85,25 +86,49 @@ fn dbsize(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     Ok(())
 }
 
-/// Checks `SYNC` or `ASYNC`. Both do the same here: the databases are empty when the reply is sent, and no client ever waits
-/// for the memory to be freed.
-fn parse_flush(args: &mut Args<'_>) -> Outcome {
-    let _ = args.accept("SYNC") || args.accept("ASYNC");
-    args.finish()
+/// Reads `SYNC` or `ASYNC`; whether it is the latter. Both do the same here: the databases are empty when the reply is sent, and
+/// no client ever waits for the memory to be freed.
+fn parse_flush(ctx: &Ctx<'_>, args: &mut Args<'_>) -> Result<bool, CommandError> {
+    let is_sync = args.accept("SYNC");
+    let is_async = !is_sync && (args.accept("ASYNC") || Server::of(ctx).config().lazyfree_lazy_user_flush);
+    args.finish()?;
+    Ok(is_async)
+}
+
+/// Tells clients that what they have read is gone. The own client hears of it before the reply where the reference would have
+/// waited for the memory to be freed.
+fn flushed(ctx: &mut Ctx<'_>, is_async: bool) {
+    let server = Server::of(ctx);
+    if server.tracking.clients() == 0 {
+        return;
+    }
+    server.invalidate_everything();
+    if !is_async && ctx.may_wait {
+        let mut told = Vec::new();
+        let session = Session::of(ctx);
+        crate::tracking::tell_own(server, session, &mut told);
+        if session.replies == Replies::On {
+            ctx.reply.raw(&told);
+        } else {
+            session.pushes.extend_from_slice(&told);
+        }
+    }
 }
 
 fn flushdb(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
-    parse_flush(&mut args)?;
+    let is_async = parse_flush(ctx, &mut args)?;
     ctx.db.clear(ctx.db.index());
+    flushed(ctx, is_async);
     ctx.reply.ok();
     Ok(())
 }
 
 fn flushall(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
-    parse_flush(&mut args)?;
+    let is_async = parse_flush(ctx, &mut args)?;
     for index in 0..Server::of(ctx).keyspace.databases() {
         ctx.db.clear(index);
     }
+    flushed(ctx, is_async);
     ctx.reply.ok();
     Ok(())
 }

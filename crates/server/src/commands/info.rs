@@ -197,7 +197,7 @@ fn clients(page: &mut Page<'_>) {
     let waits = &page.server.waits;
     let (waited, heeding) = page.db.waited_keys();
     page.field("blocked_clients", waits.clients.load(Relaxed));
-    page.zeros(&["tracking_clients"]);
+    page.field("tracking_clients", page.server.tracking.clients());
     page.field("pubsub_clients", clients.iter().filter(|client| client.is_subscribed()).count());
     page.field("watching_clients", watched.iter().filter(|&&keys| keys > 0).count());
     page.field("clients_in_timeout_table", waits.with_timeout.load(Relaxed));
@@ -335,11 +335,12 @@ fn stats(page: &mut Page<'_>) {
         "active_defrag_key_misses",
         "total_active_defrag_time",
         "current_active_defrag_time",
-        "tracking_total_keys",
-        "tracking_total_items",
-        "tracking_total_prefixes",
-        "unexpected_error_replies",
     ]);
+    let (keys, items) = page.server.keyspace.read_counts();
+    page.field("tracking_total_keys", keys);
+    page.field("tracking_total_items", items);
+    page.field("tracking_total_prefixes", page.server.tracking.prefixes.len());
+    page.field("unexpected_error_replies", 0);
     page.field("total_error_replies", page.sum(|reactor| &reactor.error_replies));
     page.field("dump_payload_sanitizations", 0);
     page.field("total_reads_processed", page.sum(|reactor| &reactor.reads));

@@ -11,6 +11,7 @@ pub mod latency;
 pub mod memory;
 pub mod pubsub;
 pub mod slowlog;
+pub mod tracking;
 pub mod transactions;
 
 use kinovar_command::Command;

@@ -259,6 +259,8 @@ pub struct Config {
     /// Whether idle time goes into the resizing of tables.
     pub activerehashing: bool,
     pub latency_tracking_info_percentiles: Vec<f64>,
+    /// 0: no limit.
+    pub tracking_table_max_keys: usize,
     /// Flags of [`events`].
     pub notify_keyspace_events: u32,
 
@@ -377,6 +379,7 @@ impl Config {
                 Value::Percentiles(list) => list.clone(),
                 other => unreachable!("latency-tracking-info-percentiles is {other:?}"),
             },
+            tracking_table_max_keys: count("tracking-table-max-keys"),
             notify_keyspace_events: match store.special("notify-keyspace-events") {
                 Value::Events(flags) => *flags,
                 other => unreachable!("notify-keyspace-events is {other:?}"),

@@ -149,7 +149,7 @@ pub const PARAMS: &[Param] = &[
     boolean("latency-tracking", true, "keep a histogram of the latency of each command"),
     special("latency-tracking-info-percentiles", Kind::Percentiles, "percentiles that INFO latencystats shows"),
     special("notify-keyspace-events", Kind::Events, "classes of keyspace events to publish"),
-    uint("tracking-table-max-keys", 1_000_000, 0, i64::MAX, "keys remembered for client-side caches").later(),
+    uint("tracking-table-max-keys", 1_000_000, 0, i64::MAX, "keys remembered for client-side caches"),
     int("busy-reply-threshold", 5000, 0, i64::MAX, "milliseconds after which a script makes the server busy")
         .alias("lua-time-limit")
         .later(),

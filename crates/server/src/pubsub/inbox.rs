@@ -1,6 +1,8 @@
 //! Messages on their way to a reactor's connections.
 
 use super::message::Encoded;
+use crate::clients::ClientInfo;
+use kinovar_command::keyspace::Reader;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +19,22 @@ pub enum Post {
         client: u64,
         /// What it is to be sent.
         bytes: Arc<[u8]>,
+    },
+    /// That keys have changed which a client has read.
+    Invalidation {
+        /// Whom to tell.
+        to: Arc<ClientInfo>,
+        /// An array of the keys, or nothing for all, as a reply.
+        keys: Arc<[u8]>,
+        /// Who has read them, when that is another client.
+        redirected: Option<Arc<Reader>>,
+    },
+    /// That the client is gone that invalidations were redirected to.
+    RedirectBroken {
+        /// Whom to tell.
+        to: Arc<ClientInfo>,
+        /// The client that is gone.
+        redirect: u64,
     },
 }
 

@@ -98,6 +98,6 @@ impl Session {
     pub fn listening_changed(&mut self) {
         let subscribed = self.subscriptions.is_some();
         self.only_listens = subscribed && self.protocol == Protocol::Resp2;
-        self.takes_pushes = subscribed;
+        self.takes_pushes = subscribed || self.is_tracking();
     }
 }

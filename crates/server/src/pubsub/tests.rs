@@ -8,7 +8,7 @@ fn posts(pubsub: &PubSub, reactor: usize) -> Vec<(Option<u32>, Vec<u32>, String)
         Post::Message(message, place, places) => {
             (place, places.to_vec(), String::from_utf8_lossy(message.bytes()).replace("\r\n", " "))
         }
-        Post::Bytes { .. } => unreachable!("only messages were posted"),
+        _ => unreachable!("only messages were posted"),
     };
     posts.into_iter().map(read).collect()
 }
