@@ -120,6 +120,9 @@ def main():
             except Exception as error:
                 failed += 1
                 print(f"FAILED {function.__name__}: {type(error).__name__}: {error}", flush=True)
+                if function is workers_answer_a_broadcast:
+                    print("FAILED everything_else: there are no workers", flush=True)
+                    return 1
         tasks.app.control.shutdown()
         for process in workers:
             process.wait(timeout=WAIT)

@@ -12,6 +12,7 @@ pub mod compare;
 pub mod concurrency;
 pub mod conn;
 pub mod control;
+pub mod crowds;
 pub mod garbage;
 pub mod known;
 pub mod limits;

@@ -288,7 +288,11 @@ impl<'a> Run<'a> {
     }
 
     fn step(&mut self, step: &Step) -> Result<()> {
-        let before = std::mem::replace(&mut self.step_started, Instant::now());
+        let before = self.step_started;
+        // Going on with another connection is not a step that time is measured from.
+        if !matches!(step.action, Action::Connection(_)) {
+            self.step_started = Instant::now();
+        }
         match &step.action {
             Action::Command(check) => {
                 self.send(&check.args)?;

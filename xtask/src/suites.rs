@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
-use kinovar_tests::{apps, chaos, clients, concurrency, garbage, limits, operation, script, tests_dir, workshop};
+use kinovar_tests::{
+    apps, chaos, clients, concurrency, crowds, garbage, limits, operation, script, tests_dir, workshop,
+};
 
 use crate::args::Args;
 use crate::{build, checks, compat, diff, sys, tools};
@@ -18,6 +20,7 @@ const SUITES: &[&str] = &[
     "random",
     "concurrency",
     "chaos",
+    "crowds",
     "limits",
     "operation",
     "clients",
@@ -32,6 +35,8 @@ const CHAOS_SECONDS_FULL: u64 = 60;
 
 /// Runs all suites, or those named; ends with the line `N passed, N failed`.
 pub fn run(args: &Args) -> Result<()> {
+    let unknown = args.words.iter().find(|word| !SUITES.contains(&word.as_str()));
+    ensure!(unknown.is_none(), "there is no suite {unknown:?}, but {}", SUITES.join(", "));
     let mut report = Report::default();
     if !args.switch("no-check") && args.words.is_empty() {
         report.step("check", checks::run());
@@ -72,6 +77,10 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "random" => diff::random_groups(args, sides),
         "concurrency" => concurrency::run(&sides.subject, Duration::from_secs(args.number("seconds", STRESS_SECONDS)?)),
         "chaos" => chaos::run(&sides.subject, &chaos_plan(args, CHAOS_SECONDS)?),
+        "crowds" => {
+            sys::raise_file_limit()?;
+            crowds::run(&sides.subject)
+        }
         "limits" => limits::run(&sides.subject),
         "operation" => operation::run(&sides.subject),
         "clients" => all_clients(sides),
