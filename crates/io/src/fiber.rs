@@ -177,12 +177,11 @@ mod tests {
 
     #[test]
     fn a_panic_comes_out_where_the_fiber_was_resumed() {
-        let Step::Suspended(fiber) = start(|| {
+        let step = start(|| {
             suspend();
-            panic!("inside");
-        }) else {
-            panic!("it suspends first")
-        };
+            assert!(!is_active(), "inside");
+        });
+        let Step::Suspended(fiber) = step else { panic!("it suspends first") };
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(fiber.resume())));
         assert!(caught.is_err());
         assert!(!is_active());

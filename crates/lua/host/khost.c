@@ -190,7 +190,7 @@ static int host_watch (lua_State *L) {
 */
 static const char *push_words (lua_State *L, const char *p, const char *end, int n) {
   int i;
-  lua_createtable(L, n, 0);
+  lua_createtable(L, n > 0 ? n : 0, 0);
   for (i = 1; i <= n; i++) {
     uint32_t len;
     if (end - p < (ptrdiff_t)sizeof(len))
@@ -217,7 +217,7 @@ static void set_global (lua_State *L, int name, int value) {
 /*
 ** run(f, handler, global, nkeys, nargs, words, depth) -> status, value
 ** Calls f under protection. Its keys and arguments are the globals KEYS and
-** ARGV, or two parameters. What it returns comes packed; of an error, the text,
+** ARGV, or two parameters; with less than no keys there are neither. What it returns comes packed; of an error, the text,
 ** where it was raised and whether it has been counted already.
 */
 static int host_run (lua_State *L) {
@@ -246,10 +246,15 @@ static int host_run (lua_State *L) {
     lua_pushvalue(L, 1);
     status = lua_pcall(L, 0, 1, 2);
   }
-  else {
+  else if (nkeys >= 0) {
     lua_pushvalue(L, 1);
     lua_insert(L, 7);
     status = lua_pcall(L, 2, 1, 2);
+  }
+  else {
+    lua_settop(L, 6);
+    lua_pushvalue(L, 1);
+    status = lua_pcall(L, 0, 1, 2);
   }
   lua_sethook(L, NULL, 0, 0);
   if (status != 0 && lua_istable(L, 7)) {

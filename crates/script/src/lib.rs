@@ -6,6 +6,8 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`run`] | interpreters, code and tasks: compiling, running, suspending |
+//! | [`library`] | function libraries |
+//! | [`shebang`], [`flags`] | what the first line of code says, what code promises |
 //! | [`host`] | what a script needs of the world around it |
 //! | `sandbox` | the global table |
 //! | `redis` | the table `redis` |
@@ -23,8 +25,10 @@ use mlua_sys as _;
 mod bit;
 mod cjson;
 mod cmsgpack;
+pub mod flags;
 mod from_resp;
 pub mod host;
+pub mod library;
 mod native;
 mod number;
 mod options;
@@ -32,6 +36,7 @@ mod redis;
 pub mod run;
 mod sandbox;
 pub mod sha1;
+pub mod shebang;
 mod strtod;
 mod structs;
 #[cfg(test)]
@@ -39,6 +44,7 @@ mod tests;
 mod to_resp;
 mod values;
 
+pub use flags::Flags;
 pub use host::{Host, LogLevel, Parameters, Watch, Words};
 pub use run::{Code, CompileError, Engine, Failure, Finished, Invocation, Progress, Task};
 pub use sandbox::Kind;

@@ -29,6 +29,8 @@ pub(crate) enum Raise {
     Written,
     /// A text, with the place of the call before it.
     Text(Cow<'static, [u8]>),
+    /// A table with this text as `err`.
+    Error(Cow<'static, [u8]>),
     /// What is wrong with an argument.
     Argument(u32, Cow<'static, [u8]>),
     /// Something went wrong in the interpreter itself.
@@ -137,7 +139,12 @@ impl Raise {
     /// What the C function makes the error of.
     #[cold]
     fn returned(self, lua: &Lua, written: &[u8]) -> Result<(i64, Value)> {
+        let mut table = Writer::default();
         let (code, bytes) = match &self {
+            Raise::Error(text) => {
+                crate::redis::write_error(text, &mut table);
+                (code::RAISE_PACKED, table.bytes())
+            }
             Raise::Written => (code::RAISE_PACKED, written),
             Raise::Text(text) => (code::RAISE_TEXT, &text[..]),
             Raise::Argument(number, text) => (code::RAISE_ARGUMENT | i64::from(*number) << 8, &text[..]),
@@ -149,6 +156,11 @@ impl Raise {
     /// An error text with the place of the call before it.
     pub(crate) fn text(text: impl Text) -> Raise {
         Raise::Text(text.bytes())
+    }
+
+    /// An error table with this text.
+    pub(crate) fn error(text: impl Text) -> Raise {
+        Raise::Error(text.bytes())
     }
 
     /// `bad argument #1 to 'function' (text)`.

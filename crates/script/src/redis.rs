@@ -84,12 +84,6 @@ pub(crate) fn write_error(text: &[u8], out: &mut Writer) {
     out.end();
 }
 
-/// Raises such a table.
-pub(crate) fn fail<T>(text: &str, out: &mut Writer) -> Answer<T> {
-    write_error(text.as_bytes(), out);
-    Err(Raise::Written)
-}
-
 /// A value as a text, if it has one: a string or a number.
 pub(crate) fn text<'a>(value: Value<'a>, buf: &'a mut Vec<u8>) -> Option<&'a [u8]> {
     match value {
@@ -201,7 +195,7 @@ fn status_reply(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
 
 fn sha1hex(mut args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
     let (Some(value), None) = (args.next(), args.next()) else {
-        return fail("ERR wrong number of arguments", out);
+        return Err(Raise::error("ERR wrong number of arguments"));
     };
     let mut digits = Vec::new();
     let digest = sha1::digest(text(value, &mut digits).unwrap_or_default());
@@ -211,22 +205,22 @@ fn sha1hex(mut args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
 
 fn setresp(state: &State, mut args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
     let (Some(value), None) = (args.next(), args.next()) else {
-        return fail("ERR redis.setresp() requires one argument.", out);
+        return Err(Raise::error("ERR redis.setresp() requires one argument."));
     };
     state.protocol.set(match number(value) as i32 {
         2 => Protocol::Resp2,
         3 => Protocol::Resp3,
-        _ => return fail("ERR RESP version must be 2 or 3.", out),
+        _ => return Err(Raise::error("ERR RESP version must be 2 or 3.")),
     });
     Ok(Results::Written)
 }
 
 fn set_repl(state: &State, mut args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
     let (Some(value), None) = (args.next(), args.next()) else {
-        return fail("ERR redis.set_repl() requires one argument.", out);
+        return Err(Raise::error("ERR redis.set_repl() requires one argument."));
     };
     let Ok(targets @ 0..=3) = u8::try_from(number(value) as i32) else {
-        return fail("ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.", out);
+        return Err(Raise::error("ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE."));
     };
     state.with_host(|host| host.set_replication(targets));
     Ok(Results::Written)
@@ -235,13 +229,13 @@ fn set_repl(state: &State, mut args: Reader<'_>, out: &mut Writer) -> Answer<Res
 fn acl_check_cmd(state: &State, args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
     let mut words = state.words.borrow_mut();
     if let Err(text) = collect(args, &mut words) {
-        return fail(text, out);
+        return Err(Raise::error(text));
     }
     let mut allowed = None;
     state.with_host(|host| allowed = host.is_allowed(&words));
     match allowed {
         Some(allowed) => out.boolean(allowed),
-        None => return fail("ERR Invalid command passed to redis.acl_check_cmd()", out),
+        None => return Err(Raise::error("ERR Invalid command passed to redis.acl_check_cmd()")),
     }
     Ok(Results::Written)
 }
@@ -249,16 +243,16 @@ fn acl_check_cmd(state: &State, args: Reader<'_>, out: &mut Writer) -> Answer<Re
 fn log(state: &State, args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
     let values: Vec<Value<'_>> = args.collect();
     let [level, parts @ ..] = &values[..] else {
-        return fail("ERR redis.log() requires two arguments or more.", out);
+        return Err(Raise::error("ERR redis.log() requires two arguments or more."));
     };
     if parts.is_empty() {
-        return fail("ERR redis.log() requires two arguments or more.", out);
+        return Err(Raise::error("ERR redis.log() requires two arguments or more."));
     }
     let Some(level) = as_number(*level) else {
-        return fail("ERR First argument must be a number (log level).", out);
+        return Err(Raise::error("ERR First argument must be a number (log level)."));
     };
     let Some(&(_, level)) = usize::try_from(level as i64).ok().and_then(|level| LEVELS.get(level)) else {
-        return fail("ERR Invalid log level.", out);
+        return Err(Raise::error("ERR Invalid log level."));
     };
     let mut line = Vec::new();
     for (i, &part) in parts.iter().enumerate() {

@@ -13,6 +13,7 @@ use mlua::{Function, LuaString};
 
 use crate::Version;
 use crate::host::{Host, Parameters, WATCH_PERIOD, Watch, Words};
+use crate::library::Registered;
 use crate::sandbox::{Kind, Sandbox};
 use crate::to_resp::{self, Spelling};
 use crate::values::{Reader, Value};
@@ -29,6 +30,8 @@ pub(crate) struct State {
     pub(crate) reply: RefCell<Vec<u8>>,
     /// Set when code that runs must end.
     killed: Cell<Option<&'static str>>,
+    /// Functions of the library that is being loaded.
+    pub(crate) loading: RefCell<Option<Vec<Registered>>>,
 }
 
 impl State {
@@ -170,6 +173,7 @@ impl Engine {
             words: RefCell::default(),
             reply: RefCell::default(),
             killed: Cell::new(None),
+            loading: RefCell::default(),
         });
         let sandbox = Sandbox::new(kind, version, &state)?;
         let host = &sandbox.host;
@@ -216,20 +220,31 @@ impl Engine {
 
     /// Runs code. The engine must not be busy.
     pub fn start(self: &Rc<Self>, invocation: Invocation) -> Progress {
-        assert!(!self.is_busy(), "an engine runs one thing at a time");
-        self.state.protocol.set(Protocol::Resp2);
-        self.state.killed.set(None);
+        self.prepare();
         let engine = self.clone();
         progress(fiber::start(move || engine.run(invocation)), &self.state)
     }
 
     fn run(&self, invocation: Invocation) -> Finished {
         let Invocation { code, name, parameters, protocol, host, mut reply } = invocation;
-        *self.state.host.borrow_mut() = Some(host);
         reply.clear();
-        let failure = self.call(&code.function, &name, &parameters, protocol, &mut reply);
-        let host = self.state.host.borrow_mut().take().expect("nobody else takes it");
+        let (failure, host) =
+            self.with_host(host, || self.call(&code.function, &name, &parameters, protocol, &mut reply));
         Finished { reply, failure, host }
+    }
+
+    /// Lets `visit` run code that reaches `host`.
+    pub(crate) fn with_host<T>(&self, host: Box<dyn Host>, visit: impl FnOnce() -> T) -> (T, Box<dyn Host>) {
+        *self.state.host.borrow_mut() = Some(host);
+        let result = visit();
+        (result, self.state.host.borrow_mut().take().expect("nobody else takes it"))
+    }
+
+    /// Forgets what the code before has left behind.
+    pub(crate) fn prepare(&self) {
+        assert!(!self.is_busy(), "an engine runs one thing at a time");
+        self.state.protocol.set(Protocol::Resp2);
+        self.state.killed.set(None);
     }
 
     fn call(
@@ -240,7 +255,8 @@ impl Engine {
         protocol: Protocol,
         reply: &mut Vec<u8>,
     ) -> Option<Failure> {
-        match self.enter(function, parameters) {
+        let (keys, arguments) = (i64::from(parameters.keys()), parameters.arguments());
+        match self.enter(function, keys, arguments, parameters.packed()) {
             Ok((0, packed)) => {
                 let packed = packed.as_bytes();
                 let spelling = Spelling { client: protocol, script: self.state.protocol.get() };
@@ -260,18 +276,17 @@ impl Engine {
         }
     }
 
-    /// Calls `function` under protection.
-    pub(crate) fn enter(&self, function: &Function, parameters: &Parameters) -> mlua::Result<(i64, LuaString)> {
-        let words = self.sandbox.lua.create_string(parameters.packed())?;
-        self.run.call((
-            function,
-            &self.sandbox.error_handler,
-            self.sandbox.kind == Kind::Scripts,
-            parameters.keys(),
-            parameters.arguments(),
-            words,
-            to_resp::DEPTH,
-        ))
+    /// Calls `function` under protection, with so many keys and arguments; fewer than no keys are no parameters at all.
+    pub(crate) fn enter(
+        &self,
+        function: &Function,
+        keys: i64,
+        arguments: u32,
+        packed: &[u8],
+    ) -> mlua::Result<(i64, LuaString)> {
+        let words = self.sandbox.lua.create_string(packed)?;
+        let global = self.sandbox.kind == Kind::Scripts;
+        self.run.call((function, &self.sandbox.error_handler, global, keys, arguments, words, to_resp::DEPTH))
     }
 }
 
@@ -280,7 +295,7 @@ fn internal(error: mlua::Error) -> CompileError {
 }
 
 /// The first line of what the interpreter says about an error outside of any script.
-fn reason(error: &mlua::Error) -> String {
+pub(crate) fn reason(error: &mlua::Error) -> String {
     match error {
         mlua::Error::MemoryError(_) => "not enough memory".into(),
         error => error.to_string().lines().next().unwrap_or_default().into(),

@@ -7,7 +7,7 @@ use mlua::{Function, Lua, LuaOptions, LuaString, Result, StdLib, Table, Value};
 
 use crate::native::{Answer, Natives, Raise};
 use crate::run::State;
-use crate::{Version, bit, cjson, cmsgpack, redis, structs};
+use crate::{Version, bit, cjson, cmsgpack, library, redis, structs};
 
 /// Kinds of interpreters. What they show of the world differs a little.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,8 +32,18 @@ pub(crate) struct Sandbox {
     /// The globals of code that runs.
     pub(crate) globals: Table,
     pub(crate) kind: Kind,
+    /// For libraries: what code finds while it is loaded, and afterwards.
+    stages: Option<Stages>,
     /// Makes a table read-only.
     readonly: Function,
+}
+
+/// Two sets of globals, of which one is in force. The table that functions have as their environment is empty; where it
+/// looks for what it does not have is what changes.
+struct Stages {
+    metatable: Table,
+    loading: Table,
+    running: Table,
 }
 
 impl Sandbox {
@@ -49,8 +59,11 @@ impl Sandbox {
         }
         let readonly = host.raw_get("readonly")?;
         let error_handler = error_handler(&lua, &host)?;
-        let sandbox = Sandbox { lua, host, error_handler, globals, kind, readonly };
+        let mut sandbox = Sandbox { lua, host, error_handler, globals, kind, stages: None, readonly };
         sandbox.fill(kind, version, state)?;
+        if kind == Kind::Functions {
+            sandbox.stages = Some(sandbox.stages(version, state)?);
+        }
         Ok(sandbox)
     }
 
@@ -75,6 +88,30 @@ impl Sandbox {
             self.freeze(&strings)?;
         }
         Ok(())
+    }
+
+    fn stages(&self, version: &Version, state: &Rc<State>) -> Result<Stages> {
+        let natives = Natives::new(&self.lua, &self.host)?;
+        let loading = self.lua.create_table()?;
+        let api = redis::log_and_version(&natives, version, state)?;
+        api.raw_set("register_function", library::register_function(&natives, state)?)?;
+        self.protect(&api)?;
+        loading.raw_set("redis", api)?;
+        self.protect(&loading)?;
+        let (environment, metatable) = (self.lua.create_table()?, self.lua.create_table()?);
+        metatable.raw_set("__index", &self.globals)?;
+        environment.set_metatable(Some(metatable.clone()))?;
+        self.lua.set_globals(environment.clone())?;
+        self.freeze(&environment)?;
+        Ok(Stages { metatable, loading, running: self.globals.clone() })
+    }
+
+    /// Puts the globals for loading a library in force, or those for running its functions.
+    pub(crate) fn set_loading(&self, loading: bool) -> Result<()> {
+        let Some(stages) = &self.stages else { return Ok(()) };
+        self.readonly.call::<()>((&stages.metatable, false))?;
+        stages.metatable.raw_set("__index", if loading { &stages.loading } else { &stages.running })?;
+        self.readonly.call::<()>((&stages.metatable, true))
     }
 
     /// Has `table` fail where it is asked for what it does not have, and makes it read-only with all it leads to.

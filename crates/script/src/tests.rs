@@ -360,3 +360,95 @@ fn words_are_bounded() {
     assert_eq!(words.iter().collect::<Vec<_>>(), [b"a"]);
     assert_ne!(Err(TooLong), words.push(b""));
 }
+
+fn load(engine: &Engine, code: &str) -> Result<Vec<library::Registered>, String> {
+    let loaded = engine.load(code.as_bytes(), Box::new(TestHost(Rc::default())));
+    loaded.map_err(|text| String::from_utf8_lossy(&text).into_owned())
+}
+
+fn call_function(engine: &Rc<Engine>, function: &library::Registered) -> String {
+    let progress = engine.start(Invocation {
+        code: function.code.clone(),
+        name: function.name.clone(),
+        parameters: Parameters::new([&b"key"[..]].into_iter(), [&b"a"[..], b"b"].into_iter()),
+        protocol: Protocol::Resp2,
+        host: Box::new(TestHost(Rc::default())),
+        reply: Vec::new(),
+    });
+    let Progress::Done(finished) = progress else { panic!("nobody suspends it") };
+    shown(&finished.reply)
+}
+
+#[test]
+fn libraries_register_functions() {
+    let engine = engine(Kind::Functions);
+    let functions = load(
+        &engine,
+        "local n = 0
+         redis.register_function('count', function() n = n + 1 return n end)
+         redis.register_function('echo', function(keys, args) return {keys, args} end)
+         redis.register_function{function_name = 'fail', callback = function() error('boo') end, description = 'd',
+                                 flags = {'no-writes', 'ALLOW-OOM'}}
+         redis.register_function('call', function() return redis.call('x') end)
+         redis.register_function('keys', function() return KEYS end)
+         redis.register_function('global', function() x = 1 end)
+         local before = redis
+         redis.register_function('late', function() before.register_function('y', function() end) end)",
+    )
+    .unwrap();
+    let replies: Vec<_> = functions.iter().map(|function| call_function(&engine, function)).collect();
+    assert_eq!(
+        replies,
+        [
+            ":1",
+            "*2 *1 $3 key *2 $1 a $1 b",
+            "-ERR user_function:4: boo script: fail, on @user_function:4.",
+            "+OK",
+            "-ERR user_function:7: Script attempted to access nonexistent global variable 'KEYS' script: keys, on \
+             @user_function:7.",
+            "-ERR user_function:8: Attempt to modify a readonly table script: global, on @user_function:8.",
+            "-ERR redis.register_function can only be called on FUNCTION LOAD command script: late, on \
+             @user_function:10.",
+        ]
+    );
+    assert_eq!(call_function(&engine, &functions[0]), ":2");
+    assert_eq!(functions[2].description.as_deref(), Some(&b"d"[..]));
+    assert_eq!(functions[2].flags, Flags::NO_WRITES.or(Flags::ALLOW_OOM));
+}
+
+#[test]
+fn libraries_that_do_not_load_say_why() {
+    let engine = engine(Kind::Functions);
+    let registering = |text: &str| format!("ERR Error registering functions: ERR {text}");
+    for (code, expected) in [
+        ("return 1", "ERR No functions registered".to_string()),
+        ("\nreturn +", "ERR Error compiling function: user_function:2: unexpected symbol near '+'".to_string()),
+        (
+            "\nredis.call('x')",
+            registering("user_function:2: Script attempted to access nonexistent global variable 'call'"),
+        ),
+        ("x = 1", registering("user_function:1: Attempt to modify a readonly table")),
+        ("redis.register_function()", registering("wrong number of arguments to redis.register_function")),
+        (
+            "redis.register_function('a', 'b')",
+            registering("second argument to redis.register_function must be a function"),
+        ),
+        (
+            "redis.register_function{callback = function() end}",
+            registering("redis.register_function must get a function name argument"),
+        ),
+        (
+            "redis.register_function{function_name = 'a', callback = function() end, flags = {'foo'}}",
+            registering("unknown flag given"),
+        ),
+        (
+            "redis.register_function('a', function() end) redis.register_function('a', function() end)",
+            registering("Function already exists in the library"),
+        ),
+        ("redis.register_function('a-b', function() end)", registering(shebang::WRONG_NAME)),
+    ] {
+        assert_eq!(load(&engine, code).unwrap_err(), expected, "{code}");
+    }
+    // Nothing of it stays.
+    assert_eq!(load(&engine, "redis.register_function('a', function() end)").unwrap().len(), 1);
+}
