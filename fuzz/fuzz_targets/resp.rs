@@ -31,14 +31,15 @@ fn feed(chunks: &[&[u8]], frames_max: usize, limits: &RequestLimits) -> (Vec<Req
                 batch.spans.capacity() <= 16 * 1024 + buf.len()
                     && batch.scratch.capacity() <= 16 * 1024 + 2 * buf.len()
             );
-            let mut bytes = 0;
+            let mut end = 0;
             for frame in &batch.frames {
                 assert!(frame.argc > 0);
-                bytes += frame.bytes as usize;
+                assert!(frame.end as usize > end);
+                end = frame.end as usize;
                 let source: &[u8] = if frame.inline { &batch.scratch } else { &buf };
                 requests.push(batch.args(frame).iter().map(|span| span.of(source).to_vec()).collect());
             }
-            assert!(bytes <= consumed);
+            assert!(end <= consumed);
             buf.drain(..consumed);
             match stop {
                 Stop::Full => {}

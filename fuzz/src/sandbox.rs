@@ -75,13 +75,14 @@ impl Sandbox {
     }
 
     fn run_spans(&mut self, buf: &[u8], spans: &[Span]) -> (Vec<u8>, bool) {
-        let trash = RefCell::new(Vec::new());
+        let (trash, ready) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
         let env = Env {
             now_ms: self.now_ms,
             settings: &self.settings,
             stats: &self.stats,
             trash: &trash,
             rng: &self.rng,
+            ready: &ready,
             observer: None,
             no_touch: false,
         };

@@ -7,6 +7,7 @@
 #[macro_use]
 extern crate kinovar_models_std as std;
 extern crate kinovar_models_std as libc;
+extern crate kinovar_models_std as parking_lot;
 // The mailbox knows the waker as the `io` crate's.
 extern crate self as kinovar_io;
 
@@ -16,11 +17,6 @@ pub mod lock;
 pub mod mailbox;
 
 pub mod engine;
-
-/// A descriptor of this number.
-pub fn descriptor(number: i32) -> std::os::fd::OwnedFd {
-    std::os::fd::OwnedFd(number)
-}
 
 mod sys {
     //! What the waker uses of the `io` crate's module of this name.

@@ -2,7 +2,7 @@
 //! asleep for ever, which loom reports as a deadlock.
 
 use kinovar_models::engine::{Waker, new_waker, turn};
-use kinovar_models::mailbox::{Mailbox, Message};
+use kinovar_models::mailbox::Mailbox;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
@@ -46,17 +46,6 @@ fn what_was_published_before_a_wake_up_is_seen() {
     loom::model(|| published_data_is_seen(true));
 }
 
-fn adopt(number: usize) -> Message {
-    Message::Listen(vec![(kinovar_models::descriptor(0), number)])
-}
-
-fn number(message: &Message) -> usize {
-    match message {
-        Message::Listen(listeners) => listeners[0].1,
-        _ => unreachable!("nothing else is sent"),
-    }
-}
-
 /// Every message of two senders reaches the reactor, those of one in their order, however it sleeps and wakes.
 fn messages_arrive(per_sender: usize) {
     let mailbox = Arc::new({
@@ -66,13 +55,13 @@ fn messages_arrive(per_sender: usize) {
     let senders: Vec<_> = (0..2)
         .map(|sender| {
             let mailbox = mailbox.clone();
-            thread::spawn(move || (0..per_sender).for_each(|i| mailbox.0.send(adopt(sender * 10 + i))))
+            thread::spawn(move || (0..per_sender).for_each(|i| mailbox.0.send(sender * 10 + i)))
         })
         .collect();
     let mut got: Vec<usize> = Vec::new();
     while got.len() < 2 * per_sender {
         if turn(&mailbox.1, false) {
-            got.extend(mailbox.0.take().iter().map(number));
+            got.extend(mailbox.0.take());
         }
     }
     senders.into_iter().for_each(|sender| sender.join().unwrap());

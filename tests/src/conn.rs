@@ -96,6 +96,28 @@ impl Conn {
         }
     }
 
+    /// A reply that is here already; nothing when there is none, however soon it may come.
+    pub fn try_read(&mut self) -> Result<Option<Reply>> {
+        loop {
+            if let Some((reply, used)) = decode(&self.buf[self.at..])? {
+                self.at += used;
+                self.compact();
+                return Ok(Some(reply));
+            }
+            self.stream.set_nonblocking(true)?;
+            let got = self.fill();
+            self.stream.set_nonblocking(false)?;
+            match got {
+                Ok(0) => bail!("the server closed the connection"),
+                Ok(_) => {}
+                Err(error) => match error.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+                    Some(ErrorKind::WouldBlock) => return Ok(None),
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+
     /// Waits until the server closes the connection; whatever it still sends is dropped.
     pub fn wait_closed(&mut self) -> Result<()> {
         loop {

@@ -9,6 +9,7 @@ pub mod clients;
 pub mod compare;
 pub mod concurrency;
 pub mod conn;
+pub mod control;
 pub mod garbage;
 pub mod known;
 pub mod limits;

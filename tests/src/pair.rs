@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::conn::Conn;
+use crate::control::{self, Ids};
 use crate::quote::{join, words};
 use crate::resp::Reply;
 use crate::server::{Program, Server};
@@ -34,7 +35,7 @@ impl Sides {
 impl Pair {
     /// A connection to each.
     pub fn conn(&self) -> Result<PairConn> {
-        Ok(PairConn { subject: self.subject.conn()?, oracle: self.oracle.conn()? })
+        Ok(PairConn { subject: self.subject.conn()?, oracle: self.oracle.conn()?, ids: None })
     }
 
     /// True while both processes run.
@@ -49,6 +50,7 @@ pub struct PairConn {
     pub subject: Conn,
     /// To the reference.
     pub oracle: Conn,
+    ids: Option<Ids>,
 }
 
 /// The replies of both sides to one command.
@@ -66,6 +68,19 @@ impl PairConn {
         self.subject.send(args)?;
         self.oracle.send(args)?;
         self.read().with_context(|| format!("reply to {}", join(args)))
+    }
+
+    /// Asks both servers for the client's id, which they cannot tell while it is blocked.
+    pub fn learn_ids(&mut self) -> Result<Ids> {
+        let subject = control::client_id(&mut self.subject).context("subject")?;
+        let oracle = control::client_id(&mut self.oracle).context("oracle")?;
+        self.ids = Some(Ids { subject, oracle });
+        self.known_ids()
+    }
+
+    /// What [`PairConn::learn_ids`] found.
+    pub fn known_ids(&self) -> Result<Ids> {
+        self.ids.context("nobody asked for the id of this connection")
     }
 
     /// The next reply of both.
@@ -87,6 +102,12 @@ impl PairConn {
         let subject = self.subject.pipeline(commands).context("subject")?;
         let oracle = self.oracle.pipeline(commands).context("oracle")?;
         Ok(subject.into_iter().zip(oracle).map(|(subject, oracle)| Replies { subject, oracle }).collect())
+    }
+
+    /// Changes how long a reply of either may take.
+    pub fn set_timeout(&self, limit: std::time::Duration) -> Result<()> {
+        self.subject.set_timeout(limit)?;
+        self.oracle.set_timeout(limit)
     }
 
     /// Switches both to RESP `version`.

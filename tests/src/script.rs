@@ -3,7 +3,7 @@
 //! One command a line, quoted as in redis-cli; `#` starts a comment line. Directives in front of a command loosen the
 //! comparison of its reply, directives alone on a line steer the run; `docs/testing.md` lists them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::compare::{Rule, agree, normalize};
+use crate::control::{Control, Outcome};
 use crate::known::Known;
 use crate::pair::{Pair, PairConn, Replies, Sides};
 use crate::quote::{join, split};
@@ -20,6 +21,8 @@ use crate::show::show;
 
 /// How long a polling directive waits.
 const POLL_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a reply may take in a script that blocks, where waiting for one that never comes is a likely failure.
+const BLOCKED_REPLY_TIMEOUT: Duration = Duration::from_secs(8);
 /// After so many differences in one file the rest is not run: they have one cause, or the servers have diverged.
 const DIFFERENCES_MAX: usize = 25;
 
@@ -47,6 +50,27 @@ enum Action {
     Closed(Vec<Vec<u8>>),
     /// Poll a command until both sides give the reply shown.
     Until(String, Vec<Vec<u8>>),
+    /// Send a command and wait until it has blocked the connection.
+    Blocks(Vec<Vec<u8>>),
+    /// Send a command; its reply is read later.
+    Send(Vec<Vec<u8>>),
+    /// Nothing has come on this connection.
+    Silent,
+    /// Close a connection and wait until both servers have noticed.
+    Kill(String),
+    /// Poll INFO until so many clients are blocked.
+    BlockedClients(i64),
+    /// The reply to a command may not come before so many milliseconds have passed.
+    Takes(Since, u64, Check),
+}
+
+/// From when on a wait is measured.
+#[derive(Clone, Copy, Debug)]
+enum Since {
+    /// From sending the command itself.
+    Sending,
+    /// From the start of the step before it.
+    StepBefore,
 }
 
 #[derive(Debug)]
@@ -86,6 +110,12 @@ impl Script {
         Ok(script)
     }
 
+    /// True when it needs to know clients by their ids.
+    fn blocks(&self) -> bool {
+        const DIRECTIVES: &[&str] = &["@blocks", "@silent", "@kill", "@blocked"];
+        self.steps.iter().any(|s| DIRECTIVES.iter().any(|d| s.text.starts_with(d)) || s.text.contains("{id:"))
+    }
+
     fn add(&mut self, line: usize, text: &str) -> Result<()> {
         let args = split(text).context("quotes do not match")?;
         let word = |i: usize| String::from_utf8_lossy(args.get(i).map(Vec::as_slice).unwrap_or_default()).into_owned();
@@ -119,6 +149,13 @@ fn action(args: &[Vec<u8>], text: &str) -> Result<Action> {
         "@closed" => Action::Closed(args[1..].to_vec()),
         "@until-gone" => Action::Until("(integer) 0".into(), vec![b"EXISTS".to_vec(), args[1].clone()]),
         "@until" => Action::Until(word(1)?, args[2..].to_vec()),
+        "@blocks" => Action::Blocks(args[1..].to_vec()),
+        "@send" => Action::Send(args[1..].to_vec()),
+        "@silent" => Action::Silent,
+        "@kill" => Action::Kill(word(1)?),
+        "@blocked" => Action::BlockedClients(word(1)?.parse()?),
+        "@takes" => Action::Takes(Since::Sending, word(1)?.parse()?, check(&args[2..])?),
+        "@since" => Action::Takes(Since::StepBefore, word(1)?.parse()?, check(&args[2..])?),
         _ => Action::Command(check(args)?),
     })
 }
@@ -196,13 +233,28 @@ struct Run<'a> {
     report: Report,
     known: &'a Known,
     path: String,
+    control: Option<Control>,
+    /// Connections in a blocking command whose reply has not been read.
+    waiting: HashSet<String>,
+    step_started: Instant,
 }
 
 impl<'a> Run<'a> {
     fn new(script: &Script, pair: &'a Pair, protocol: u8, known: &'a Known) -> Result<Run<'a>> {
         let path = script.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let (conns, report) = (HashMap::new(), Report::default());
-        Ok(Run { pair, conns, current: "main".into(), protocol, report, known, path })
+        let control = if script.blocks() { Some(Control::open(pair)?) } else { None };
+        Ok(Run {
+            pair,
+            conns: HashMap::new(),
+            current: "main".into(),
+            protocol,
+            report: Report::default(),
+            known,
+            path,
+            control,
+            waiting: HashSet::new(),
+            step_started: Instant::now(),
+        })
     }
 
     fn all(&mut self, script: &Script) -> Result<()> {
@@ -219,6 +271,10 @@ impl<'a> Run<'a> {
     fn conn(&mut self) -> Result<&mut PairConn> {
         if !self.conns.contains_key(&self.current) {
             let mut conn = self.pair.conn()?;
+            if self.control.is_some() {
+                conn.learn_ids()?;
+                conn.set_timeout(BLOCKED_REPLY_TIMEOUT)?;
+            }
             if self.protocol == 3 {
                 conn.hello(3)?;
             }
@@ -228,14 +284,24 @@ impl<'a> Run<'a> {
     }
 
     fn step(&mut self, step: &Step) -> Result<()> {
+        let before = std::mem::replace(&mut self.step_started, Instant::now());
         match &step.action {
             Action::Command(check) => {
-                let replies = self.conn()?.call(&check.args)?;
-                self.judge(step, check, &replies);
+                self.send(&check.args)?;
+                self.read(step, check)?;
             }
-            Action::Read(check) => {
-                let replies = self.conn()?.read()?;
-                self.judge(step, check, &replies);
+            Action::Read(check) => self.read(step, check)?,
+            Action::Blocks(args) => self.blocks(step, args)?,
+            Action::Send(args) => self.send(args)?,
+            Action::Silent => self.silent(step)?,
+            Action::Kill(name) => self.kill(name)?,
+            Action::BlockedClients(count) => {
+                self.control()?.wait_blocked_clients(*count)?;
+                self.report.passed += 1;
+            }
+            Action::Takes(since, ms, check) => {
+                let start = if matches!(since, Since::StepBefore) { before } else { Instant::now() };
+                self.takes(step, start + Duration::from_millis(*ms), check)?;
             }
             Action::Repeat(count, line, rule) => self.repeat(step, *count, line, *rule)?,
             Action::ScanAll(args) => self.scan_all(step, args)?,
@@ -252,6 +318,108 @@ impl<'a> Run<'a> {
             Action::Closed(args) => self.closed(args)?,
             Action::Until(text, args) => self.until(text, args)?,
         }
+        Ok(())
+    }
+
+    fn control(&mut self) -> Result<&mut Control> {
+        self.control.as_mut().context("only a script that blocks has a control connection")
+    }
+
+    /// Sends a command on the current connection, with the ids that each server knows where it says `{id:NAME}`.
+    fn send(&mut self, args: &[Vec<u8>]) -> Result<()> {
+        let (mut subject, mut oracle) = (args.to_vec(), args.to_vec());
+        for i in 0..args.len() {
+            if let Some(name) = placeholder(&args[i]) {
+                let conn = self.conns.get(&name).with_context(|| format!("no connection {name:?} yet"))?;
+                let ids = conn.known_ids()?;
+                subject[i] = ids.subject.to_string().into_bytes();
+                oracle[i] = ids.oracle.to_string().into_bytes();
+            }
+        }
+        let conn = self.conn()?;
+        conn.subject.send(&subject)?;
+        conn.oracle.send(&oracle)
+    }
+
+    fn read(&mut self, step: &Step, check: &Check) -> Result<()> {
+        let replies = self.conn()?.read()?;
+        self.waiting.remove(&self.current);
+        self.judge(step, check, &replies);
+        Ok(())
+    }
+
+    /// Afterwards both servers show this client as blocked. If one does not, the two have parted and the script ends.
+    fn blocks(&mut self, step: &Step, args: &[Vec<u8>]) -> Result<()> {
+        self.send(args)?;
+        self.blocked(step, Control::outcomes)?;
+        self.waiting.insert(self.current.clone());
+        Ok(())
+    }
+
+    fn blocked(
+        &mut self,
+        step: &Step,
+        look: impl Fn(&mut Control, &mut PairConn) -> Result<[Outcome; 2]>,
+    ) -> Result<()> {
+        let control = self.control.as_mut().context("no control connection")?;
+        let conn = self.conns.get_mut(&self.current).context("the connection is open")?;
+        match look(control, conn)? {
+            [Outcome::Blocked, Outcome::Blocked] => {
+                self.report.passed += 1;
+                Ok(())
+            }
+            [subject, oracle] => {
+                let words = |outcome: &Outcome| match outcome {
+                    Outcome::Blocked => "(blocked)".to_string(),
+                    Outcome::Answered(reply) => show(reply),
+                };
+                bail!("{}\n--- subject\n{}\n--- oracle\n{}", step.text, words(&subject), words(&oracle))
+            }
+        }
+    }
+
+    /// A client that waits is still blocked; any other one gets the reply to a PING and nothing before it.
+    fn silent(&mut self, step: &Step) -> Result<()> {
+        if self.waiting.contains(&self.current) {
+            return self.blocked(step, Control::still_blocked);
+        }
+        for _ in 0..2 {
+            let ping = Check { args: vec![b"PING".to_vec()], rule: Rule::Exact, patterns: Vec::new() };
+            self.send(&ping.args)?;
+            let replies = self.conn()?.read()?;
+            let is_pong = |reply: &Reply| reply.items().map_or_else(|| reply.text(), |items| items[0].text());
+            let silent = [&replies.subject, &replies.oracle].iter().all(|r| is_pong(r).eq_ignore_ascii_case("pong"));
+            if !silent {
+                self.differ(step, "PING", &replies);
+                bail!("something came before the reply to PING");
+            }
+            self.judge(step, &ping, &replies);
+        }
+        Ok(())
+    }
+
+    fn kill(&mut self, name: &str) -> Result<()> {
+        let conn = self.conns.remove(name).with_context(|| format!("no connection {name:?}"))?;
+        self.waiting.remove(name);
+        let ids = conn.known_ids()?;
+        drop(conn);
+        self.control()?.wait_gone(ids)?;
+        self.report.passed += 1;
+        Ok(())
+    }
+
+    /// Sends a command, or only reads when there is none, and looks at the clock when the subject has answered.
+    fn takes(&mut self, step: &Step, earliest: Instant, check: &Check) -> Result<()> {
+        if !check.args.is_empty() {
+            self.send(&check.args)?;
+        }
+        let conn = self.conn()?;
+        let subject = conn.subject.read().context("subject")?;
+        let early = Instant::now() < earliest;
+        let oracle = conn.oracle.read().context("oracle")?;
+        self.waiting.remove(&self.current);
+        self.judge(step, check, &Replies { subject, oracle });
+        self.report.check(!early, || format!("{}:{}: {}: the reply came early", self.path, step.line, step.text));
         Ok(())
     }
 
@@ -332,6 +500,7 @@ impl<'a> Run<'a> {
         conn.oracle.wait_closed().context("oracle keeps the connection")?;
         conn.subject.wait_closed().context("subject keeps the connection")?;
         self.conns.remove(&self.current);
+        self.waiting.remove(&self.current);
         self.report.passed += 1;
         Ok(())
     }
@@ -351,6 +520,12 @@ impl<'a> Run<'a> {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+/// The name in `{id:NAME}`.
+fn placeholder(arg: &[u8]) -> Option<String> {
+    let name = arg.strip_prefix(b"{id:")?.strip_suffix(b"}")?;
+    Some(String::from_utf8_lossy(name).into_owned())
 }
 
 /// Everything a cursor command finds, sorted, each element once.

@@ -15,6 +15,8 @@ use crate::{build, oracle};
 
 /// Commands of a random run per group unless `--count` says otherwise.
 pub const COUNT: u64 = 100_000;
+/// Steps of several clients unless `--count` says otherwise.
+const STEPS: u64 = 40_000;
 
 /// Both programs, built and fetched.
 pub fn sides(args: &Args, profile: &str) -> Result<Sides> {
@@ -30,9 +32,7 @@ pub fn run(args: &Args) -> Result<()> {
         (None, Some(group)) => report.merge(random_group(group, args, &sides)?),
         (None, None) => {
             report.merge(script::run_folder(&tests_dir().join("diff"), None, &sides)?);
-            for group in random::GROUPS {
-                report.merge(random_group(group, args, &sides)?);
-            }
+            report.merge(random_groups(args, &sides)?);
         }
     }
     finish(report)
@@ -44,10 +44,19 @@ fn one_script(file: &str, sides: &Sides) -> Result<Report> {
     script::run(&Script::load(&path)?, sides, &Known::load()?)
 }
 
+/// All random groups.
+pub fn random_groups(args: &Args, sides: &Sides) -> Result<Report> {
+    let mut report = Report::default();
+    for group in random::GROUPS.iter().chain([&random::COORDINATION]) {
+        report.merge(random_group(group, args, sides)?);
+    }
+    Ok(report)
+}
+
 /// One random group with the seed and count of the options.
-pub fn random_group(group: &str, args: &Args, sides: &Sides) -> Result<Report> {
-    let plan =
-        Plan { group: group.into(), count: args.number("count", COUNT)? as usize, seed: args.number("seed", 1)? };
+fn random_group(group: &str, args: &Args, sides: &Sides) -> Result<Report> {
+    let count = args.number("count", if group == random::COORDINATION { STEPS } else { COUNT })? as usize;
+    let plan = Plan { group: group.into(), count, seed: args.number("seed", 1)? };
     random::run(&plan, sides)
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
-use kinovar_tests::{clients, concurrency, garbage, limits, operation, random, script, tests_dir, workshop};
+use kinovar_tests::{clients, concurrency, garbage, limits, operation, script, tests_dir, workshop};
 
 use crate::args::Args;
 use crate::{build, checks, compat, diff, sys, tools};
@@ -55,7 +55,7 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         }
         "scripts" => script::run_folder(&tests_dir().join("diff"), None, sides),
         "workshop" => workshop::run(sides),
-        "random" => all_groups(args, sides),
+        "random" => diff::random_groups(args, sides),
         "concurrency" => concurrency::run(&sides.subject, Duration::from_secs(args.number("seconds", STRESS_SECONDS)?)),
         "limits" => limits::run(&sides.subject),
         "operation" => operation::run(&sides.subject),
@@ -73,14 +73,6 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
             Ok(report)
         }
     }
-}
-
-fn all_groups(args: &Args, sides: &Sides) -> Result<Report> {
-    let mut report = Report::default();
-    for group in random::GROUPS {
-        report.merge(diff::random_group(group, args, sides)?);
-    }
-    Ok(report)
 }
 
 fn all_clients(sides: &Sides) -> Result<Report> {

@@ -37,7 +37,7 @@ pub struct Wait {
     pub keys: Vec<u32>,
     /// How long, ms; 0 for ever.
     pub timeout_ms: u64,
-    /// What to answer when the time is over.
+    /// What to answer where waiting is not possible. (When the time is over it is [`Absent::NullArray`], whatever the command.)
     pub absent: Absent,
     /// Whether the command is to be run again, and answer with an error, when a key is gone or holds another type. Otherwise it
     /// goes on waiting.

@@ -2,7 +2,7 @@
 
 use crate::registry::{Entry, Unresolved};
 use crate::{Args, CommandError, Ctx, HashedKey, KeyAt, Lock, Protocol, Registry, Reply, until_nul};
-use kinovar_keyspace::{Db, Env, Keyspace, Locked};
+use kinovar_keyspace::{Db, Env, Keyspace, Locked, Unavailable};
 
 /// Memory for finding keys, reused from command to command.
 #[derive(Default)]
@@ -21,19 +21,28 @@ pub fn resolve<'r>(registry: &'r Registry, args: &Args<'_>) -> Result<&'r Entry,
 }
 
 /// Locks what the command needs.
+///
+/// # Errors
+/// A script has it and keeps everybody waiting.
 #[inline]
-pub fn lock<'k>(entry: &Entry, args: &Args<'_>, keyspace: &'k Keyspace, scratch: &mut KeyScratch) -> Locked<'k> {
-    match entry.command.lock {
+pub fn lock<'k>(
+    entry: &Entry,
+    args: &Args<'_>,
+    keyspace: &'k Keyspace,
+    scratch: &mut KeyScratch,
+) -> Result<Locked<'k>, Unavailable> {
+    let locked = match entry.command.lock {
         Lock::Keys => match (args.hashed(), entry.single_key()) {
-            ([only], _) => keyspace.lock_one(keyspace.partition_of_slot(only.slot)),
+            ([only], _) => keyspace.lock_one_or_give_up(keyspace.partition_of_slot(only.slot)),
             (_, Some((index, _))) if index < args.argc() => {
-                keyspace.lock_one(keyspace.partition_of(&args.key_at(index)))
+                keyspace.lock_one_or_give_up(keyspace.partition_of(&args.key_at(index)))
             }
             _ => lock_keys(entry, args, keyspace, scratch),
         },
-        Lock::All => keyspace.lock_all(),
-        Lock::None | Lock::Walk => Locked::None,
-    }
+        Lock::All => keyspace.lock_all_or_give_up(),
+        Lock::None | Lock::Walk => Some(Locked::None),
+    };
+    locked.ok_or(Unavailable)
 }
 
 /// Runs one command without connection or server, for tests: resolves it, locks its keys, calls it, and writes the error to
@@ -51,7 +60,7 @@ pub fn run_alone<'r>(
         Err(error) => (None, Err(error)),
         Ok(entry) => {
             let args = Args::skipping(args, entry.name_words());
-            let locked = lock(entry, &args, keyspace, &mut KeyScratch::default());
+            let locked = lock(entry, &args, keyspace, &mut KeyScratch::default()).expect("no script runs");
             let mut ctx = Ctx {
                 db: Db::new(keyspace, locked, db, env),
                 reply: Reply::new(out, protocol),
@@ -88,7 +97,12 @@ impl EntryKeys {
     }
 }
 
-fn lock_keys<'k>(entry: &Entry, args: &Args<'_>, keyspace: &'k Keyspace, scratch: &mut KeyScratch) -> Locked<'k> {
+fn lock_keys<'k>(
+    entry: &Entry,
+    args: &Args<'_>,
+    keyspace: &'k Keyspace,
+    scratch: &mut KeyScratch,
+) -> Option<Locked<'k>> {
     scratch.partitions.clear();
     if args.hashed().is_empty() {
         scratch.keys.clear();
@@ -98,7 +112,7 @@ fn lock_keys<'k>(entry: &Entry, args: &Args<'_>, keyspace: &'k Keyspace, scratch
     } else {
         scratch.partitions.extend(args.hashed().iter().map(|key| keyspace.partition_of_slot(key.slot)));
     }
-    keyspace.lock_many(&mut scratch.partitions)
+    keyspace.lock_many_or_give_up(&mut scratch.partitions)
 }
 
 /// Hashes the keys of a call of `entry` to the end of `hashed`, by ascending index.

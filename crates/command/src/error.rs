@@ -37,6 +37,8 @@ pub enum CommandError {
     MustBePositive,
     /// The connection must authenticate first.
     NoAuth,
+    /// A script keeps everybody waiting.
+    Busy,
     /// The reply would take more memory than one client may cost the server.
     ReplyTooLarge,
     /// Any other text, with its code in front.
@@ -56,6 +58,14 @@ impl CommandError {
         CommandError::Text(Cow::Owned(text))
     }
 
+    /// A container's subcommand `name` does not exist or takes other arguments.
+    pub fn wrong_subcommand_arguments(container: &str, name: &[u8]) -> CommandError {
+        let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
+        text.extend_from_slice(crate::until_nul(&name[..name.len().min(128)]));
+        text.extend_from_slice(format!("'. Try {container} HELP.").as_bytes());
+        CommandError::Bytes(text)
+    }
+
     /// The bytes after `-` and before the line end.
     pub fn message(&self) -> Cow<'_, [u8]> {
         let text: &'static str = match self {
@@ -73,6 +83,9 @@ impl CommandError {
             CommandError::InvalidCursor => "ERR invalid cursor",
             CommandError::MustBePositive => "ERR value is out of range, must be positive",
             CommandError::ReplyTooLarge => "ERR value is out of range, the reply would be too large",
+            CommandError::Busy => {
+                "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+            }
             CommandError::NoAuth => "NOAUTH Authentication required.",
             CommandError::InvalidExpire(command) => {
                 return Cow::Owned(format!("ERR invalid expire time in '{command}' command").into_bytes());
@@ -91,6 +104,12 @@ impl CommandError {
         let message = self.message();
         let word = message.split(|&byte| byte == b' ').next().unwrap_or(b"ERR");
         String::from_utf8_lossy(word).into_owned()
+    }
+}
+
+impl From<kinovar_keyspace::Unavailable> for CommandError {
+    fn from(_: kinovar_keyspace::Unavailable) -> Self {
+        CommandError::Busy
     }
 }
 

@@ -207,6 +207,8 @@ impl Entry {
 impl KeyPlan {
     fn of(command: &Command) -> KeyPlan {
         match command.keys {
+            // Routed like keys in a cluster, but no data.
+            [KeySpec { access, .. }] if access.has(Access::NOT_KEY) => KeyPlan::None,
             [] if command.key_finder.is_none() => KeyPlan::None,
             // A key finder beside a complete specification only refines what is done to the key.
             [KeySpec { access, begin: Begin::Index(index), find: Find::Range { last: 0, .. }, .. }] => {

@@ -55,9 +55,13 @@ pub struct Command {
     pub subcommands: &'static [Command],
     /// Which partitions it needs locked.
     pub lock: Lock,
+    /// Whether a RESP2 connection may call it although it listens to channels.
+    pub while_subscribed: bool,
     /// Index of the argument that names a field or a member of the key's value, where it usually is; 0 for none. Only a
     /// hint: what it names is loaded ahead of time.
     pub member: u16,
+    /// Runs at once inside a transaction, where others are queued.
+    pub is_never_queued: bool,
     /// Runs it.
     pub handler: Handler,
 }
@@ -81,7 +85,9 @@ impl Command {
         history: &[],
         subcommands: &[],
         lock: Lock::Keys,
+        while_subscribed: false,
         member: 0,
+        is_never_queued: false,
         handler: container_without_subcommand,
     };
 
@@ -155,6 +161,11 @@ macro_rules! bit_set {
                 $name(self.0 | other.0)
             }
 
+            /// Difference.
+            pub const fn without(self, other: $name) -> $name {
+                $name(self.0 & !other.0)
+            }
+
             /// Whether every member of `other` is here.
             #[inline]
             pub const fn has(self, other: $name) -> bool {
@@ -208,7 +219,7 @@ bit_set! {
         FAST = "fast",
         /// Allowed before authentication.
         NO_AUTH = "no_auth",
-        /// May replicate although it does not write data.
+        /// May replicate although it does not write data. `COMMAND` keeps it to itself.
         MAY_REPLICATE = "may_replicate",
         /// May be called without a key.
         NO_MANDATORY_KEYS = "no_mandatory_keys",

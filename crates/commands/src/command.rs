@@ -269,7 +269,7 @@ fn describe(reply: &mut Reply<'_>, registry: &Registry, entry: &Entry) {
     reply.array(10);
     reply.bulk(entry.full_name.as_bytes());
     reply.integer(command.arity.as_reported());
-    words(reply, command.flags.words());
+    words(reply, command.flags.without(Flags::MAY_REPLICATE).words());
     let (first, last, step) = entry.legacy_range();
     reply.integer(first);
     reply.integer(last);

@@ -4,6 +4,7 @@
 //! file or the wall clock.
 #![forbid(unsafe_code)]
 
+mod blocking;
 pub mod command;
 pub mod generic;
 pub mod hash;

@@ -70,13 +70,14 @@ impl Fixture {
     }
 
     fn run_args(&mut self, buf: &[u8], spans: &[kinovar_resp::Span]) -> Vec<u8> {
-        let trash = RefCell::new(Vec::new());
+        let (trash, ready) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
         let env = Env {
             now_ms: self.now_ms,
             settings: &self.settings,
             stats: &self.stats,
             trash: &trash,
             rng: &self.rng,
+            ready: &ready,
             observer: Some(&self.events),
             no_touch: false,
         };

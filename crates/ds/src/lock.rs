@@ -3,8 +3,12 @@
 //! An uncontended lock and unlock of an ordinary mutex are two locked instructions, some ten nanoseconds: a tenth of a GET.
 //! A server with a single data thread does not need them. So the process decides once, before the first lock is taken:
 //!
-//! - **Shared** (the default): a [`std::sync::Mutex`] (a futex: one compare-exchange, a short spin, then sleep).
+//! - **Shared** (the default): a mutex (one compare-exchange, a short spin, then sleep).
 //! - **Single**: a flag per lock, read and written with plain moves, which still catches re-entry.
+//!
+//! # Giving up
+//! A script may run for ever. While it does, the other threads must be able to say so instead of waiting for its locks:
+//! [`lock_or_give_up`](PartitionLock::lock_or_give_up) returns without the lock once [`set_giving_up`] has been called.
 //!
 //! # Why this is sound
 //! The mode lives in one word: undecided, shared, or the identity of the only thread that may lock. It changes at most once,
@@ -14,6 +18,11 @@
 //! - In shared mode everyone uses the mutex; no lock was ever taken the other way, because the mode was undecided before
 //!   (the first `lock` decides it, so nothing is locked in the undecided state).
 //!
+//!
+//! [`AllLocked`] stands for the guards of all locks there are, in single mode only, where it costs as much as one: while it
+//! exists the mode is another word, so that [`PartitionLock::lock`] finds neither its owner nor shared mode, and panics. It is
+//! made only when no guard exists, which a count of the guards tells.
+//!
 //! A thread's identity is the address of a thread-local byte, unique among live threads. After the owner has ended another
 //! thread may get the address; it then is the only one that may lock, and it got that memory through the allocator's
 //! synchronisation, after all that the owner did.
@@ -22,13 +31,24 @@ use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 const UNDECIDED: usize = 0;
 const SHARED: usize = 1;
+/// Single mode, and an [`AllLocked`] exists.
+const ALL_LOCKED: usize = 2;
 
-/// `UNDECIDED`, `SHARED`, or the identity of the one thread that locks.
+/// `UNDECIDED`, `SHARED`, `ALL_LOCKED` or the identity of the one thread that locks.
 static MODE: AtomicUsize = AtomicUsize::new(UNDECIDED);
+/// Single mode only: how many guards exist.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+/// Whether [`PartitionLock::lock_or_give_up`] gives up.
+static GIVING_UP: AtomicBool = AtomicBool::new(false);
+
+/// How long a thread sleeps before it looks whether it should give up.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 thread_local! {
     static IDENTITY: u8 = const { 0 };
@@ -36,8 +56,8 @@ thread_local! {
 
 #[inline(always)]
 fn thread_identity() -> usize {
-    // Two bytes of different threads are apart; the address of a thread-local is never 0, and it is not 1 either, as the
-    // first page is never mapped.
+    // Two bytes of different threads are apart; the address of a thread-local is never 0, 1 or 2, as the first page is never
+    // mapped.
     IDENTITY.with(|byte| std::ptr::from_ref(byte).addr())
 }
 
@@ -49,6 +69,7 @@ pub fn set_single_threaded(single: bool) -> bool {
     let wanted = if single { thread_identity() } else { SHARED };
     match MODE.compare_exchange(UNDECIDED, wanted, Ordering::Relaxed, Ordering::Relaxed) {
         Ok(_) => true,
+        Err(ALL_LOCKED) => locked_twice(),
         Err(decided) => decided == wanted,
     }
 }
@@ -56,6 +77,12 @@ pub fn set_single_threaded(single: bool) -> bool {
 /// Whether the process is in single-threaded mode.
 pub fn is_single_threaded() -> bool {
     !matches!(MODE.load(Ordering::Relaxed), UNDECIDED | SHARED)
+}
+
+/// From now on those who would have to wait for a lock give up (`true`), or wait (`false`, as in the beginning). Others may
+/// learn of it a few milliseconds later.
+pub fn set_giving_up(on: bool) {
+    GIVING_UP.store(on, Ordering::Release);
 }
 
 /// A mutex around a partition, on cache lines of its own (two, since processors fetch them in pairs).
@@ -94,12 +121,39 @@ impl<T> PartitionLock<T> {
             if self.held.load(Ordering::Relaxed) {
                 locked_twice();
             }
-            self.held.store(true, Ordering::Relaxed);
-            return self.guard(None);
+            return self.single_guard();
         }
         check_shared();
-        // A panic under the lock (tests only: the server aborts) leaves the data as valid as a panic elsewhere does.
-        self.guard(Some(self.shared.lock().unwrap_or_else(PoisonError::into_inner)))
+        self.guard(Some(self.shared.lock()))
+    }
+
+    /// Like [`lock`](PartitionLock::lock), but `None` when it would have to wait while [`set_giving_up`] is on.
+    #[inline]
+    pub fn lock_or_give_up(&self) -> Option<PartitionGuard<'_, T>> {
+        if MODE.load(Ordering::Relaxed) == thread_identity() {
+            if self.held.load(Ordering::Relaxed) {
+                return gives_up();
+            }
+            return Some(self.single_guard());
+        }
+        if MODE.load(Ordering::Relaxed) == ALL_LOCKED {
+            return gives_up();
+        }
+        check_shared();
+        match self.shared.try_lock() {
+            Some(guard) => Some(self.guard(Some(guard))),
+            None => self.wait_or_give_up(),
+        }
+    }
+
+    #[cold]
+    fn wait_or_give_up(&self) -> Option<PartitionGuard<'_, T>> {
+        while !GIVING_UP.load(Ordering::Acquire) {
+            if let Some(guard) = self.shared.try_lock_for(PATIENCE) {
+                return Some(self.guard(Some(guard)));
+            }
+        }
+        None
     }
 
     /// Takes the lock if it is free. Panics in single mode if the thread is not the one that chose the mode.
@@ -109,15 +163,20 @@ impl<T> PartitionLock<T> {
             if self.held.load(Ordering::Relaxed) {
                 return None;
             }
-            self.held.store(true, Ordering::Relaxed);
-            return Some(self.guard(None));
+            return Some(self.single_guard());
+        }
+        if MODE.load(Ordering::Relaxed) == ALL_LOCKED {
+            return None;
         }
         check_shared();
-        match self.shared.try_lock() {
-            Ok(guard) => Some(self.guard(Some(guard))),
-            Err(TryLockError::Poisoned(poisoned)) => Some(self.guard(Some(poisoned.into_inner()))),
-            Err(TryLockError::WouldBlock) => None,
-        }
+        self.shared.try_lock().map(|guard| self.guard(Some(guard)))
+    }
+
+    #[inline(always)]
+    fn single_guard(&self) -> PartitionGuard<'_, T> {
+        self.held.store(true, Ordering::Relaxed);
+        HELD.store(HELD.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.guard(None)
     }
 
     #[inline(always)]
@@ -150,6 +209,13 @@ fn decide_shared() {
     assert!(set_single_threaded(false), "a second thread takes a partition lock in single-threaded mode");
 }
 
+/// In single mode, when the lock is held: by a script that was left in the middle, or else by mistake.
+#[cold]
+#[inline(never)]
+fn gives_up<G>() -> Option<G> {
+    if GIVING_UP.load(Ordering::Relaxed) { None } else { locked_twice() }
+}
+
 #[cold]
 #[inline(never)]
 fn locked_twice() -> ! {
@@ -180,7 +246,55 @@ impl<T> Drop for PartitionGuard<'_, T> {
         // In shared mode the mutex's own guard, dropped after this, unlocks.
         if self.shared.is_none() {
             self.lock.held.store(false, Ordering::Relaxed);
+            HELD.store(HELD.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
         }
+    }
+}
+
+/// All locks of the process at once, in single mode.
+pub struct AllLocked {
+    owner: usize,
+    /// Stays on the thread that locked.
+    _not_send: PhantomData<*const ()>,
+}
+
+impl AllLocked {
+    /// Locks everything in O(1), in single mode; `None` in shared mode, where each lock has to be taken.
+    ///
+    /// # Panics
+    /// When a lock is held, or the thread is not the one that chose the mode.
+    pub fn lock() -> Option<AllLocked> {
+        let owner = MODE.load(Ordering::Relaxed);
+        if owner != thread_identity() {
+            check_shared();
+            return None;
+        }
+        if HELD.load(Ordering::Relaxed) != 0 {
+            locked_twice();
+        }
+        MODE.store(ALL_LOCKED, Ordering::Relaxed);
+        Some(AllLocked { owner, _not_send: PhantomData })
+    }
+
+    /// What `lock` protects.
+    #[inline]
+    pub fn get<'a, T>(&'a self, lock: &'a PartitionLock<T>) -> &'a T {
+        // SAFETY: no guard existed when `self` was made, none can be made while it exists (see the module's page), and
+        // whoever has a `&mut T` from `get_mut` has borrowed `self` mutably.
+        unsafe { &*lock.data.get() }
+    }
+
+    /// What `lock` protects, to be changed.
+    #[inline]
+    pub fn get_mut<'a, T>(&'a mut self, lock: &'a PartitionLock<T>) -> &'a mut T {
+        // SAFETY: as in `get`; `self` is borrowed mutably, and there is only one.
+        unsafe { &mut *lock.data.get() }
+    }
+}
+
+impl Drop for AllLocked {
+    fn drop(&mut self) {
+        MODE.store(self.owner, Ordering::Relaxed);
     }
 }
 
@@ -228,6 +342,21 @@ mod tests {
         assert!(set_single_threaded(false) && !is_single_threaded());
     }
 
+    #[test]
+    fn nobody_waits_once_all_give_up() {
+        let lock = PartitionLock::new(1);
+        let guard = lock.lock();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| lock.lock_or_give_up().is_none());
+            set_giving_up(true);
+            assert!(waiting.join().expect("it returns"));
+        });
+        drop(guard);
+        assert!(lock.lock_or_give_up().is_some(), "it is free");
+        set_giving_up(false);
+        assert!(AllLocked::lock().is_none(), "shared mode");
+    }
+
     /// The mode is the process's: run the single-threaded half in a process of its own.
     #[test]
     #[cfg_attr(miri, ignore = "starts a process")]
@@ -253,6 +382,19 @@ mod tests {
         assert!(reentry.is_err());
         assert_eq!(*guard, 3);
         drop(guard);
+        let all = AllLocked::lock().expect("single mode");
+        assert_eq!(*all.get(&lock), 3);
+        assert!(lock.try_lock().is_none());
+        let reentry = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(lock.lock())));
+        assert!(reentry.is_err() && std::panic::catch_unwind(AllLocked::lock).is_err());
+        drop(all);
+        let guard = lock.lock();
+        assert!(std::panic::catch_unwind(AllLocked::lock).is_err(), "a guard exists");
+        drop(guard);
+        let mut all = AllLocked::lock().expect("single mode");
+        *all.get_mut(&lock) += 1;
+        *all.get_mut(&lock) -= 1;
+        drop(all);
         let foreign = std::thread::scope(|scope| scope.spawn(|| *lock.lock()).join().is_err());
         assert!(foreign, "another thread was let in");
         assert_eq!(*lock.lock(), 3);

@@ -4,8 +4,8 @@
 //! Several values can be looked at together with [`Db::touch`] (which does all that) followed by [`Db::peek`].
 
 use crate::object::{self, Text, Value, WrongType};
-use crate::partition::PartitionDb;
-use crate::{Entry, Key, Keyspace, Locked, Observer, Settings, Stats, Trash, access};
+use crate::partition::{Partition, PartitionDb};
+use crate::{Entry, Key, Keyspace, Locked, Observer, Ready, Settings, Stats, Trash, Unavailable, access};
 use kinovar_ds::table::Position;
 use std::cell::RefCell;
 
@@ -22,6 +22,8 @@ pub struct Env<'a> {
     pub trash: &'a RefCell<Vec<Trash>>,
     /// Randomness, not for secrets.
     pub rng: &'a RefCell<fastrand::Rng>,
+    /// Keys that have changed and have waiters, to be served before the locks are released.
+    pub ready: &'a RefCell<Vec<Ready>>,
     /// Whoever wants to know of changes.
     pub observer: Option<&'a dyn Observer>,
     /// Whether accesses leave no trace in the access clock (`CLIENT NO-TOUCH`).
@@ -83,11 +85,56 @@ impl<'a> Db<'a> {
 
     /// Makes sure that partition `index` is locked: does nothing when all are, else releases what is locked and locks this
     /// one. For commands that walk the partitions one after the other.
-    pub fn visit(&mut self, index: usize) {
+    ///
+    /// # Errors
+    /// A script has it and keeps everybody waiting; nothing is locked then.
+    pub fn visit(&mut self, index: usize) -> Result<(), Unavailable> {
         if !self.locked.has(index) {
             self.locked = Locked::None;
-            self.locked = self.keyspace.lock_one(index);
+            self.locked = self.keyspace.lock_one_or_give_up(index).ok_or(Unavailable)?;
         }
+        Ok(())
+    }
+
+    /// Releases what is locked, then locks the partitions in `indexes`, which are sorted here.
+    ///
+    /// # Errors
+    /// A script has one of them and keeps everybody waiting; nothing is locked then.
+    pub fn lock_or_give_up(&mut self, indexes: &mut Vec<usize>) -> Result<(), Unavailable> {
+        self.unlock();
+        self.locked = self.keyspace.lock_many_or_give_up(indexes).ok_or(Unavailable)?;
+        Ok(())
+    }
+
+    /// Releases what is locked, then locks everything.
+    ///
+    /// # Errors
+    /// As [`Db::lock_or_give_up`].
+    pub fn lock_all_or_give_up(&mut self) -> Result<(), Unavailable> {
+        self.unlock();
+        self.locked = self.keyspace.lock_all_or_give_up().ok_or(Unavailable)?;
+        Ok(())
+    }
+
+    /// Releases what is locked.
+    pub fn unlock(&mut self) {
+        self.locked = Locked::None;
+    }
+
+    /// Whether partition `index` is locked.
+    pub fn has_locked(&self, index: usize) -> bool {
+        self.locked.has(index)
+    }
+
+    /// Looks at one partition, under the lock that is held or else under its own; see [`Keyspace::read`].
+    pub fn look<R: Default>(&self, index: usize, look: impl FnOnce(&Partition) -> R) -> R {
+        if self.locked.has(index) { look(self.locked.partition(index)) } else { self.keyspace.read(index, look) }
+    }
+
+    /// Number of keys in the selected database. Locks one partition after the other where they are not locked.
+    pub fn size(&self) -> usize {
+        let part = |index| self.look(index, |partition| partition.db(self.index).map_or(0, PartitionDb::len));
+        (0..self.keyspace.partitions()).map(part).sum()
     }
 
     /// Whether the partition of `key` is locked.

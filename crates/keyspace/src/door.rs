@@ -12,6 +12,7 @@
 //! scope it does step 4, keeps the expiry index true and removes the key if nothing is left in it. A guard must be told
 //! what happened, [`Update::changed`] or [`Update::unchanged`]; one that was told neither fails in debug builds.
 
+use crate::interest::Interests;
 use crate::object::{self, Object, Text, Value, WrongType};
 use crate::partition::{PartitionDb, is_heavy};
 use crate::{Db, Entry, Env, Event, Key, Keyspace, Trash, Ttl, access};
@@ -25,15 +26,6 @@ use std::ops::{Deref, DerefMut};
 fn before_change(_entry: &Entry) {}
 
 impl Env<'_> {
-    /// Step 4.
-    #[inline]
-    fn changed(&self, db: u32, key: &[u8], event: Event, count: u64) {
-        self.stats.dirty.add(count);
-        if let Some(observer) = self.observer {
-            observer.changed(db, key, event);
-        }
-    }
-
     /// Takes an entry that left the keyspace: frees it, now or in the background.
     fn discard(&self, entry: Entry) {
         if is_heavy(&entry) {
@@ -56,6 +48,7 @@ pub(crate) struct Site<'d> {
     keyspace: &'d Keyspace,
     partition: usize,
     pub(crate) db: &'d mut PartitionDb,
+    interests: &'d Interests,
     db_index: u32,
     env: &'d Env<'d>,
 }
@@ -93,7 +86,7 @@ impl Site<'_> {
     fn expire(&mut self, key: &Key<'_>, place: Position) {
         let entry = self.remove(key.hash, place);
         self.env.stats.expired_keys.add(1);
-        self.env.changed(self.db_index, key.name, Event::EXPIRED, 0);
+        self.changed_key(key.hash, key.name, Event::EXPIRED, 0);
         self.env.discard(entry);
     }
 
@@ -129,10 +122,29 @@ impl Site<'_> {
         }
     }
 
-    fn changed(&self, place: Position, event: Event, count: u64) {
+    /// Step 4, where the key still exists.
+    #[inline]
+    fn changed(&self, hash: u64, place: Position, event: Event, count: u64) {
         self.env.stats.dirty.add(count);
+        if self.interests.any() || self.env.observer.is_some() {
+            self.tell(hash, self.db.table.at(place).key(), event);
+        }
+    }
+
+    /// Step 4, where the key may be gone.
+    #[inline]
+    fn changed_key(&self, hash: u64, name: &[u8], event: Event, count: u64) {
+        self.env.stats.dirty.add(count);
+        if self.interests.any() || self.env.observer.is_some() {
+            self.tell(hash, name, event);
+        }
+    }
+
+    #[cold]
+    fn tell(&self, hash: u64, name: &[u8], event: Event) {
+        self.interests.changed(self.db_index, hash, name, &mut self.env.ready.borrow_mut());
         if let Some(observer) = self.env.observer {
-            observer.changed(self.db_index, self.db.table.at(place).key(), event);
+            observer.changed(self.db_index, name, event);
         }
     }
 }
@@ -141,13 +153,8 @@ impl Db<'_> {
     #[inline]
     fn site(&mut self, key: &Key<'_>) -> Site<'_> {
         let partition = self.keyspace.partition_of(key);
-        Site {
-            keyspace: self.keyspace,
-            partition,
-            db: self.locked.partition_mut(partition).db_mut(self.index),
-            db_index: self.index,
-            env: &self.env,
-        }
+        let (db, interests) = self.locked.partition_mut(partition).site(self.index);
+        Site { keyspace: self.keyspace, partition, db, interests, db_index: self.index, env: &self.env }
     }
 
     /// The site of `key`, and its place if it is there and has not expired.
@@ -238,9 +245,9 @@ impl Db<'_> {
                 site.insert(key.hash, entry)
             }
         };
-        site.changed(place, Event { class: crate::EventClass::String, name: "set" }, 1);
+        site.changed(key.hash, place, Event { class: crate::EventClass::String, name: "set" }, 1);
         if at_ms.is_some() {
-            site.changed(place, Event::generic("expire"), 0);
+            site.changed(key.hash, place, Event::generic("expire"), 0);
         }
     }
 
@@ -291,14 +298,14 @@ impl Db<'_> {
         };
         let place = site.insert(key.hash, entry);
         site.fields_changed(key.hash, None, field_expiry);
-        site.changed(place, event, count);
+        site.changed(key.hash, place, event, count);
     }
 
     /// Takes a key with its value out of the database, to be put elsewhere. `event` is what it is called here.
     pub fn take(&mut self, key: &Key<'_>, event: Event) -> Option<Entry> {
         let (mut site, place) = self.site_live(key);
         let entry = site.remove(key.hash, place?);
-        site.env.changed(site.db_index, key.name, event, 1);
+        site.changed_key(key.hash, key.name, event, 1);
         Some(entry)
     }
 
@@ -318,7 +325,7 @@ impl Db<'_> {
         let Some(place) = place else { return false };
         before_change(site.db.table.at(place));
         site.set_expiry(key.hash, place, at_ms);
-        site.changed(place, Event::generic(if at_ms.is_some() { "expire" } else { "persist" }), 1);
+        site.changed(key.hash, place, Event::generic(if at_ms.is_some() { "expire" } else { "persist" }), 1);
         true
     }
 
@@ -327,7 +334,9 @@ impl Db<'_> {
     pub fn clear(&mut self, index: u32) -> usize {
         let mut keys = 0;
         for partition in 0..self.keyspace.partitions() {
-            let db = std::mem::take(self.locked.partition_mut(partition).db_mut(index));
+            let part = self.locked.partition_mut(partition);
+            part.note_all(index, index, self.env.now_ms, &mut self.env.ready.borrow_mut());
+            let db = std::mem::take(part.db_mut(index));
             if index == 0 {
                 self.keyspace.note_table(partition, PartitionDb::default().table.hint());
             }
@@ -345,6 +354,9 @@ impl Db<'_> {
     pub fn swap(&mut self, a: u32, b: u32) {
         for index in 0..self.keyspace.partitions() {
             let partition = self.locked.partition_mut(index);
+            let mut ready = self.env.ready.borrow_mut();
+            partition.note_all(a, b, self.env.now_ms, &mut ready);
+            partition.note_all(b, a, self.env.now_ms, &mut ready);
             partition.swap(a, b);
             self.keyspace.note_table(index, partition.db(0).expect("database 0 always exists").table.hint());
         }
@@ -354,7 +366,9 @@ impl Db<'_> {
     /// Removes up to `budget` keys and fields of partition `index` (which is locked here) whose time has come, in every
     /// database. Returns how many; less than `budget` when nothing is left to do.
     pub fn expire_due(&mut self, index: usize, budget: usize) -> usize {
-        self.visit(index);
+        if self.visit(index).is_err() {
+            return 0;
+        }
         let selected = self.index;
         let mut removed = 0;
         for database in self.locked.partition(index).databases() {
@@ -477,7 +491,7 @@ impl<'d, T: Value> Update<'d, T> {
     /// several times, in order.
     pub fn changed(&mut self, event: &'static str, count: usize) {
         if let Some((name, count)) = self.event.replace((event, count as u64)) {
-            self.site.changed(self.place, Event { class: T::TYPE.event_class(), name }, count);
+            self.site.changed(self.hash, self.place, Event { class: T::TYPE.event_class(), name }, count);
         }
         self.told = true;
     }
@@ -530,11 +544,11 @@ impl<T: Value> Drop for Update<'_, T> {
         let (is_empty, expiry_ms) = (value.is_empty(), value.next_expiry_ms());
         self.site.fields_changed(self.hash, self.indexed_expiry_ms, expiry_ms);
         if let Some((name, count)) = self.event {
-            self.site.changed(self.place, Event { class: T::TYPE.event_class(), name }, count);
+            self.site.changed(self.hash, self.place, Event { class: T::TYPE.event_class(), name }, count);
         }
         if is_empty {
             let entry = self.site.remove(self.hash, self.place);
-            self.site.env.changed(self.site.db_index, entry.key(), Event::DEL, 0);
+            self.site.changed_key(self.hash, entry.key(), Event::DEL, 0);
         }
     }
 }
@@ -615,14 +629,14 @@ impl<'d> StringUpdate<'d> {
     /// Sets or removes the expiry.
     pub fn set_expiry(&mut self, at_ms: Option<u64>) {
         self.site.set_expiry(self.hash, self.place, at_ms);
-        self.site.changed(self.place, Event::generic(if at_ms.is_some() { "expire" } else { "persist" }), 1);
+        self.site.changed(self.hash, self.place, Event::generic(if at_ms.is_some() { "expire" } else { "persist" }), 1);
     }
 }
 
 impl Drop for StringUpdate<'_> {
     fn drop(&mut self) {
         if let Some(name) = self.event {
-            self.site.changed(self.place, Event { class: crate::EventClass::String, name }, 1);
+            self.site.changed(self.hash, self.place, Event { class: crate::EventClass::String, name }, 1);
         }
     }
 }

@@ -23,6 +23,12 @@ pub enum EventClass {
     Evicted,
     /// `n`: a key was created.
     New,
+    /// `o`: a key was overwritten.
+    Overwritten,
+    /// `c`: the type of a key changed.
+    TypeChanged,
+    /// `m`: a key that is not there was read.
+    KeyMiss,
 }
 
 /// A named change to a key.
@@ -44,6 +50,14 @@ impl Event {
     pub const DEL: Event = Event::generic("del");
     /// A key expired.
     pub const EXPIRED: Event = Event { class: EventClass::Expired, name: "expired" };
+    /// A key was created.
+    pub const NEW: Event = Event { class: EventClass::New, name: "new" };
+    /// A key was overwritten.
+    pub const OVERWRITTEN: Event = Event { class: EventClass::Overwritten, name: "overwritten" };
+    /// A key holds another type now.
+    pub const TYPE_CHANGED: Event = Event { class: EventClass::TypeChanged, name: "type_changed" };
+    /// A key that is not there was read.
+    pub const KEY_MISS: Event = Event { class: EventClass::KeyMiss, name: "keymiss" };
 }
 
 /// Told of every change, while the key's partition is locked: must be quick and must not reach into the keyspace.

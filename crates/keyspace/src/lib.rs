@@ -16,6 +16,7 @@
 //! | [`settings`] | thresholds and policies that values obey |
 //! | [`stats`] | counters, one writer each |
 //! | [`event`] | what a change is called |
+//! | [`interest`] | who watches keys or waits for them |
 //!
 //! # Invariants
 //! - A stored value changes only inside [`door`]; whatever must hold for every write is done there.
@@ -30,6 +31,7 @@ pub mod door;
 pub mod event;
 pub mod expiry;
 pub mod hash;
+pub mod interest;
 pub mod key;
 pub mod list;
 pub mod object;
@@ -45,15 +47,17 @@ pub use db::{Db, Env};
 pub use door::{StringUpdate, Update};
 pub use event::{Event, EventClass, Observer};
 pub use hash::{Field, FieldTtl, Hash};
+pub use interest::{Ready, Taken, Waiter, Watch};
 pub use key::Key;
 pub use kinovar_ds::entry::{NewPayload, Payload, bytes_eq};
-pub use kinovar_ds::lock::set_single_threaded;
+pub use kinovar_ds::lock::set_giving_up;
+pub use kinovar_ds::lock::{is_single_threaded, set_single_threaded};
 pub use kinovar_ds::sorted_set::Inserted;
 pub use object::{Object, Text, Value, ValueType, WrongType};
 pub use partition::{Partition, PartitionDb, Trash};
 pub use set::Set;
 pub use settings::Settings;
-pub use space::{Keyspace, Locked};
+pub use space::{Keyspace, Locked, Unavailable};
 pub use stats::Stats;
 pub use string::Ttl;
 

@@ -1,8 +1,9 @@
 //! A slice of the keyspace.
 
 use crate::expiry::ExpiryIndex;
+use crate::interest::Interests;
 use crate::object::FREE_INLINE_MAX;
-use crate::{Entry, Object};
+use crate::{Entry, Object, Ready};
 use kinovar_ds::entry::Payload;
 use kinovar_ds::table::Table;
 
@@ -13,6 +14,8 @@ pub struct Partition {
     first: PartitionDb,
     /// Databases 1 and up, made when first written to.
     others: Vec<Option<Box<PartitionDb>>>,
+    /// Who wants to know of changes.
+    pub(crate) interests: Interests,
 }
 
 /// One partition's part of one database.
@@ -69,6 +72,17 @@ impl Partition {
         }
     }
 
+    /// The part of database `index`, to be changed, and who wants to know of it.
+    #[inline]
+    pub(crate) fn site(&mut self, index: u32) -> (&mut PartitionDb, &Interests) {
+        if index == 0 {
+            return (&mut self.first, &self.interests);
+        }
+        self.other_mut(index as usize - 1);
+        let db = self.others[index as usize - 1].as_deref_mut().expect("made a moment ago");
+        (db, &self.interests)
+    }
+
     /// The part of database `index`.
     #[inline]
     pub(crate) fn db_mut(&mut self, index: u32) -> &mut PartitionDb {
@@ -81,6 +95,21 @@ impl Partition {
             self.others.resize_with(at + 1, || None);
         }
         self.others[at].get_or_insert_default()
+    }
+
+    /// Tells those interested in keys of database `index` that are there now, or in database `other`, that all of them are
+    /// about to change.
+    pub(crate) fn note_all(&self, index: u32, other: u32, now_ms: u64, ready: &mut Vec<Ready>) {
+        if !self.interests.any() {
+            return;
+        }
+        let is_in = |db: u32, hash: u64, name: &[u8]| {
+            let Some(db) = self.db(db) else { return false };
+            let found = db.table.find(hash, |entry| entry.key_eq(name));
+            found.is_some_and(|entry| entry.expire_at_ms().is_none_or(|at_ms| at_ms >= now_ms))
+        };
+        let concerns = |hash: u64, name: &[u8]| is_in(index, hash, name) || is_in(other, hash, name);
+        self.interests.changed_where(index, concerns, ready);
     }
 
     /// Exchanges two databases.

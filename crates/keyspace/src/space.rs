@@ -1,7 +1,7 @@
 //! All partitions, and locking them in order.
 
 use crate::{Key, Object, Partition, Payload};
-use kinovar_ds::lock::{PartitionGuard, PartitionLock};
+use kinovar_ds::lock::{AllLocked, PartitionGuard, PartitionLock};
 use kinovar_ds::table::TableHint;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -22,6 +22,10 @@ struct Site {
     due_ms: AtomicU64,
 }
 
+/// A partition is locked by a script that keeps everybody waiting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unavailable;
+
 /// The partitions that are locked for a command.
 pub enum Locked<'a> {
     /// None.
@@ -30,6 +34,8 @@ pub enum Locked<'a> {
     One(usize, PartitionGuard<'a, Partition>),
     /// Several, in ascending order.
     Many(Vec<(usize, PartitionGuard<'a, Partition>)>),
+    /// All, where there is only one thread.
+    Whole(&'a Keyspace, AllLocked),
 }
 
 impl Keyspace {
@@ -86,9 +92,43 @@ impl Keyspace {
         }
     }
 
-    /// Locks everything.
+    /// Locks everything. O(1) with one thread.
     pub fn lock_all(&self) -> Locked<'_> {
+        if let Some(all) = AllLocked::lock() {
+            return Locked::Whole(self, all);
+        }
         Locked::Many(self.sites.iter().enumerate().map(|(index, site)| (index, site.lock.lock())).collect())
+    }
+
+    /// Like [`lock_one`](Self::lock_one); `None` when it would have to wait for a script that keeps everybody waiting.
+    #[inline]
+    pub fn lock_one_or_give_up(&self, index: usize) -> Option<Locked<'_>> {
+        Some(Locked::One(index, self.sites[index].lock.lock_or_give_up()?))
+    }
+
+    /// Like [`lock_many`](Self::lock_many), with an end of patience.
+    pub fn lock_many_or_give_up(&self, indexes: &mut Vec<usize>) -> Option<Locked<'_>> {
+        indexes.sort_unstable();
+        indexes.dedup();
+        match indexes.as_slice() {
+            [] => Some(Locked::None),
+            [index] => self.lock_one_or_give_up(*index),
+            _ => self.take_or_give_up(indexes.iter().copied()),
+        }
+    }
+
+    /// Like [`lock_all`](Self::lock_all), with an end of patience.
+    pub fn lock_all_or_give_up(&self) -> Option<Locked<'_>> {
+        match AllLocked::lock() {
+            Some(all) => Some(Locked::Whole(self, all)),
+            None => self.take_or_give_up(0..self.sites.len()),
+        }
+    }
+
+    fn take_or_give_up(&self, indexes: impl Iterator<Item = usize>) -> Option<Locked<'_>> {
+        let guards: Option<Vec<_>> =
+            indexes.map(|index| Some((index, self.sites[index].lock.lock_or_give_up()?))).collect();
+        guards.map(Locked::Many)
     }
 
     /// Asks the processor to fetch the bucket of `key` in database 0. Takes no lock: the address may be out of date, which
@@ -172,7 +212,7 @@ impl Keyspace {
     /// Moves the tables of partition `index` that are changing their size on by up to `buckets` buckets each; for idle time, as
     /// nobody may come to insert the keys that would drive them. Whether any is not done yet.
     pub fn migrate_tables(&self, index: usize, buckets: usize) -> bool {
-        self.sites[index].lock.lock().migrate_tables(buckets)
+        self.sites[index].lock.lock_or_give_up().is_some_and(|mut partition| partition.migrate_tables(buckets))
     }
 
     /// Number of keys in database `db`. Locks one partition after the other.
@@ -187,9 +227,9 @@ impl Keyspace {
         self.len(db) == 0
     }
 
-    /// Looks at one partition under its lock.
-    pub fn read<R>(&self, index: usize, look: impl FnOnce(&Partition) -> R) -> R {
-        look(&self.sites[index].lock.lock())
+    /// Looks at one partition under its lock; the default when a script has it and keeps everybody waiting.
+    pub fn read<R: Default>(&self, index: usize, look: impl FnOnce(&Partition) -> R) -> R {
+        self.sites[index].lock.lock_or_give_up().map(|partition| look(&partition)).unwrap_or_default()
     }
 }
 
@@ -203,6 +243,7 @@ impl Locked<'_> {
         match self {
             Locked::One(locked, guard) if *locked == index => guard,
             Locked::Many(guards) => &guards[Self::find(guards, index)].1,
+            Locked::Whole(keyspace, all) => all.get(&keyspace.sites[index].lock),
             _ => not_locked(index),
         }
     }
@@ -219,6 +260,7 @@ impl Locked<'_> {
                 let at = Self::find(guards, index);
                 &mut guards[at].1
             }
+            Locked::Whole(keyspace, all) => all.get_mut(&keyspace.sites[index].lock),
             _ => not_locked(index),
         }
     }
@@ -227,6 +269,7 @@ impl Locked<'_> {
     pub fn has(&self, index: usize) -> bool {
         match self {
             Locked::None => false,
+            Locked::Whole(..) => true,
             Locked::One(locked, _) => *locked == index,
             Locked::Many(guards) => guards.binary_search_by_key(&index, |(locked, _)| *locked).is_ok(),
         }

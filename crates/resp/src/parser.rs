@@ -39,8 +39,8 @@ pub struct Frame {
     pub first: u32,
     /// Number of arguments, the command's name included; never 0.
     pub argc: u32,
-    /// Size of the request in bytes.
-    pub bytes: u32,
+    /// Where it ends in the request buffer.
+    pub end: u32,
     /// Whether the spans lie in [`Batch::scratch`] rather than in the request buffer.
     pub inline: bool,
 }
@@ -247,7 +247,7 @@ impl Parser {
             }
         }
         self.wanted = 0;
-        batch.frames.push(Frame { first: first as u32, argc: argc as u32, bytes: (at - start) as u32, inline: false });
+        batch.frames.push(Frame { first: first as u32, argc: argc as u32, end: at as u32, inline: false });
         Ok(Some(at))
     }
 
@@ -358,7 +358,8 @@ fn inline(buf: &[u8], start: usize, batch: &mut Batch) -> Result<Option<usize>, 
     }
     let argc = batch.spans.len() - first;
     if argc > 0 {
-        batch.frames.push(Frame { first: first as u32, argc: argc as u32, bytes: len as u32 + 1, inline: true });
+        let end = (start + len + 1) as u32;
+        batch.frames.push(Frame { first: first as u32, argc: argc as u32, end, inline: true });
     }
     Ok(Some(start + len + 1))
 }

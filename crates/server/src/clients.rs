@@ -3,8 +3,9 @@
 //! Each connection belongs to one reactor, which alone writes the counters of its [`ClientInfo`] (relaxed stores, no
 //! read-modify-write); `CLIENT LIST` on another thread reads them. Names change rarely and sit behind a mutex.
 
+use kinovar_command::keyspace::{Waiter, Watch};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A connection as others see it.
@@ -55,6 +56,18 @@ pub struct ClientInfo {
     pub no_evict: AtomicBool,
     /// `CLIENT NO-TOUCH`.
     pub no_touch: AtomicBool,
+    /// How many channels, patterns and shard channels it listens to.
+    pub subscriptions: [AtomicU32; 3],
+    /// Number of commands queued for a transaction; -1 outside of one.
+    pub queued: AtomicI64,
+    /// Number of keys watched.
+    pub watched: AtomicUsize,
+    /// Whether one of them has changed.
+    pub watch: Mutex<Option<Arc<Watch>>>,
+    /// Its next request waits for the end of a pause.
+    pub held: AtomicBool,
+    /// Its wait, while it waits for keys.
+    pub waiter: Mutex<Option<Arc<Waiter>>>,
     /// What it calls itself.
     pub names: Mutex<Names>,
 }
@@ -76,6 +89,27 @@ impl ClientInfo {
     /// Whether the peer is on this machine.
     pub fn is_local(&self) -> bool {
         self.is_unix || self.is_loopback
+    }
+
+    /// Whether it listens to anything.
+    pub fn is_subscribed(&self) -> bool {
+        self.subscriptions.iter().any(|count| count.load(Relaxed) > 0)
+    }
+
+    /// Number of keys watched, unless one of them has changed: then nobody watches any more.
+    pub fn watched_keys(&self) -> usize {
+        if self.is_touched() { 0 } else { self.watched.load(Relaxed) }
+    }
+
+    /// Whether a watched key has changed.
+    pub fn is_touched(&self) -> bool {
+        self.watched.load(Relaxed) > 0
+            && self
+                .watch
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .as_ref()
+                .is_some_and(|watch| watch.is_touched())
     }
 
     /// A copy of the names.

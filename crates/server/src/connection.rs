@@ -18,6 +18,8 @@ pub struct Connection {
     pub output: Vec<u8>,
     /// It reads its replies too slowly: no more of its requests are executed until it has caught up.
     pub stalled: bool,
+    /// It is on its reactor's list of those with output from elsewhere.
+    pub dirty: bool,
     /// The engine was told not to read from it.
     pub paused: bool,
     /// When its pending output first exceeded the soft limit, Unix ms; 0 when it does not.
@@ -34,9 +36,17 @@ impl Connection {
             input: Vec::new(),
             output: Vec::new(),
             stalled: false,
+            dirty: false,
             paused: false,
             soft_limit_since_ms: 0,
         }
+    }
+}
+
+impl Connection {
+    /// Which of the limits of `client-output-buffer-limit` holds for it.
+    pub fn limit_class(&self) -> usize {
+        if self.session.subscriptions.is_some() { 2 } else { 0 }
     }
 }
 

@@ -8,18 +8,21 @@
 //! 3. where the request names a field or member of a large value, start loading that: its bucket, then its element;
 //! 4. lock, execute, reply.
 
+use crate::clients::ClientInfo;
 use crate::cmdstats::bump;
 use crate::config::Config;
 use crate::connection::Connection;
+use crate::notify::Notifier;
 use crate::server::Server;
 use crate::session::{Replies, Session};
+use crate::waiting;
 use kinovar_command::dispatch::{self, KeyScratch};
-use kinovar_command::keyspace::{Db, Env, Locked, Settings, Trash, bytes_eq};
+use kinovar_command::keyspace::{Db, Env, Locked, Observer, Ready, Settings, Trash, bytes_eq};
 use kinovar_command::registry::Entry;
 use kinovar_command::{Args, CommandError, Ctx, Flags, HashedKey, Key, Lock, Reply};
 use kinovar_io::clock::Ticks;
 use kinovar_resp::parser::Stop;
-use kinovar_resp::{Batch, Frame, ParseError, RequestLimits};
+use kinovar_resp::{Batch, Frame, ParseError, Parser, RequestLimits};
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -31,7 +34,7 @@ const PREFETCHED_KEYS: usize = 256;
 /// Room for so many keys is kept from one batch to the next.
 const KEPT_KEYS: usize = 4096;
 /// Replies are handed to the engine in pieces of about this size, bytes.
-const OUTPUT_PIECE: usize = 256 << 10;
+pub const OUTPUT_PIECE: usize = 256 << 10;
 /// Replies not yet read by the peer beyond which its requests wait, bytes. Large, because there are clients that send all
 /// their requests before they read the first reply.
 pub const STALL_BYTES: usize = 64 << 20;
@@ -57,6 +60,7 @@ pub struct Executor {
     scratch: KeyScratch,
     trash: RefCell<Vec<Trash>>,
     rng: RefCell<fastrand::Rng>,
+    ready: RefCell<Vec<Ready>>,
 }
 
 /// What pass 1 found out about a request.
@@ -79,6 +83,8 @@ pub enum Progress {
     Consumed(usize),
     /// Consumed up to here; there are more requests, but the replies should be sent first.
     More(usize),
+    /// Consumed up to here; there are messages for the connection, which come before further replies.
+    Messages(usize),
     /// Not a request: to be answered and closed.
     Broken(ParseError),
 }
@@ -102,6 +108,7 @@ impl Executor {
             scratch: KeyScratch::default(),
             trash: RefCell::default(),
             rng: RefCell::new(fastrand::Rng::new()),
+            ready: RefCell::default(),
         }
     }
 
@@ -151,10 +158,19 @@ impl Executor {
                 authenticated: conn.session.authenticated,
             };
             let (next, stop) = conn.parser.parse(buf, at, &mut batch, &limits, BATCH);
-            self.run_batch(server, conn, buf, &batch, now_ms);
+            let ran_to = self.run_batch(server, conn, buf, &batch, at, now_ms);
             at = next;
             match stop {
                 _ if conn.session.close_after_reply => break Progress::Consumed(at),
+                _ if conn.session.pending.is_some() || conn.session.held => {
+                    // What was parsed beyond the request that waits is looked at again afterwards.
+                    conn.parser = Parser::default();
+                    break Progress::Consumed(ran_to);
+                }
+                _ if !batch.frames.is_empty() && self.has_messages(server, &conn.session) => {
+                    conn.parser = Parser::default();
+                    break Progress::Messages(ran_to);
+                }
                 Stop::Full if conn.output.len() < OUTPUT_PIECE => {}
                 Stop::Full => break Progress::More(at),
                 Stop::Done | Stop::Incomplete => break Progress::Consumed(at),
@@ -166,7 +182,23 @@ impl Executor {
         progress
     }
 
-    fn run_batch(&mut self, server: &Server, conn: &mut Connection, buf: &[u8], batch: &Batch, now_ms: u64) {
+    /// Whether there may be messages for the connection itself.
+    #[inline]
+    fn has_messages(&self, server: &Server, session: &Session) -> bool {
+        (session.takes_pushes || session.has_mail) && server.pubsub.inbox(self.reactor).waiting() > 0
+    }
+
+    /// Executes the requests of a batch, unless one of them closes the connection or has to wait. Returns where the last one
+    /// executed ends.
+    fn run_batch(
+        &mut self,
+        server: &Server,
+        conn: &mut Connection,
+        buf: &[u8],
+        batch: &Batch,
+        start_at: usize,
+        now_ms: u64,
+    ) -> usize {
         self.prepared.clear();
         let mut hashed = std::mem::take(&mut self.hashed);
         hashed.clear();
@@ -183,11 +215,17 @@ impl Executor {
         }
         let start = Ticks::now();
         let mut clock = Clock { start, now_ms, started: now_ms, first: start };
+        let mut executed = 0;
         for (index, frame) in batch.frames.iter().enumerate() {
             let prepared = self.prepared[index];
             let args = args_of(buf, batch, frame).with_hashed(prepared.keys(&hashed));
             self.run_one(server, &mut conn.session, &mut conn.output, args, prepared, &mut clock);
-            if conn.session.close_after_reply {
+            let session = &conn.session;
+            if session.held {
+                break;
+            }
+            executed = index + 1;
+            if session.close_after_reply || session.pending.is_some() || self.has_messages(server, session) {
                 break;
             }
         }
@@ -195,8 +233,9 @@ impl Executor {
             self.hashed = hashed;
         }
         let stats = &server.reactors[self.reactor];
-        bump(&stats.processed, batch.frames.len() as u64);
-        crate::clients::add(&conn.session.info.commands, batch.frames.len() as u64);
+        bump(&stats.processed, executed as u64);
+        crate::clients::add(&conn.session.info.commands, executed as u64);
+        batch.frames[..executed].last().map_or(start_at, |frame| frame.end as usize)
     }
 
     /// Pass 1 for one request. `previous` is the name of the last key hashed: batches often stay with one.
@@ -287,34 +326,36 @@ impl Executor {
         clock: &mut Clock,
     ) {
         let start_of_reply = out.len();
+        let was_silent = session.replies.is_silent();
         let outcome = if prepared.id == UNRESOLVED {
-            self.refuse_unresolved(server, &args)
+            self.refuse_unresolved(server, session, &args)
         } else {
             let entry = &server.registry.entries()[prepared.id as usize];
             let args = Args::skipping(args, entry.name_words());
-            match self.admit(session, entry) {
+            match self.admit(server, session, entry) {
+                Ok(()) if server.pause.is_on() && holds(server, session, entry) => {
+                    session.info.command.store(entry.id + 1, Relaxed);
+                    session.held = true;
+                    return;
+                }
+                Ok(()) if session.queue.is_some() && !entry.command.is_never_queued => {
+                    enqueue(session, out, &args, entry)
+                }
                 Ok(()) => self.call(server, session, out, args, entry, clock),
                 Err(error) => {
                     bump(&server.reactors[self.reactor].commands[entry.id].rejected, 1);
-                    Err(error)
+                    Err(self.refused(server, session, entry.command.name, error))
                 }
             }
         };
         if let Err(error) = outcome {
             self.write_error(server, session, out, start_of_reply, &error);
         }
-        match session.replies {
-            Replies::On => {}
-            Replies::Off | Replies::Skip => {
-                out.truncate(start_of_reply);
-                if session.replies == Replies::Skip {
-                    session.replies = Replies::On;
-                }
-            }
-            Replies::SkipNext => {
-                out.truncate(start_of_reply);
-                session.replies = Replies::Skip;
-            }
+        if was_silent | (session.replies != Replies::On) {
+            hush(session, out, start_of_reply, was_silent);
+        }
+        if !session.pushes.is_empty() {
+            out.append(&mut session.pushes);
         }
     }
 
@@ -334,22 +375,54 @@ impl Executor {
 
     /// The error for a request that calls no command, or with the wrong number of arguments.
     #[cold]
-    fn refuse_unresolved(&self, server: &Server, args: &Args<'_>) -> Result<(), CommandError> {
+    fn refuse_unresolved(&self, server: &Server, session: &mut Session, args: &Args<'_>) -> Result<(), CommandError> {
         let refused = match dispatch::resolve(&server.registry, args) {
             Ok(_) => unreachable!("it was not resolved a moment ago"),
             Err(error) => error,
         };
+        let mut name = "";
         if let Ok(entry) = server.registry.resolve(args) {
             bump(&server.reactors[self.reactor].commands[entry.id].rejected, 1);
+            name = entry.command.name;
         }
-        Err(refused)
+        Err(self.refused(server, session, name, refused))
+    }
+
+    /// What becomes of the transaction, if one is open, when a command is refused before it runs.
+    #[cold]
+    fn refused(&self, server: &Server, session: &mut Session, name: &str, error: CommandError) -> CommandError {
+        if let Some(queue) = &mut session.queue {
+            queue.is_doomed = true;
+        }
+        if name != "exec" {
+            return error;
+        }
+        session.queue = None;
+        session.info.queued.store(-1, Relaxed);
+        crate::transaction::abandon(server, session, self.env(server, kinovar_io::clock::unix_ms()));
+        let message = error.message();
+        let reason = message.strip_prefix(b"ERR ").unwrap_or(&message);
+        CommandError::Bytes([b"EXECABORT Transaction discarded because of: ", reason].concat())
     }
 
     /// Whether the connection may run the command now.
     #[inline]
-    fn admit(&self, session: &Session, entry: &Entry) -> Result<(), CommandError> {
+    fn admit(&self, server: &Server, session: &Session, entry: &Entry) -> Result<(), CommandError> {
         if !session.authenticated && !entry.command.flags.has(Flags::NO_AUTH) {
             return Err(CommandError::NoAuth);
+        }
+        if session.only_listens && !entry.command.while_subscribed {
+            return Err(CommandError::owned(format!(
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this \
+                 context",
+                entry.full_name
+            )));
+        }
+        if server.busy.is_on() && !entry.command.flags.has(Flags::ALLOW_BUSY) {
+            return Err(server.busy.error());
+        }
+        if session.queue.is_some() && entry.command.flags.has(Flags::NO_MULTI) {
+            return Err(CommandError::text("ERR Command not allowed inside a transaction"));
         }
         Ok(())
     }
@@ -375,15 +448,20 @@ impl Executor {
         }
         let locked = match entry.command.lock {
             Lock::None | Lock::Walk => Locked::None,
-            _ => dispatch::lock(entry, &args, &server.keyspace, &mut self.scratch),
+            _ => match dispatch::lock(entry, &args, &server.keyspace, &mut self.scratch) {
+                Ok(locked) => locked,
+                Err(_) => return Err(server.busy.error()),
+            },
         };
+        let notifier = Notifier::new(server, &self.config);
         let env = Env {
             now_ms: clock.now_ms,
             settings: &self.settings,
             stats: &stats.keyspace,
             trash: &self.trash,
             rng: &self.rng,
-            observer: None,
+            ready: &self.ready,
+            observer: notifier.as_ref().map(|notifier| notifier as &dyn Observer),
             no_touch: session.no_touch,
         };
         let db = session.db;
@@ -397,7 +475,11 @@ impl Executor {
             waiting: None,
         };
         let outcome = (entry.command.handler)(&mut ctx, args);
-        drop(ctx);
+        if ctx.waiting.is_some() || !self.ready.borrow().is_empty() {
+            waiting::settle(server, ctx, entry, &args);
+        } else {
+            drop(ctx);
+        }
         // What CONFIG SET has changed holds from here on, for the rest of the batch too.
         self.refresh(server);
         let stats = &server.reactors[self.reactor];
@@ -408,26 +490,22 @@ impl Executor {
             bump(&command_stats.failed, 1);
         }
         if ns >= self.slow_ns {
-            self.note_slow(server, session, &args, entry, ns);
+            note_slow(server, &self.config, &session.info, &args, entry, ns);
         }
         outcome
     }
 
-    #[cold]
-    fn note_slow(&self, server: &Server, session: &Session, args: &Args<'_>, entry: &Entry, ns: u64) {
-        let config = &self.config;
-        let us = ns / 1000;
-        let flags = entry.command.flags;
-        let threshold = config.slowlog_log_slower_than_us;
-        if threshold >= 0 && us >= threshold as u64 && !flags.has(Flags::SKIP_SLOWLOG) {
-            let words = (0..args.argc()).map(|index| args.at(index));
-            let len_max = config.slowlog_max_len as usize;
-            server.slowlog.push(us, words, &session.info.addr, session.info.names().name, len_max);
-        }
-        let threshold_ms = config.latency_monitor_threshold_ms;
-        if threshold_ms > 0 && us / 1000 >= threshold_ms {
-            let event = if flags.has(Flags::FAST) { "fast-command" } else { "command" };
-            server.latency.record(event, kinovar_io::clock::unix_ms() / 1000, us / 1000);
+    /// What surrounds work on the data that no command does.
+    pub fn env<'a>(&'a self, server: &'a Server, now_ms: u64) -> Env<'a> {
+        Env {
+            now_ms,
+            settings: &self.settings,
+            stats: &server.reactors[self.reactor].keyspace,
+            trash: &self.trash,
+            rng: &self.rng,
+            ready: &self.ready,
+            observer: None,
+            no_touch: true,
         }
     }
 
@@ -439,21 +517,19 @@ impl Executor {
         let stats = &server.reactors[self.reactor];
         let mut due = false;
         for index in (self.reactor..server.keyspace.partitions()).step_by(reactors) {
-            while server.keyspace.may_be_due(index, now_ms.saturating_sub(1)) {
+            while server.keyspace.may_be_due(index, now_ms.saturating_sub(1)) && !server.busy.is_on() {
                 if Ticks::now().us_since(start) >= budget_us {
                     due = true;
                     break;
                 }
-                let env = Env {
-                    now_ms,
-                    settings: &self.settings,
-                    stats: &stats.keyspace,
-                    trash: &self.trash,
-                    rng: &self.rng,
-                    observer: None,
-                    no_touch: true,
-                };
-                Db::new(&server.keyspace, Locked::None, 0, env).expire_due(index, SLICE);
+                let notifier = Notifier::new(server, &self.config);
+                let observer = notifier.as_ref().map(|notifier| notifier as &dyn Observer);
+                let env = Env { observer, ..self.env(server, now_ms) };
+                let mut db = Db::new(&server.keyspace, Locked::None, 0, env);
+                db.expire_due(index, SLICE);
+                if !self.ready.borrow().is_empty() {
+                    waiting::serve(server, db, &env);
+                }
             }
         }
         self.free_trash(server);
@@ -481,6 +557,64 @@ impl Executor {
         if !self.trash.borrow().is_empty() {
             server.background.free(self.trash.take());
         }
+    }
+}
+
+/// Whether a pause holds the command back.
+#[cold]
+fn holds(server: &Server, session: &Session, entry: &Entry) -> bool {
+    let runs_queue = entry.command.name == "exec" && entry.command.is_never_queued;
+    let writes = runs_queue && session.queue.as_ref().is_some_and(|queue| queue.writes(server));
+    server.pause.holds(entry, writes)
+}
+
+/// Takes back the reply of a command whose client does not want it. Not that of the command that says it wants replies again;
+/// and what a transaction has written before one of its commands said it does not want them any more stays.
+#[cold]
+fn hush(session: &mut Session, out: &mut Vec<u8>, start_of_reply: usize, was_silent: bool) {
+    if was_silent && session.replies.is_silent() {
+        out.truncate(start_of_reply);
+    }
+    session.replies = match session.replies {
+        Replies::Skip if was_silent => Replies::On,
+        Replies::SkipNext => Replies::Skip,
+        other => other,
+    };
+}
+
+/// Queues a command for the transaction.
+#[cold]
+fn enqueue(session: &mut Session, out: &mut Vec<u8>, args: &Args<'_>, entry: &Entry) -> Result<(), CommandError> {
+    let Some(queue) = &mut session.queue else { return Ok(()) };
+    if queue.is_full(args) {
+        queue.is_doomed = true;
+        return Err(CommandError::text("ERR the transaction is too large"));
+    }
+    // A transaction that cannot run any more need not be remembered.
+    if !queue.is_doomed {
+        queue.push(entry, args);
+        session.info.command.store(entry.id + 1, Relaxed);
+        session.info.queued.store(queue.len() as i64, Relaxed);
+    }
+    out.extend_from_slice(b"+QUEUED\r\n");
+    Ok(())
+}
+
+/// Records a command that took `ns`, if that is long.
+#[cold]
+pub fn note_slow(server: &Server, config: &Config, client: &ClientInfo, args: &Args<'_>, entry: &Entry, ns: u64) {
+    let us = ns / 1000;
+    let flags = entry.command.flags;
+    let threshold = config.slowlog_log_slower_than_us;
+    if threshold >= 0 && us >= threshold as u64 && !flags.has(Flags::SKIP_SLOWLOG) {
+        let words = (0..args.argc()).map(|index| args.at(index));
+        let len_max = config.slowlog_max_len as usize;
+        server.slowlog.push(us, words, &client.addr, client.names().name, len_max);
+    }
+    let threshold_ms = config.latency_monitor_threshold_ms;
+    if threshold_ms > 0 && us / 1000 >= threshold_ms {
+        let event = if flags.has(Flags::FAST) { "fast-command" } else { "command" };
+        server.latency.record(event, kinovar_io::clock::unix_ms() / 1000, us / 1000);
     }
 }
 

@@ -4,7 +4,7 @@
 //! at a time. When there are more keys than the caller wants to wait for, an equal share of each partition stands for all
 //! of it: hash tables keep keys in no particular order, so that any part of one is a fair sample.
 
-use crate::server::Server;
+use kinovar_command::Db;
 use kinovar_command::keyspace::object::{self, Object, ValueType};
 use kinovar_command::keyspace::{Entry, Partition, Payload};
 
@@ -31,24 +31,25 @@ struct Histograms {
 
 /// The histograms of database `index`, one line for each type that occurs: its name and `size=count` pairs, where a size is
 /// the lower end of a bin. Exact when the database has at most `keys_max` keys. O(min(keys, `keys_max`)).
-pub fn lines(server: &Server, index: u32, keys_max: usize) -> Vec<(String, String)> {
-    let histograms = Histograms::of(server, index, keys_max);
+pub fn lines(db: &Db<'_>, index: u32, keys_max: usize) -> Vec<(String, String)> {
+    let histograms = Histograms::of(db, index, keys_max);
     let used = TYPES.iter().zip(&histograms.counts).filter(|(_, bins)| bins.iter().any(|&count| count > 0.0));
     used.map(|((_, name), bins)| (format!("db{index}_distrib_{name}"), show(bins))).collect()
 }
 
 impl Histograms {
-    fn of(server: &Server, index: u32, keys_max: usize) -> Histograms {
+    fn of(look: &Db<'_>, index: u32, keys_max: usize) -> Histograms {
         let mut histograms = Histograms { counts: [[0.0; BINS]; TYPES.len()] };
-        let keyspace = &server.keyspace;
-        let all = keyspace.len(index);
+        let keyspace = look.keyspace();
+        let len = |at| look.look(at, |partition| partition.db(index).map_or(0, |db| db.len()));
+        let all: usize = (0..keyspace.partitions()).map(len).sum();
         for at in 0..keyspace.partitions() {
-            let keys = keyspace.read(at, |partition| partition.db(index).map_or(0, |db| db.len()));
+            let keys = len(at);
             let wanted = if all <= keys_max { usize::MAX } else { (keys * keys_max).div_ceil(all) };
             let mut part = [[0u64; BINS]; TYPES.len()];
             let (mut cursor, mut seen) = (0, 0);
             while seen < wanted && keys > 0 {
-                cursor = keyspace.read(at, |partition| {
+                cursor = look.look(at, |partition| {
                     slice(partition, index, cursor, &mut |entry| {
                         let (kind, size) = measure(entry);
                         part[kind][bin(size)] += 1;

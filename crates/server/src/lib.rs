@@ -2,12 +2,14 @@
 #![forbid(unsafe_code)]
 
 pub mod background;
+pub mod busy;
 pub mod cli_args;
 pub mod clients;
 pub mod cmdstats;
 pub mod commands;
 pub mod config;
 pub mod connection;
+pub mod delivery;
 pub mod exec;
 pub mod keysizes;
 pub mod latency;
@@ -16,13 +18,20 @@ pub mod listen;
 pub mod log;
 pub mod mailbox;
 pub mod memory;
+pub mod message;
 pub mod monitor;
+pub mod nested;
+pub mod notify;
+pub mod pause;
+pub mod pubsub;
 pub mod reactor;
 pub mod samples;
 pub mod server;
 pub mod session;
 pub mod slowlog;
 pub mod start;
+pub mod transaction;
+pub mod waiting;
 
 /// The Redis version whose behaviour this server has: clients switch features on it.
 pub const REDIS_VERSION: &str = "8.2.3";

@@ -5,13 +5,12 @@
 use crate::cli_args::ServerArgs;
 use crate::config::{self, Config, ConfigHandle, ProcessDir, Supervised};
 use crate::log;
-use crate::mailbox::Message;
+use crate::message::Message;
 use crate::server::Server;
 use kinovar_io::engine::Waker;
 use kinovar_io::process::{self, signal, syslog, title};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Descriptors that the server needs beside those of its clients.
@@ -46,13 +45,14 @@ pub fn run(arguments: &ServerArgs) -> ExitCode {
     }
     limit_clients(&handle);
     let server = match crate::start::build(handle, &renames) {
-        Ok(server) => Arc::new(server),
+        // There is one server, and it lasts as long as the process: a script that was left in the middle may hold on to it.
+        Ok(server) => &*Box::leak(Box::new(server)),
         Err(error) => return fail(&format!("Can't start a thread: {error}")),
     };
     log::set_role(b'M');
-    follow_changes(&server);
+    follow_changes(server);
     server.startup_memory.store(crate::memory::used(), Relaxed);
-    let outcome = crate::start::serve(server.clone());
+    let outcome = crate::start::serve(server);
     clean_up(&server.config());
     match outcome {
         Ok(()) => {
@@ -73,7 +73,7 @@ fn prepare_process(config: &Config) {
     log::configure(config);
     if config.syslog_enabled {
         syslog::open(&config.syslog_ident, syslog::Facility::from_code(config.syslog_facility));
-        log::set_syslog(Arc::new(|level, message| syslog::write(priority(level), message)));
+        log::set_syslog(std::sync::Arc::new(|level, message| syslog::write(priority(level), message)));
     }
     if config.daemonize && config.supervised == Supervised::No {
         match process::daemonize() {
@@ -225,7 +225,7 @@ fn clean_up(config: &Config) {
 }
 
 /// Carries out what changed parameters ask for.
-fn follow_changes(server: &Arc<Server>) {
+fn follow_changes(server: &'static Server) {
     let config = &server.config;
     config.on_change(&["loglevel", "logfile"], |_: &[&'static str], new: &Config| {
         log::configure(new);
@@ -250,9 +250,7 @@ fn follow_changes(server: &Arc<Server>) {
             limits.now.saturating_sub(RESERVED_DESCRIPTORS)
         ))
     });
-    let listening = Arc::downgrade(server);
     config.on_change(&["port", "bind"], move |changed: &[&'static str], new: &Config| {
-        let Some(server) = listening.upgrade() else { return Ok(()) };
         if server.mailboxes.get().is_none() {
             return Ok(());
         }

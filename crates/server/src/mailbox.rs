@@ -1,51 +1,29 @@
 //! How reactors and other threads reach a reactor's connections: a queue and a wake-up.
 
 use kinovar_io::engine::Waker;
-use std::os::fd::OwnedFd;
 use std::sync::{Mutex, PoisonError};
 
-/// What a reactor is asked to do.
-pub enum Message {
-    /// Take over a connection that was accepted elsewhere, on the listener with this token.
-    Adopt(OwnedFd, usize),
-    /// Close a connection, if it is still the client with this id.
-    Kill {
-        /// The engine's id for it, as bits.
-        conn: u64,
-        /// The client.
-        client: u64,
-    },
-    /// Send bytes to a connection, if it is still the client with this id.
-    Deliver {
-        /// The engine's id for it, as bits.
-        conn: u64,
-        /// The client.
-        client: u64,
-        /// What to send.
-        bytes: Vec<u8>,
-    },
-    /// These are the new listeners (only to the reactor that accepts).
-    Listen(Vec<(OwnedFd, usize)>),
-    /// Close the listeners and open those of the configuration (only to the reactor that accepts).
-    Relisten,
-}
-
 /// The queue of one reactor.
-pub struct Mailbox {
-    queue: Mutex<Vec<Message>>,
+pub struct Mailbox<M> {
+    queue: Mutex<Vec<M>>,
     waker: Waker,
 }
 
-impl Mailbox {
+impl<M> Mailbox<M> {
     /// An empty mailbox whose reactor `waker` wakes.
-    pub fn new(waker: Waker) -> Mailbox {
+    pub fn new(waker: Waker) -> Mailbox<M> {
         Mailbox { queue: Mutex::new(Vec::new()), waker }
     }
 
     /// Adds a message and wakes the reactor.
-    pub fn send(&self, message: Message) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+    pub fn send(&self, message: M) {
+        self.push(message);
         self.waker.wake();
+    }
+
+    /// Adds a message. The reactor must be woken after that.
+    pub fn push(&self, message: M) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(message);
     }
 
     /// Wakes the reactor without a message.
@@ -54,7 +32,7 @@ impl Mailbox {
     }
 
     /// Takes all messages, in the order in which they were sent.
-    pub fn take(&self) -> Vec<Message> {
+    pub fn take(&self) -> Vec<M> {
         std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -1,6 +1,7 @@
 //! What memory is used for, from the allocator's statistics.
 
 use crate::server::Server;
+use kinovar_command::Db;
 use std::sync::atomic::Ordering::Relaxed;
 use tikv_jemalloc_ctl::{epoch, stats};
 
@@ -95,7 +96,7 @@ pub struct TableUsage {
 
 impl Usage {
     /// As of now.
-    pub fn of(server: &Server) -> Usage {
+    pub fn of(server: &Server, db: &Db<'_>) -> Usage {
         let figures = figures();
         let used = figures.allocated;
         let before = server.peak_memory.fetch_max(used, Relaxed);
@@ -112,7 +113,7 @@ impl Usage {
                 size_of::<crate::connection::Connection>() + size_of_val(&**client) + buffers
             })
             .sum();
-        let tables = table_usage(server);
+        let tables = table_usage(db);
         let table_bytes: u64 = tables.iter().map(|table| table.bytes + table.expires_bytes).sum();
         let overhead = startup + clients as u64 + table_bytes;
         Usage {
@@ -136,15 +137,15 @@ impl Usage {
     }
 }
 
-fn table_usage(server: &Server) -> Vec<TableUsage> {
+fn table_usage(db: &Db<'_>) -> Vec<TableUsage> {
     /// Bytes per item of an ordered index, nodes being three quarters full.
     const INDEX_ITEM: u64 = 24;
-    let keyspace = &server.keyspace;
+    let keyspace = db.keyspace();
     let mut tables = Vec::new();
     for index in 0..keyspace.databases() {
         let mut usage = TableUsage { index, keys: 0, bytes: 0, expires_bytes: 0, migrating: 0 };
         for partition in 0..keyspace.partitions() {
-            keyspace.read(partition, |partition| {
+            db.look(partition, |partition| {
                 let Some(db) = partition.db(index) else { return };
                 usage.keys += db.len();
                 usage.bytes += db.table().memory_bytes() as u64;

@@ -1,7 +1,7 @@
 //! `MONITOR`: every command, as text, to those who asked.
 
 use crate::clients::ClientInfo;
-use crate::mailbox::Message;
+use crate::message::Message;
 use crate::server::Server;
 use kinovar_command::Args;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

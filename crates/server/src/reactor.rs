@@ -3,19 +3,23 @@
 use crate::clients::{ClientInfo, Names, add};
 use crate::cmdstats::bump;
 use crate::connection::Connection;
-use crate::exec::{Executor, Progress, STALL_BYTES};
-use crate::mailbox::Message;
+use crate::delivery::Delivery;
+use crate::exec::{Executor, OUTPUT_PIECE, Progress, STALL_BYTES};
+use crate::message::Message;
+use crate::pause::Held;
 use crate::server::{ReactorStats, Server};
 use crate::session::Session;
+use crate::waiting;
 use kinovar_command::{Protocol, Reply};
 use kinovar_io::clock::{self, Ticks};
 use kinovar_io::engine::{Close, ConnId, Engine, Handler, Net};
 use kinovar_io::net;
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Time between two rounds of housekeeping, ms.
@@ -30,12 +34,14 @@ const SPARE_BYTES: usize = 64 << 10;
 
 /// One reactor.
 pub struct Reactor {
-    server: Arc<Server>,
-    index: usize,
+    pub(crate) server: &'static Server,
+    pub(crate) index: usize,
     executor: Executor,
-    connections: Vec<Option<Box<Connection>>>,
+    pub(crate) connections: Vec<Option<Box<Connection>>>,
+    /// What delivers messages.
+    pub(crate) delivery: Delivery,
     /// Output buffers for reuse.
-    spare: Vec<Vec<u8>>,
+    pub(crate) spare: Vec<Vec<u8>>,
     next_reactor: usize,
     next_tick_ms: u64,
     /// More keys are due than the last slice could remove.
@@ -46,18 +52,23 @@ pub struct Reactor {
     busy: bool,
     /// When this turn's events came.
     turn_started: Ticks,
+    /// Waits that end by themselves: when, Unix ms, and whose, as the engine's id in bits.
+    deadlines: BTreeSet<(u64, u64)>,
+    /// Number of connections that a pause holds up.
+    held: usize,
     /// Where the engine-specific work of cron starts its walk over the connections.
     next_checked: usize,
 }
 
 impl Reactor {
     /// Reactor `index` of `server`.
-    pub fn new(server: Arc<Server>, index: usize) -> Reactor {
+    pub fn new(server: &'static Server, index: usize) -> Reactor {
         Reactor {
-            executor: Executor::new(index, &server),
+            executor: Executor::new(index, server),
             server,
             index,
             connections: Vec::new(),
+            delivery: Delivery::default(),
             spare: Vec::new(),
             next_reactor: 0,
             next_tick_ms: 0,
@@ -65,6 +76,8 @@ impl Reactor {
             tables_due: false,
             busy: false,
             turn_started: Ticks::now(),
+            deadlines: BTreeSet::new(),
+            held: 0,
             next_checked: 0,
         }
     }
@@ -73,7 +86,10 @@ impl Reactor {
     pub fn run(mut self, engine: &mut Engine) -> io::Result<()> {
         while !self.server.stopping.load(Relaxed) {
             let now_ms = clock::unix_ms();
-            let wait_ms = if self.expire_due || self.tables_due { 0 } else { self.next_tick_ms.saturating_sub(now_ms) };
+            let wait_until_ms = self.deadlines.first().map_or(u64::MAX, |&(deadline_ms, _)| deadline_ms);
+            let held_until_ms = if self.held == 0 { u64::MAX } else { self.server.pause.until_ms() };
+            let next_ms = wait_until_ms.min(held_until_ms).min(self.next_tick_ms);
+            let wait_ms = if self.expire_due || self.tables_due { 0 } else { next_ms.saturating_sub(now_ms) };
             engine.turn(Some(Duration::from_millis(wait_ms.min(TICK_MS))), &mut self)?;
         }
         // Replies of the last turn, to SHUTDOWN's neighbours among others.
@@ -141,7 +157,13 @@ impl Reactor {
             monitor: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
+            held: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
+            subscriptions: Default::default(),
+            queued: AtomicI64::new(-1),
+            watched: AtomicUsize::new(0),
+            watch: Mutex::new(None),
+            waiter: Mutex::new(None),
             names: Mutex::new(Names::default()),
         });
         let authenticated = config.requirepass.is_empty();
@@ -159,7 +181,7 @@ impl Reactor {
     fn feed(&mut self, net: &mut Net, conn: &mut Connection, bytes: &[u8]) {
         let now_ms = clock::unix_ms();
         conn.session.info.active_ms.store(now_ms, Relaxed);
-        if conn.stalled {
+        if conn.stalled || conn.session.pending.is_some() || conn.session.held {
             conn.input.extend_from_slice(bytes);
         } else if conn.input.is_empty() {
             self.execute(net, conn, bytes, now_ms);
@@ -182,15 +204,26 @@ impl Reactor {
     /// input.
     fn execute(&mut self, net: &mut Net, conn: &mut Connection, buf: &[u8], now_ms: u64) {
         let mut at = 0;
+        if conn.session.takes_pushes {
+            self.deliver(net, Some(conn), u64::MAX);
+        }
         loop {
             if conn.output.capacity() == 0 {
                 conn.output = self.spare.pop().unwrap_or_default();
             }
             let mut more = false;
-            match self.executor.run(&self.server, conn, &buf[at..], now_ms) {
+            match self.executor.run(self.server, conn, &buf[at..], now_ms) {
                 Progress::Consumed(len) => at += len,
                 Progress::More(len) => {
                     at += len;
+                    more = true;
+                }
+                Progress::Messages(len) => {
+                    at += len;
+                    self.deliver(net, Some(conn), u64::MAX);
+                    if conn.output.len() < OUTPUT_PIECE {
+                        continue;
+                    }
                     more = true;
                 }
                 Progress::Broken(error) => {
@@ -207,6 +240,16 @@ impl Reactor {
                 return;
             }
             conn.stalled = !keeps_up;
+            if let Some(pending) = &conn.session.pending {
+                if pending.deadline_ms != u64::MAX {
+                    self.deadlines.insert((pending.deadline_ms, conn.id.to_bits()));
+                }
+                break;
+            }
+            if conn.session.held {
+                self.hold(conn);
+                break;
+            }
             if !more || conn.stalled {
                 break;
             }
@@ -215,7 +258,11 @@ impl Reactor {
     }
 
     /// Hands replies to the engine. Whether the peer keeps up with them.
-    fn send_output(&mut self, net: &mut Net, conn: &mut Connection, now_ms: u64) -> bool {
+    pub(crate) fn send_output(&mut self, net: &mut Net, conn: &mut Connection, now_ms: u64) -> bool {
+        if !net.is_open(conn.id) {
+            conn.output.clear();
+            return true;
+        }
         let info = conn.session.info.clone();
         if !conn.output.is_empty() {
             let stats = self.stats();
@@ -226,20 +273,28 @@ impl Reactor {
         }
         let pending = net.pending_bytes(conn.id);
         info.output_pending.store(pending, Relaxed);
-        let limit = self.executor.config.client_output_buffer_limits[0];
-        if limit.hard_bytes > 0 && pending as u64 >= limit.hard_bytes || self.soft_limit_passed(conn, pending, now_ms) {
-            bump(&self.stats().output_limit_disconnections, 1);
-            crate::log::warning(&format!(
-                "Client id={} addr={} scheduled to be closed ASAP for overcoming of output buffer limits.",
-                info.id, info.addr
-            ));
-            net.close(conn.id, Close::Now);
-        }
+        self.check_output_limit(net, conn, now_ms);
         pending < STALL_BYTES
     }
 
+    /// Closes a connection that has let too much output gather.
+    fn check_output_limit(&mut self, net: &mut Net, conn: &mut Connection, now_ms: u64) {
+        let pending = net.pending_bytes(conn.id);
+        let limit = self.executor.config.client_output_buffer_limits[conn.limit_class()];
+        if limit.hard_bytes > 0 && pending as u64 >= limit.hard_bytes || self.soft_limit_passed(conn, pending, now_ms) {
+            bump(&self.stats().output_limit_disconnections, 1);
+            let mut line = Vec::new();
+            crate::commands::client::describe(&self.server.registry, now_ms, &conn.session.info, 0, &mut line);
+            let line = String::from_utf8_lossy(line.trim_ascii_end());
+            crate::log::warning(&format!(
+                "Client {line} scheduled to be closed ASAP for overcoming of output buffer limits."
+            ));
+            net.close(conn.id, Close::Now);
+        }
+    }
+
     fn soft_limit_passed(&self, conn: &mut Connection, pending: usize, now_ms: u64) -> bool {
-        let limit = self.executor.config.client_output_buffer_limits[0];
+        let limit = self.executor.config.client_output_buffer_limits[conn.limit_class()];
         if limit.soft_bytes == 0 || (pending as u64) < limit.soft_bytes {
             conn.soft_limit_since_ms = 0;
             return false;
@@ -274,11 +329,101 @@ impl Reactor {
 
     /// Goes on with a connection that has read enough of its replies.
     fn unstall(&mut self, net: &mut Net, conn: &mut Connection) {
+        conn.stalled = false;
+        if conn.session.pending.is_some() || conn.session.held {
+            return;
+        }
         let input = std::mem::take(&mut conn.input);
         self.execute(net, conn, &input, clock::unix_ms());
         if conn.paused && !conn.stalled {
             conn.paused = false;
             net.resume_read(conn.id);
+        }
+    }
+
+    /// Ends a connection's wait, with a reply, and goes on with its requests.
+    fn end_wait(&mut self, net: &mut Net, conn: &mut Connection, reply: &[u8]) {
+        let now_ms = clock::unix_ms();
+        if let Some(pending) = &conn.session.pending {
+            self.deadlines.remove(&(pending.deadline_ms, conn.id.to_bits()));
+        }
+        waiting::leave(self.server, &mut conn.session, self.executor.env(self.server, now_ms));
+        conn.output.extend_from_slice(reply);
+        if conn.stalled {
+            self.send_output(net, conn, now_ms);
+            return;
+        }
+        let input = std::mem::take(&mut conn.input);
+        self.execute(net, conn, &input, now_ms);
+        recycle_input(conn, input);
+        self.check_query_buffer(net, conn);
+    }
+
+    /// Keeps a connection's requests until the pause is over.
+    fn hold(&mut self, conn: &Connection) {
+        conn.session.info.held.store(true, Relaxed);
+        self.server.waits.clients.fetch_add(1, Relaxed);
+        self.server.pause.hold(Held { reactor: self.index, conn: conn.id });
+        self.held += 1;
+    }
+
+    /// Goes on with the connections that a pause has held up.
+    fn release_held(&mut self, net: &mut Net) {
+        loop {
+            let id = match self.server.pause.next_held(self.index) {
+                Ok(id) => id,
+                Err(next) => {
+                    if let Some(reactor) = next {
+                        self.server.mailbox(reactor).wake();
+                    }
+                    return;
+                }
+            };
+            self.held -= 1;
+            self.with(id, |reactor, conn| {
+                reactor.let_go(conn);
+                if !conn.stalled {
+                    let input = std::mem::take(&mut conn.input);
+                    reactor.execute(net, conn, &input, clock::unix_ms());
+                    recycle_input(conn, input);
+                    reactor.check_query_buffer(net, conn);
+                }
+            });
+        }
+    }
+
+    fn let_go(&self, conn: &mut Connection) {
+        if std::mem::take(&mut conn.session.held) {
+            conn.session.info.held.store(false, Relaxed);
+            self.server.waits.clients.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// Ends waits whose time is over.
+    fn end_waits_in_time(&mut self, net: &mut Net) {
+        let now_ms = clock::unix_ms();
+        while let Some(&(deadline_ms, id)) = self.deadlines.first()
+            && deadline_ms <= now_ms
+        {
+            self.deadlines.pop_first();
+            self.with(ConnId::from_bits(id), |reactor, conn| {
+                let Some(pending) = &conn.session.pending else { return };
+                // Else its reply is on the way.
+                if pending.deadline_ms == deadline_ms && waiting::give_up(&pending.waiter) {
+                    let reply = waiting::reply_without(&pending.waiter, waiting::End::TimeOut);
+                    reactor.deliver(net, Some(conn), u64::MAX);
+                    reactor.end_wait(net, conn, &reply);
+                }
+            });
+        }
+    }
+
+    /// Wakes the reactors that were sent something under locks, and reads the own mail.
+    fn read_own_mail(&mut self, net: &mut Net) {
+        while self.server.wake_posted(self.index) {
+            for message in self.server.mailbox(self.index).take() {
+                self.handle(net, message);
+            }
         }
     }
 
@@ -308,6 +453,15 @@ impl Reactor {
                     reactor.send_output(net, conn, clock::unix_ms());
                 }
             }),
+            Message::Unblock { client, waiter, reply, after } => {
+                self.with(ConnId::from_bits(client.conn.load(Relaxed)), |reactor, conn| {
+                    let is_on = conn.session.pending.as_ref().is_some_and(|own| Arc::ptr_eq(&own.waiter, &waiter));
+                    if is_on {
+                        reactor.deliver(net, Some(conn), after);
+                        reactor.end_wait(net, conn, &reply);
+                    }
+                })
+            }
             Message::Listen(listeners) => crate::listen::replace(net, listeners),
             Message::Relisten => {
                 crate::listen::replace(net, Vec::new());
@@ -326,6 +480,7 @@ impl Reactor {
         self.check_some_connections(net, now_ms, timeout_ms);
         if self.index == 0 {
             self.server.sample(now_ms);
+            self.server.busy.clean_up(self.server, self.executor.env(self.server, now_ms));
         }
     }
 
@@ -335,9 +490,11 @@ impl Reactor {
         let count = self.connections.len();
         for _ in 0..count.div_ceil(10).max(50).min(count) {
             self.next_checked = (self.next_checked + 1) % count;
-            let Some(conn) = self.connections[self.next_checked].as_deref_mut() else { continue };
-            let idle_ms = now_ms.saturating_sub(conn.session.info.active_ms.load(Relaxed));
-            if timeout_ms > 0 && idle_ms > timeout_ms && !conn.session.info.monitor.load(Relaxed) {
+            let Some(mut conn) = self.connections[self.next_checked].take() else { continue };
+            let info = &conn.session.info;
+            let idle_ms = now_ms.saturating_sub(info.active_ms.load(Relaxed));
+            let may_idle = info.monitor.load(Relaxed) || info.is_subscribed();
+            if timeout_ms > 0 && idle_ms > timeout_ms && !may_idle {
                 crate::log::verbose("Closing idle client");
                 net.close(conn.id, Close::Now);
             }
@@ -345,6 +502,10 @@ impl Reactor {
                 conn.input = Vec::new();
                 conn.session.info.query_buffer_capacity.store(0, Relaxed);
             }
+            if conn.soft_limit_since_ms > 0 && net.is_open(conn.id) {
+                self.check_output_limit(net, &mut conn, now_ms);
+            }
+            self.connections[self.next_checked] = Some(conn);
         }
     }
 }
@@ -403,11 +564,11 @@ impl Handler for Reactor {
     }
 
     fn preview(&mut self, bytes: &[u8]) {
-        self.executor.preview(&self.server, bytes);
+        self.executor.preview(self.server, bytes);
     }
 
     fn previewed(&mut self) {
-        self.executor.previewed(&self.server);
+        self.executor.previewed(self.server);
     }
 
     fn data(&mut self, net: &mut Net, id: ConnId, bytes: &[u8]) {
@@ -419,6 +580,7 @@ impl Handler for Reactor {
             add(&conn.session.info.net_in, bytes.len() as u64);
             reactor.feed(net, conn, bytes);
         });
+        self.read_own_mail(net);
     }
 
     fn sent(&mut self, net: &mut Net, id: ConnId, mut buffer: Vec<u8>) {
@@ -433,13 +595,23 @@ impl Handler for Reactor {
                 reactor.unstall(net, conn);
             }
         });
+        self.read_own_mail(net);
     }
 
     fn closed(&mut self, _net: &mut Net, id: ConnId, _error: Option<io::Error>) {
         let Some(slot) = self.connections.get_mut(id.index()) else { return };
         if slot.as_ref().is_some_and(|conn| conn.id == id)
-            && let Some(conn) = slot.take()
+            && let Some(mut conn) = slot.take()
         {
+            conn.session.unsubscribe_all(&self.server.pubsub);
+            if let Some(pending) = &conn.session.pending {
+                waiting::give_up(&pending.waiter);
+                self.deadlines.remove(&(pending.deadline_ms, conn.id.to_bits()));
+                waiting::leave(self.server, &mut conn.session, self.executor.env(self.server, clock::unix_ms()));
+            }
+            self.let_go(&mut conn);
+            let env = self.executor.env(self.server, clock::unix_ms());
+            crate::transaction::abandon(self.server, &mut conn.session, env);
             let client = conn.session.info.id;
             self.server.clients.remove(client);
             if conn.session.info.monitor.load(Relaxed) {
@@ -452,12 +624,19 @@ impl Handler for Reactor {
         for message in self.server.mailbox(self.index).take() {
             self.handle(net, message);
         }
+        self.read_own_mail(net);
     }
 
     fn turn_end(&mut self, net: &mut Net) {
-        self.executor.refresh(&self.server);
+        self.executor.refresh(self.server);
         if self.index == 0 {
-            crate::lifecycle::obey_signals(&self.server);
+            crate::lifecycle::obey_signals(self.server);
+        }
+        if !self.deadlines.is_empty() {
+            self.end_waits_in_time(net);
+        }
+        if self.held > 0 && self.server.pause.now().is_none() {
+            self.release_held(net);
         }
         let now_ms = clock::unix_ms();
         if now_ms >= self.next_tick_ms {
@@ -468,11 +647,14 @@ impl Handler for Reactor {
         if self.expire_due {
             let reactors = self.server.reactors.len();
             self.expire_due = self.server.active_expire.load(Relaxed)
-                && self.executor.expire(&self.server, now_ms, EXPIRE_SLICE_US, reactors);
+                && !(self.server.pause.is_on() && self.server.pause.now().is_some())
+                && self.executor.expire(self.server, now_ms, EXPIRE_SLICE_US, reactors);
         }
         if self.tables_due && !self.busy {
-            self.tables_due = self.executor.resize_tables(&self.server, TABLES_SLICE_US);
+            self.tables_due = self.executor.resize_tables(self.server, TABLES_SLICE_US);
         }
+        self.read_own_mail(net);
+        self.deliver_and_send(net);
         self.busy = false;
         bump(&self.stats().busy_ns, Ticks::now().ns_since(self.turn_started));
         bump(&self.stats().turns, 1);

@@ -5,7 +5,9 @@ use crate::clients::Clients;
 use crate::cmdstats::{CommandStats, bump};
 use crate::config::{Config, ConfigHandle};
 use crate::mailbox::Mailbox;
+use crate::message::Message;
 use crate::monitor::Monitors;
+use crate::pubsub::PubSub;
 use crate::slowlog::SlowLog;
 use kinovar_command::keyspace::{Keyspace, Stats};
 use kinovar_command::{Ctx, Registry};
@@ -25,6 +27,14 @@ pub struct Server {
     pub clients: Clients,
     /// Those in `MONITOR` mode.
     pub monitors: Monitors,
+    /// A script that keeps everybody waiting.
+    pub busy: crate::busy::Busy,
+    /// Who listens to what.
+    pub pubsub: PubSub,
+    /// `CLIENT PAUSE`.
+    pub pause: crate::pause::Pause,
+    /// Those that wait for keys.
+    pub waits: crate::waiting::WaitStats,
     /// Commands that took long.
     pub slowlog: SlowLog,
     /// Events that took long, by name.
@@ -34,7 +44,7 @@ pub struct Server {
     /// What each reactor counts.
     pub reactors: Vec<ReactorStats>,
     /// How to reach each reactor; filled once they exist.
-    pub mailboxes: OnceLock<Vec<Mailbox>>,
+    pub mailboxes: OnceLock<Vec<Mailbox<Message>>>,
     /// Error replies by code.
     pub errors: Mutex<BTreeMap<String, u64>>,
     /// What the server's own clock samples.
@@ -173,7 +183,7 @@ impl Server {
     }
 
     /// How to reach a reactor.
-    pub fn mailbox(&self, reactor: usize) -> &Mailbox {
+    pub fn mailbox(&self, reactor: usize) -> &Mailbox<Message> {
         &self.mailboxes.get().expect("reactors exist before connections do")[reactor]
     }
 

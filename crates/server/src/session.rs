@@ -1,6 +1,9 @@
 //! The state of a connection that its commands see and change.
 
 use crate::clients::ClientInfo;
+use crate::pubsub::subscriptions::Subscriptions;
+use crate::transaction::{Queue, Watching};
+use crate::waiting::Pending;
 use kinovar_command::{Ctx, Protocol};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,8 +20,28 @@ pub struct Session {
     pub authenticated: bool,
     /// Which replies it wants.
     pub replies: Replies,
+    /// What it listens to.
+    pub subscriptions: Option<Box<Subscriptions>>,
+    /// It listens in RESP2, where nothing tells messages from replies: so it may call few commands.
+    pub only_listens: bool,
+    /// Messages may come for it.
+    pub takes_pushes: bool,
+    /// Messages are on their way for it, whatever it listens to by now.
+    pub has_mail: bool,
+    /// Messages that a command has for its own client, which does not want its reply.
+    pub pushes: Vec<u8>,
     /// Close once the replies so far are out.
     pub close_after_reply: bool,
+    /// It waits for keys, and executes no request meanwhile.
+    pub pending: Option<Pending>,
+    /// Its next request waits for the end of a pause.
+    pub held: bool,
+    /// The commands queued since `MULTI`.
+    pub queue: Option<Box<Queue>>,
+    /// The memory of the last transaction.
+    pub spare_queue: Option<Box<Queue>>,
+    /// The keys watched for the next transaction.
+    pub watching: Option<Box<Watching>>,
     /// Leave no trace in the access clock (`CLIENT NO-TOUCH`).
     pub no_touch: bool,
 }
@@ -36,6 +59,13 @@ pub enum Replies {
     Skip,
 }
 
+impl Replies {
+    /// Whether what is written now is not sent.
+    pub fn is_silent(self) -> bool {
+        matches!(self, Replies::Off | Replies::Skip)
+    }
+}
+
 impl Session {
     /// A new connection.
     pub fn new(info: Arc<ClientInfo>, authenticated: bool) -> Session {
@@ -45,7 +75,17 @@ impl Session {
             protocol: Protocol::Resp2,
             authenticated,
             replies: Replies::On,
+            subscriptions: None,
+            only_listens: false,
+            takes_pushes: false,
+            has_mail: false,
+            pushes: Vec::new(),
             close_after_reply: false,
+            pending: None,
+            held: false,
+            queue: None,
+            spare_queue: None,
+            watching: None,
             no_touch: false,
         }
     }
@@ -68,5 +108,6 @@ impl Session {
     pub fn speak(&mut self, protocol: Protocol) {
         self.protocol = protocol;
         self.info.resp.store(if protocol == Protocol::Resp3 { 3 } else { 2 }, Relaxed);
+        self.listening_changed();
     }
 }

@@ -4,6 +4,7 @@ use crate::background::Background;
 use crate::clients::Clients;
 use crate::config::{ConfigHandle, IoEngine};
 use crate::mailbox::Mailbox;
+use crate::pubsub::PubSub;
 use crate::reactor::Reactor;
 use crate::server::{ReactorStats, Server};
 use kinovar_command::Registry;
@@ -11,7 +12,7 @@ use kinovar_command::keyspace::Keyspace;
 use kinovar_io::clock;
 use kinovar_io::engine::{Engine, EngineKind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock};
 
 /// Every command, some under other names.
 pub fn registry(renames: &[(String, String)]) -> Registry {
@@ -33,10 +34,14 @@ pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Res
         registry,
         clients: Clients::default(),
         monitors: Default::default(),
+        pubsub: PubSub::new(current.io_threads),
         slowlog: Default::default(),
         latency: Default::default(),
         background: Background::start()?,
         reactors: (0..current.io_threads).map(|_| ReactorStats::new(commands)).collect(),
+        busy: Default::default(),
+        pause: Default::default(),
+        waits: Default::default(),
         mailboxes: OnceLock::new(),
         errors: Mutex::default(),
         samples: Mutex::default(),
@@ -63,7 +68,7 @@ fn random_hex() -> String {
 ///
 /// # Errors
 /// What the log should say before the process exits with status 1.
-pub fn serve(server: Arc<Server>) -> Result<(), String> {
+pub fn serve(server: &'static Server) -> Result<(), String> {
     let config = server.config();
     let kind = match config.io_engine {
         IoEngine::Auto => EngineKind::Auto,
@@ -87,15 +92,15 @@ pub fn serve(server: Arc<Server>) -> Result<(), String> {
     crate::listen::hand_over(engines[0].net(), crate::listen::open_at_start(&config)?).map_err(failed)?;
     // From here on the data is touched by the reactors alone; with one of them its locks need not be real.
     let _ = kinovar_command::keyspace::set_single_threaded(server.reactors.len() == 1);
-    crate::lifecycle::ready(&server, &config);
+    crate::lifecycle::ready(server, &config);
     let others = engines.split_off(1);
     let threads: Vec<_> = others
         .into_iter()
         .enumerate()
-        .map(|(index, engine)| spawn(server.clone(), index + 1, engine))
+        .map(|(index, engine)| spawn(server, index + 1, engine))
         .collect::<Result<_, _>>()
         .map_err(failed)?;
-    let result = Reactor::new(server.clone(), 0).run(&mut engines[0]);
+    let result = Reactor::new(server, 0).run(&mut engines[0]);
     crate::listen::release();
     server.stop();
     for thread in threads {
@@ -104,9 +109,9 @@ pub fn serve(server: Arc<Server>) -> Result<(), String> {
     result.map_err(|error| format!("The event loop failed: {error}"))
 }
 
-fn spawn(server: Arc<Server>, index: usize, mut engine: Engine) -> std::io::Result<std::thread::JoinHandle<()>> {
+fn spawn(server: &'static Server, index: usize, mut engine: Engine) -> std::io::Result<std::thread::JoinHandle<()>> {
     std::thread::Builder::new().name(format!("io_thd_{index}")).spawn(move || {
-        let reactor = Reactor::new(server.clone(), index);
+        let reactor = Reactor::new(server, index);
         if let Err(error) = reactor.run(&mut engine) {
             crate::log::warning(&format!("The event loop failed: {error}"));
             server.stop();

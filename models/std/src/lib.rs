@@ -3,12 +3,14 @@
 //! `kinovar-models` links this crate under both names, so that it compiles the real files unchanged.
 
 pub mod os;
+pub mod parking_lot;
 pub mod sync;
 
 mod eventfd;
 
 pub use eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, eventfd, wait, write};
-pub use std::{cell, io, marker, mem, ops, ptr};
+pub use parking_lot::{Mutex, MutexGuard};
+pub use std::{cell, io, marker, mem, ops, ptr, time};
 
 /// Thread-locals of loom's threads.
 #[macro_export]

@@ -45,7 +45,8 @@ struct Template {
     rule: Rule,
     commands: Vec<Node>,
     /// Only its tail may be mutated: another value in the middle could make a key expire during the run, ask for
-    /// billions of random members, give a key for lexicographic ranges another score, leave no memory for writes, or ask for a set unsorted.
+    /// billions of random members, give a key for lexicographic ranges another score, leave no memory for writes, ask for a set
+    /// unsorted, block for a moment, or name another client on each side.
     delicate: bool,
 }
 
@@ -159,7 +160,8 @@ fn collect_names<'a>(node: &'a Node, names: &mut Vec<&'a str>) {
 }
 
 fn is_delicate(word: &[u8]) -> bool {
-    const DELICATE: [&[u8]; 6] = [b"<ttl", b"<abs", b"<expire", b"<lex", b"maxmemory", b"h_*"];
+    const DELICATE: [&[u8]; 9] =
+        [b"<ttl", b"<abs", b"<expire", b"<lex", b"maxmemory", b"h_*", b"<timeout", b"<block-ms", b"<client"];
     DELICATE.iter().any(|t| word.starts_with(t))
 }
 

@@ -5,6 +5,7 @@
 //! whole keyspace of both sides is compared ([`state`]).
 
 mod grammar;
+mod interleaved;
 mod shrink;
 mod state;
 mod words;
@@ -26,6 +27,8 @@ use words::Words;
 
 /// The groups there are grammars for.
 pub const GROUPS: &[&str] = &["string", "list", "set", "zset", "hash", "generic", "server"];
+/// The group of several clients in one interleaving, whose steps cost as much as dozens of pipelined commands.
+pub const COORDINATION: &str = "coordination";
 /// Commands between two empty servers; short enough to replay hundreds of times while shrinking.
 const EPOCH: usize = 2500;
 /// Commands sent before replies are read.
@@ -36,7 +39,7 @@ const FAILURES_MAX: usize = 20;
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// One of [`GROUPS`].
+    /// One of [`GROUPS`], or [`COORDINATION`].
     pub group: String,
     /// How many commands.
     pub count: usize,
@@ -105,6 +108,9 @@ fn files(group: &str) -> Vec<&str> {
 
 /// Runs a plan on fresh servers.
 pub fn run(plan: &Plan, sides: &Sides) -> Result<Report> {
+    if plan.group == COORDINATION {
+        return interleaved::run(plan, sides);
+    }
     ensure!(GROUPS.contains(&plan.group.as_str()), "no group {:?}; there are {}", plan.group, GROUPS.join(", "));
     let grammar = Grammar::load(&files(&plan.group))?;
     let mut arena = Arena::new(sides)?;
@@ -230,7 +236,12 @@ impl<'a> Arena<'a> {
     /// Shrinks a difference and puts it into words, as a script for `xtask diff --script`. Nothing when it follows from
     /// another one before it, which is reported by itself.
     fn explain(&mut self, epoch: &Epoch, difference: &Difference, plan: &Plan) -> Option<String> {
-        let (commands, difference) = shrink::shrink(self, epoch, difference);
+        let (commands, difference) = shrink::shrink(&epoch.commands, difference, BATCH, |commands| {
+            let known_count = self.known_count;
+            let found = self.replay(&Epoch { commands: commands.to_vec(), ..epoch.clone() });
+            self.known_count = known_count;
+            found
+        });
         let shrunk = Epoch { commands, ..epoch.clone() };
         let known_count = self.known_count;
         let first = self.replay(&shrunk).into_iter().next();

@@ -1,24 +1,30 @@
-//! Delta debugging: thins out a list of commands as long as the same difference shows.
+//! Delta debugging: thins out a list of steps as long as the same difference shows.
 //!
 //! After Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input" (2002): chunks are left out, each
-//! half as long as before, down to single commands.
+//! half as long as before, down to single steps.
 
 use std::time::{Duration, Instant};
 
-use super::{Arena, Command, Difference, Epoch};
+use super::Difference;
 
 /// Replays and time that one difference is worth.
 const REPLAYS_MAX: usize = 400;
 const TIME_MAX: Duration = Duration::from_secs(40);
 
-/// The shortest list found, and the difference it still shows.
-pub fn shrink(arena: &mut Arena<'_>, epoch: &Epoch, difference: &Difference) -> (Vec<Command>, Difference) {
-    let until = (difference.at + super::BATCH).min(epoch.commands.len());
-    let mut best = (epoch.commands[..until].to_vec(), difference.clone());
-    let exact = (difference.at + 1).min(epoch.commands.len());
-    let mut trial = Trial { arena, epoch, signature: &difference.signature, left: REPLAYS_MAX, start: Instant::now() };
-    if let Some(found) = trial.shows(&epoch.commands[..exact]) {
-        best = (epoch.commands[..exact].to_vec(), found);
+/// The shortest list found, and the difference it still shows. `replay` runs a list and returns its differences; `batch`
+/// steps are under way at a time, so the cause may stand that far behind.
+pub fn shrink<T: Clone>(
+    steps: &[T],
+    difference: &Difference,
+    batch: usize,
+    replay: impl FnMut(&[T]) -> Vec<Difference>,
+) -> (Vec<T>, Difference) {
+    let until = (difference.at + batch).min(steps.len());
+    let mut best = (steps[..until].to_vec(), difference.clone());
+    let exact = (difference.at + 1).min(steps.len());
+    let mut trial = Trial { replay, signature: &difference.signature, left: REPLAYS_MAX, start: Instant::now() };
+    if let Some(found) = trial.shows(&steps[..exact]) {
+        best = (steps[..exact].to_vec(), found);
     }
     let mut size = best.0.len().div_ceil(2);
     while size >= 1 {
@@ -34,36 +40,37 @@ pub fn shrink(arena: &mut Arena<'_>, epoch: &Epoch, difference: &Difference) -> 
     best
 }
 
-struct Trial<'a, 'b> {
-    arena: &'a mut Arena<'b>,
-    epoch: &'a Epoch,
+struct Trial<'a, R> {
+    replay: R,
     signature: &'a str,
     left: usize,
     start: Instant,
 }
 
-impl Trial<'_, '_> {
+impl<R> Trial<'_, R> {
     fn spent(&self) -> bool {
         self.left == 0 || self.start.elapsed() > TIME_MAX
     }
 
-    /// The same difference, if these commands still show it.
-    fn shows(&mut self, commands: &[Command]) -> Option<Difference> {
+    /// The same difference, if these steps still show it.
+    fn shows<T>(&mut self, steps: &[T]) -> Option<Difference>
+    where
+        R: FnMut(&[T]) -> Vec<Difference>,
+    {
         self.left = self.left.saturating_sub(1);
-        let known = self.arena.known_count;
-        let epoch = Epoch { commands: commands.to_vec(), ..self.epoch.clone() };
-        let found = self.arena.replay(&epoch);
-        self.arena.known_count = known;
-        found.into_iter().find(|d| d.signature == self.signature)
+        (self.replay)(steps).into_iter().find(|d| d.signature == self.signature)
     }
 
-    /// Tries to leave out each chunk of `size` commands; true if any could go.
-    fn pass(&mut self, best: &mut (Vec<Command>, Difference), size: usize) -> bool {
+    /// Tries to leave out each chunk of `size` steps; true if any could go.
+    fn pass<T: Clone>(&mut self, best: &mut (Vec<T>, Difference), size: usize) -> bool
+    where
+        R: FnMut(&[T]) -> Vec<Difference>,
+    {
         let mut removed = false;
         let mut at = 0;
         while at < best.0.len() && !self.spent() {
             let end = (at + size).min(best.0.len());
-            let without: Vec<Command> = [&best.0[..at], &best.0[end..]].concat();
+            let without: Vec<T> = [&best.0[..at], &best.0[end..]].concat();
             match self.shows(&without) {
                 Some(found) => {
                     *best = (without, found);

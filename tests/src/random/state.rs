@@ -53,6 +53,11 @@ fn compare_key(conn: &mut PairConn, key: &[u8]) -> Result<Option<(String, Replie
             (Rule::Exact, vec!["ZCARD", "=key"]),
             (Rule::ScanPairs, vec!["ZSCAN", "=key", "0", "COUNT", "100000"]),
         ],
+        "stream" => vec![
+            (Rule::Exact, vec!["XRANGE", "=key", "-", "+"]),
+            (Rule::Exact, vec!["XLEN", "=key"]),
+            (Rule::Exact, vec!["XINFO", "GROUPS", "=key"]),
+        ],
         "hash" => vec![(Rule::Pairs, vec!["HGETALL", "=key"]), (Rule::Exact, vec!["HLEN", "=key"])],
         _ => vec![],
     });

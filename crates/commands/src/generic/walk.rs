@@ -6,7 +6,7 @@
 //! valid whatever happens to the table in between, and 0 is both the first position and the end.
 
 use crate::scan::{self, ScanOptions};
-use kinovar_command::keyspace::{Db, Entry, object};
+use kinovar_command::keyspace::{Db, Entry, Unavailable, object};
 use kinovar_command::{Acl, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, Lock, Outcome, Reply, glob};
 
 pub(super) const KEYS: Command = Command {
@@ -68,8 +68,8 @@ const DRAWS_MAX: usize = 100;
 fn randomkey(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     let now_ms = ctx.now_ms();
     for _ in 0..DRAWS_MAX {
-        let Some(index) = random_partition(&mut ctx.db) else { break };
-        ctx.db.visit(index);
+        let Some(index) = random_partition(&mut ctx.db)? else { break };
+        ctx.db.visit(index)?;
         let db = &ctx.db;
         let drawn = db.part(index).and_then(|part| part.table().random(|| db.random_below(u64::MAX)));
         if let Some(entry) = drawn.filter(|entry| !has_expired(entry, now_ms)) {
@@ -78,7 +78,7 @@ fn randomkey(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
         }
     }
     for index in 0..ctx.db.keyspace().partitions() {
-        ctx.db.visit(index);
+        ctx.db.visit(index)?;
         let mut entries = ctx.db.part(index).into_iter().flat_map(|part| part.table());
         if let Some(entry) = entries.find(|entry| !has_expired(entry, now_ms)) {
             ctx.reply.bulk(entry.key());
@@ -90,17 +90,17 @@ fn randomkey(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 }
 
 /// A partition, each as likely as it has keys; `None` when there is no key at all.
-fn random_partition(db: &mut Db<'_>) -> Option<usize> {
+fn random_partition(db: &mut Db<'_>) -> Result<Option<usize>, Unavailable> {
     let (mut total, mut chosen) = (0, None);
     for index in 0..db.keyspace().partitions() {
-        db.visit(index);
+        db.visit(index)?;
         let len = db.part(index).map_or(0, |part| part.len() as u64);
         total += len;
         if len > 0 && db.random_below(total) < len {
             chosen = Some(index);
         }
     }
-    chosen
+    Ok(chosen)
 }
 
 pub(super) const SCAN: Command = Command {
@@ -169,7 +169,7 @@ fn scan_keys(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
                 keys.bulk(entry.key());
                 shown += 1;
             }
-        });
+        })?;
         steps -= usize::from(!passed_empty);
         if cursor == 0 || visited >= count || steps == 0 {
             break;
@@ -183,10 +183,10 @@ fn scan_keys(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
 }
 
 /// Visits some keys at `cursor` and moves it on; whether all there was is a partition without keys.
-fn step(db: &mut Db<'_>, cursor: &mut u64, visit: &mut dyn FnMut(&Entry)) -> bool {
+fn step(db: &mut Db<'_>, cursor: &mut u64, visit: &mut dyn FnMut(&Entry)) -> Result<bool, Unavailable> {
     let partitions = db.keyspace().partitions() as u64;
     let (position, index) = (*cursor / partitions, *cursor % partitions);
-    db.visit(index as usize);
+    db.visit(index as usize)?;
     let part = db.part(index as usize).filter(|part| !part.is_empty());
     let position = part.map_or(0, |part| part.table().scan(position, visit));
     *cursor = match position {
@@ -195,5 +195,5 @@ fn step(db: &mut Db<'_>, cursor: &mut u64, visit: &mut dyn FnMut(&Entry)) -> boo
         0 => index + 1,
         _ => position * partitions + index,
     };
-    part.is_none()
+    Ok(part.is_none())
 }

@@ -152,7 +152,7 @@ fn push_event(end: End) -> &'static str {
     if end == End::Left { "lpush" } else { "rpush" }
 }
 
-fn pop_event(end: End) -> &'static str {
+pub(super) fn pop_event(end: End) -> &'static str {
     if end == End::Left { "lpop" } else { "rpop" }
 }
 
@@ -244,7 +244,7 @@ fn pop(ctx: &mut Ctx<'_>, mut args: Args<'_>, name: &str, end: End) -> Outcome {
 }
 
 /// Removes up to `count` elements, at least one, from one end; replies with them.
-fn pop_many(list: &mut keyspace::Update<'_, List>, end: End, count: usize, reply: &mut Reply<'_>) {
+pub(super) fn pop_many(list: &mut keyspace::Update<'_, List>, end: End, count: usize, reply: &mut Reply<'_>) {
     reply.array(count.min(list.len()));
     let gone = list.pop_many(end, count, |element| write_element(reply, element));
     removed(list, pop_event(end), gone);
@@ -267,24 +267,36 @@ fn lmpop(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
 fn lmove(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let (source, destination) = (args.key()?, args.key()?);
     let (from, to) = (take_end(&mut args)?, take_end(&mut args)?);
-    move_element(ctx, source, destination, from, to)
+    move_or_null(ctx, source, destination, from, to)
 }
 
 fn rpoplpush(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let (source, destination) = (args.key()?, args.key()?);
-    move_element(ctx, source, destination, End::Right, End::Left)
+    move_or_null(ctx, source, destination, End::Right, End::Left)
 }
 
-/// Takes an element from `source`, puts it into `target` and replies with it. The push is told before the removal, and the
-/// two count as one change.
-fn move_element(ctx: &mut Ctx<'_>, source: Key<'_>, target: Key<'_>, from: End, to: End) -> Outcome {
+fn move_or_null(ctx: &mut Ctx<'_>, source: Key<'_>, target: Key<'_>, from: End, to: End) -> Outcome {
+    if !move_element(ctx, source, target, from, to)? {
+        ctx.reply.null();
+    }
+    Ok(())
+}
+
+/// Takes an element from `source`, puts it into `target` and replies with it; does neither when there is none. The push is
+/// told before the removal, and the two count as one change.
+pub(super) fn move_element(
+    ctx: &mut Ctx<'_>,
+    source: Key<'_>,
+    target: Key<'_>,
+    from: End,
+    to: End,
+) -> Result<bool, CommandError> {
     let settings = ctx.db.settings();
     // Removes the source if it has expired. What is left is looked at without a trace, as it is opened below; a missing
     // source hides the target's type.
     ctx.db.exists(&source);
     let Some(element) = ctx.db.peek_value::<List>(&source)?.and_then(|list| list.end(from)) else {
-        ctx.reply.null();
-        return Ok(());
+        return Ok(false);
     };
     let element = element.to_vec();
     let is_same = source.name == target.name;
@@ -303,5 +315,5 @@ fn move_element(ctx: &mut Ctx<'_>, source: Key<'_>, target: Key<'_>, from: End, 
     }
     removed(&mut list, pop_event(from), 1);
     ctx.reply.bulk(&element);
-    Ok(())
+    Ok(true)
 }

@@ -2,9 +2,11 @@
 //!
 //! | module | commands |
 //! |---|---|
+//! | [`blocking`] | popping and moving, with patience |
 //! | [`ends`] | pushing, popping and moving at the ends |
 //! | [`inside`] | looking at, changing and removing elements anywhere |
 
+mod blocking;
 mod ends;
 mod inside;
 #[cfg(test)]
@@ -16,6 +18,11 @@ use kinovar_command::{Args, Command, CommandError, Reply, keyspace};
 
 /// The commands of this group.
 pub const COMMANDS: &[Command] = &[
+    blocking::BLMOVE,
+    blocking::BLMPOP,
+    blocking::BLPOP,
+    blocking::BRPOP,
+    blocking::BRPOPLPUSH,
     inside::LINDEX,
     inside::LINSERT,
     inside::LLEN,

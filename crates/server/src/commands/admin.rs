@@ -98,6 +98,9 @@ fn time(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 }
 
 fn monitor(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    if !ctx.may_wait {
+        return Err(CommandError::text("ERR MONITOR isn't allowed for DENY BLOCKING client"));
+    }
     let info = Session::of(ctx).info.clone();
     Server::of(ctx).monitors.insert(info);
     ctx.reply.ok();

@@ -2,12 +2,14 @@
 
 use crate::clients::ClientInfo;
 use crate::connection::command_name;
-use crate::mailbox::Message;
+use crate::message::Message;
+use crate::pause::Paused;
 use crate::server::Server;
 use crate::session::{Replies, Session};
+use crate::waiting::{self, End};
 use kinovar_command::*;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 
 /// The commands of this module.
 pub const COMMANDS: &[Command] = &[CLIENT];
@@ -31,6 +33,9 @@ const CLIENT: Command = Command {
         CLIENT_INFO,
         CLIENT_NO_EVICT,
         CLIENT_REPLY,
+        CLIENT_UNBLOCK,
+        CLIENT_PAUSE,
+        CLIENT_UNPAUSE,
     ],
     ..Command::DEFAULT
 };
@@ -252,6 +257,111 @@ const CLIENT_REPLY: Command = Command {
     ..Command::DEFAULT
 };
 
+const CLIENT_UNBLOCK: Command = Command {
+    name: "unblock",
+    group: Group::Connection,
+    arity: Arity::AtLeast(3),
+    flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
+    acl: Acl::CONNECTION,
+    args: &[
+        Arg::integer("client-id"),
+        Arg::one_of("unblock-type", &[Arg::word("timeout", "TIMEOUT"), Arg::word("error", "ERROR")]).optional(),
+    ],
+    summary: "Ends the wait of another connection's command.",
+    complexity: "O(log N) in the number of connections",
+    since: "5.0.0",
+    lock: Lock::None,
+    handler: client_unblock,
+    ..Command::DEFAULT
+};
+
+/// The error for more arguments than a subcommand takes.
+fn too_many(name: &str) -> CommandError {
+    CommandError::owned(format!("ERR unknown subcommand or wrong number of arguments for '{name}'. Try CLIENT HELP."))
+}
+
+const CLIENT_PAUSE: Command = Command {
+    name: "pause",
+    group: Group::Connection,
+    arity: Arity::AtLeast(3),
+    flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
+    acl: Acl::CONNECTION,
+    args: &[
+        Arg::integer("timeout"),
+        Arg::one_of("mode", &[Arg::word("write", "WRITE"), Arg::word("all", "ALL")]).optional().since("6.2.0"),
+    ],
+    summary: "Lets the commands of all connections wait, or those that write.",
+    complexity: "O(1)",
+    since: "3.0.0",
+    history: &[("6.2.0", "Takes a mode.")],
+    lock: Lock::None,
+    handler: client_pause,
+    ..Command::DEFAULT
+};
+
+const CLIENT_UNPAUSE: Command = Command {
+    name: "unpause",
+    group: Group::Connection,
+    arity: Arity::Exactly(2),
+    flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
+    acl: Acl::CONNECTION,
+    summary: "Goes on with the commands that wait.",
+    complexity: "O(N) in the number of paused connections",
+    since: "6.2.0",
+    lock: Lock::None,
+    handler: client_unpause,
+    ..Command::DEFAULT
+};
+
+fn client_pause(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+    if args.left() > 2 {
+        return Err(too_many("PAUSE"));
+    }
+    let timeout = args.take()?;
+    let what = match args.next() {
+        None => Paused::All,
+        Some(word) if word.eq_ignore_ascii_case(b"WRITE") => Paused::Writes,
+        Some(word) if word.eq_ignore_ascii_case(b"ALL") => Paused::All,
+        Some(_) => return Err(CommandError::text("ERR CLIENT PAUSE mode must be WRITE or ALL")),
+    };
+    let timeout = number::parse_i64(timeout);
+    let timeout = timeout.ok_or(CommandError::text("ERR timeout is not an integer or out of range"))?;
+    let timeout = u64::try_from(timeout).map_err(|_| CommandError::text("ERR timeout is negative"))?;
+    let until_ms = ctx.now_ms().checked_add(timeout).filter(|&until_ms| i64::try_from(until_ms).is_ok());
+    let until_ms = until_ms.ok_or(CommandError::text("ERR timeout is out of range"))?;
+    Server::of(ctx).pause.begin(until_ms, what);
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn client_unpause(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    let server = Server::of(ctx);
+    server.pause.end();
+    // Whoever holds requests up looks at the end of its turn.
+    server.mailboxes.get().into_iter().flatten().for_each(|mailbox| mailbox.wake());
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn client_unblock(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+    if args.left() > 2 {
+        return Err(too_many("UNBLOCK"));
+    }
+    let id = args.take()?;
+    let end = match args.next() {
+        None => End::TimeOut,
+        Some(word) if word.eq_ignore_ascii_case(b"TIMEOUT") => End::TimeOut,
+        Some(word) if word.eq_ignore_ascii_case(b"ERROR") => End::Error,
+        Some(_) => return Err(CommandError::text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
+    };
+    let id = number::parse_i64(id).ok_or(CommandError::NotInteger)?;
+    let server = Server::of(ctx);
+    let client = u64::try_from(id).ok().and_then(|id| server.clients.get(id));
+    let was_waiting = client.is_some_and(|client| waiting::unblock(server, &client, end));
+    ctx.reply.flag(was_waiting);
+    Ok(())
+}
+
 fn client_help(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     help::container(ctx, "client")
 }
@@ -351,7 +461,7 @@ fn client_info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let own = Own { id: Session::of(ctx).info.id, arguments: argument_bytes(&args) };
     let client = Session::of(ctx).info.clone();
     let mut line = Vec::new();
-    describe(ctx, &client, &own, &mut line);
+    describe(ctx.registry, ctx.now_ms(), &client, own.of(&client), &mut line);
     ctx.reply.verbatim("txt", &line);
     Ok(())
 }
@@ -375,7 +485,7 @@ fn client_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     };
     let mut text = Vec::new();
     for client in &clients {
-        describe(ctx, client, &own, &mut text);
+        describe(ctx.registry, ctx.now_ms(), client, own.of(client), &mut text);
     }
     ctx.reply.verbatim("txt", &text);
     Ok(())
@@ -392,8 +502,8 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(_: &ClientInfo) -> Kind {
-        Kind::Normal
+    fn of(client: &ClientInfo) -> Kind {
+        if client.is_subscribed() { Kind::PubSub } else { Kind::Normal }
     }
 
     fn parse(word: &[u8]) -> Result<Kind, CommandError> {
@@ -421,18 +531,29 @@ struct Own {
     arguments: usize,
 }
 
+impl Own {
+    /// Bytes of a connection's arguments, as far as they are known.
+    fn of(&self, client: &ClientInfo) -> usize {
+        if client.id == self.id { self.arguments } else { 0 }
+    }
+}
+
 fn argument_bytes(args: &Args<'_>) -> usize {
     (0..args.argc()).map(|index| args.at(index).len()).sum()
 }
 
-/// Appends the line of `CLIENT LIST` for a connection.
-fn describe(ctx: &Ctx<'_>, client: &ClientInfo, own: &Own, out: &mut Vec<u8>) {
-    let now_ms = ctx.now_ms();
+/// Appends the line of `CLIENT LIST` for a connection, with so many bytes of arguments.
+pub fn describe(registry: &Registry, now_ms: u64, client: &ClientInfo, arguments: usize, out: &mut Vec<u8>) {
     let names = client.names();
     let age_s = |since_ms: u64| now_ms.saturating_sub(since_ms) / 1000;
     let mut flags = String::new();
+    let is_waiting = client.waiter.lock().unwrap_or_else(PoisonError::into_inner).is_some();
     let letters = [
         (client.monitor.load(Relaxed), 'O'),
+        (client.is_subscribed(), 'P'),
+        (client.queued.load(Relaxed) >= 0, 'x'),
+        (is_waiting || client.held.load(Relaxed), 'b'),
+        (client.is_touched(), 'd'),
         (client.closing.load(Relaxed), 'c'),
         (client.is_unix, 'U'),
         (client.no_evict.load(Relaxed), 'e'),
@@ -442,8 +563,6 @@ fn describe(ctx: &Ctx<'_>, client: &ClientInfo, own: &Own, out: &mut Vec<u8>) {
     if flags.is_empty() {
         flags.push('N');
     }
-    let is_own = client.id == own.id;
-    let arguments = if is_own { own.arguments } else { 0 };
     let pending = client.output_pending.load(Relaxed);
     let (used, capacity) = (client.query_buffer.load(Relaxed), client.query_buffer_capacity.load(Relaxed));
     let total = size_of::<crate::connection::Connection>() + size_of::<ClientInfo>() + capacity + pending + arguments;
@@ -466,11 +585,11 @@ fn describe(ctx: &Ctx<'_>, client: &ClientInfo, own: &Own, out: &mut Vec<u8>) {
     text("idle", age_s(client.active_ms.load(Relaxed)).to_string());
     text("flags", flags);
     text("db", client.db.load(Relaxed).to_string());
-    for name in ["sub", "psub", "ssub"] {
-        text(name, "0".into());
+    for (name, count) in ["sub", "psub", "ssub"].iter().zip(&client.subscriptions) {
+        text(name, count.load(Relaxed).to_string());
     }
-    text("multi", "-1".into());
-    text("watch", "0".into());
+    text("multi", client.queued.load(Relaxed).to_string());
+    text("watch", client.watched_keys().to_string());
     text("qbuf", used.to_string());
     text("qbuf-free", capacity.saturating_sub(used).to_string());
     text("argv-mem", arguments.to_string());
@@ -483,7 +602,7 @@ fn describe(ctx: &Ctx<'_>, client: &ClientInfo, own: &Own, out: &mut Vec<u8>) {
     text("omem", pending.to_string());
     text("tot-mem", total.to_string());
     text("events", if pending > 0 { "rw" } else { "r" }.into());
-    text("cmd", command_name(ctx.registry, client.command.load(Relaxed)).into());
+    text("cmd", command_name(registry, client.command.load(Relaxed)).into());
     field("user", if names.user.is_empty() { b"(superuser)" } else { &names.user });
     let mut text = |name: &str, value: String| field(name, value.as_bytes());
     text("redir", "-1".into());
@@ -573,6 +692,10 @@ fn client_kill(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         if victim.id == own {
             Session::of(ctx).close_after_reply = true;
         } else {
+            // From here on nothing is taken out for it.
+            if let Some(waiter) = &*victim.waiter.lock().unwrap_or_else(PoisonError::into_inner) {
+                waiting::give_up(waiter);
+            }
             let (conn, client) = (victim.conn.load(Relaxed), victim.id);
             server.mailbox(victim.reactor).send(Message::Kill { conn, client });
         }

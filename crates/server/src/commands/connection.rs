@@ -71,6 +71,7 @@ const PING: Command = Command {
     summary: "Answers, to show that the server lives.",
     complexity: "O(1)",
     since: "1.0.0",
+    while_subscribed: true,
     handler: ping,
     ..Command::DEFAULT
 };
@@ -85,6 +86,9 @@ const QUIT: Command = Command {
     complexity: "O(1)",
     since: "1.0.0",
     deprecated: Some(Deprecated { since: "7.2.0", replaced_by: "just closing the connection" }),
+    while_subscribed: true,
+    is_never_queued: true,
+    lock: Lock::None,
     handler: quit,
     ..Command::DEFAULT
 };
@@ -98,6 +102,9 @@ const RESET: Command = Command {
     summary: "Brings the connection back to its initial state.",
     complexity: "O(1)",
     since: "6.2.0",
+    while_subscribed: true,
+    is_never_queued: true,
+    lock: Lock::None,
     handler: reset,
     ..Command::DEFAULT
 };
@@ -120,7 +127,15 @@ fn ping(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     if args.argc() > 2 {
         return Err(CommandError::WrongArity("ping".into()));
     }
-    match args.next() {
+    let message = args.next();
+    if Session::of(ctx).only_listens {
+        // As a message, as everything else that the connection reads now.
+        ctx.reply.array(2);
+        ctx.reply.bulk(b"pong");
+        ctx.reply.bulk(message.unwrap_or_default());
+        return Ok(());
+    }
+    match message {
         None => ctx.reply.simple("PONG"),
         Some(message) => ctx.reply.bulk(message),
     }
@@ -159,11 +174,13 @@ pub fn database(ctx: &Ctx<'_>, index: i64) -> Result<u32, CommandError> {
 }
 
 fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    crate::transaction::discard(ctx);
     let server = Server::of(ctx);
     let session = Session::of(ctx);
     if session.info.monitor.load(Relaxed) {
         server.monitors.remove(session.info.id);
     }
+    session.unsubscribe_all(&server.pubsub);
     session.select(0);
     session.speak(Protocol::Resp2);
     session.replies = Replies::On;

@@ -80,7 +80,7 @@ const SWAPDB: Command = Command {
 };
 
 fn dbsize(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    let keys = ctx.db.keyspace().len(ctx.db.index());
+    let keys = ctx.db.size();
     ctx.reply.count(keys);
     Ok(())
 }

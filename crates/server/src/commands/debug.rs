@@ -102,12 +102,7 @@ fn debug(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     });
     match found {
         Some((_, _, _, run, ..)) => run(ctx, args),
-        None => {
-            let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
-            text.extend_from_slice(until_nul(&name[..name.len().min(128)]));
-            text.extend_from_slice(b"'. Try DEBUG HELP.");
-            Err(CommandError::Bytes(text))
-        }
+        None => Err(CommandError::wrong_subcommand_arguments("DEBUG", name)),
     }
 }
 
@@ -193,7 +188,7 @@ fn packed_threshold(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
 fn lock_key<'a>(ctx: &mut Ctx<'_>, args: &mut Args<'a>) -> Result<Key<'a>, CommandError> {
     let key = args.key()?;
     let partition = ctx.db.keyspace().partition_of(&key);
-    ctx.db.visit(partition);
+    ctx.db.visit(partition)?;
     Ok(key)
 }
 
@@ -251,7 +246,7 @@ fn htstats(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let server = Server::of(ctx);
     let (mut keys, mut expires, mut bytes, mut migrating) = (0, 0, 0, 0);
     for partition in 0..server.keyspace.partitions() {
-        server.keyspace.read(partition, |partition| {
+        ctx.db.look(partition, |partition| {
             let Some(db) = partition.db(index) else { return };
             keys += db.len();
             expires += db.expires_len();
@@ -290,7 +285,7 @@ fn populate(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         }
         let key = Key::new(&name);
         let partition = ctx.db.keyspace().partition_of(&key);
-        ctx.db.visit(partition);
+        ctx.db.visit(partition)?;
         if !ctx.db.exists(&key) {
             ctx.db.set_text(&key, &value, Ttl::Clear);
         }

@@ -57,16 +57,16 @@ const SECTIONS: &[Section] = &[
 
 fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let wanted: BTreeSet<String> = args.rest().map(|name| String::from_utf8_lossy(name).to_ascii_lowercase()).collect();
-    let text = page(Server::of(ctx), ctx.now_ms(), &wanted);
+    let text = page(Server::of(ctx), &ctx.db, ctx.now_ms(), &wanted);
     ctx.reply.verbatim("txt", text.as_bytes());
     Ok(())
 }
 
 /// The sections that `wanted` names; the default ones when it names none.
-pub fn page(server: &Server, now_ms: u64, wanted: &BTreeSet<String>) -> String {
+pub fn page(server: &Server, db: &Db<'_>, now_ms: u64, wanted: &BTreeSet<String>) -> String {
     let config = server.config();
     let keysizes_max = if wanted.contains("keysizes") { usize::MAX } else { KEYSIZES_MAX };
-    let mut page = Page { server, config: &config, now_ms, keysizes_max, text: String::new() };
+    let mut page = Page { server, db, config: &config, now_ms, keysizes_max, text: String::new() };
     let all = wanted.contains("all") || wanted.contains("everything");
     let default = wanted.is_empty() || wanted.contains("default");
     for &(name, by_default, write) in SECTIONS {
@@ -84,6 +84,7 @@ pub fn page(server: &Server, now_ms: u64, wanted: &BTreeSet<String>) -> String {
 /// What a section writes to and reads from.
 struct Page<'a> {
     server: &'a Server,
+    db: &'a Db<'a>,
     config: &'a Config,
     now_ms: u64,
     /// Keys of a database that are looked at to tell how large values are.
@@ -192,20 +193,21 @@ fn clients(page: &mut Page<'_>) {
     page.field("maxclients", page.config.maxclients);
     page.field("client_recent_max_input_buffer", input);
     page.field("client_recent_max_output_buffer", output);
-    page.zeros(&[
-        "blocked_clients",
-        "tracking_clients",
-        "pubsub_clients",
-        "watching_clients",
-        "clients_in_timeout_table",
-        "total_watched_keys",
-        "total_blocking_keys",
-        "total_blocking_keys_on_nokey",
-    ]);
+    let watched: Vec<usize> = clients.iter().map(|client| client.watched_keys()).collect();
+    let waits = &page.server.waits;
+    let (waited, heeding) = page.db.waited_keys();
+    page.field("blocked_clients", waits.clients.load(Relaxed));
+    page.zeros(&["tracking_clients"]);
+    page.field("pubsub_clients", clients.iter().filter(|client| client.is_subscribed()).count());
+    page.field("watching_clients", watched.iter().filter(|&&keys| keys > 0).count());
+    page.field("clients_in_timeout_table", waits.with_timeout.load(Relaxed));
+    page.field("total_watched_keys", watched.iter().sum::<usize>());
+    page.field("total_blocking_keys", waited);
+    page.field("total_blocking_keys_on_nokey", heeding);
 }
 
 fn memory(page: &mut Page<'_>) {
-    let usage = crate::memory::Usage::of(page.server);
+    let usage = crate::memory::Usage::of(page.server, page.db);
     let figures = usage.figures;
     page.bytes("used_memory", usage.used);
     page.bytes("used_memory_rss", usage.rss);
@@ -319,10 +321,10 @@ fn stats(page: &mut Page<'_>) {
     ]);
     page.field("keyspace_hits", page.keyspace_sum(|stats| &stats.hits));
     page.field("keyspace_misses", page.keyspace_sum(|stats| &stats.misses));
+    page.field("pubsub_channels", page.server.pubsub.channels(false).len());
+    page.field("pubsub_patterns", page.server.pubsub.patterns().len());
+    page.field("pubsubshard_channels", page.server.pubsub.channels(true).len());
     page.zeros(&[
-        "pubsub_channels",
-        "pubsub_patterns",
-        "pubsubshard_channels",
         "latest_fork_usec",
         "total_forks",
         "migrate_cached_sockets",
@@ -445,12 +447,12 @@ fn cluster(page: &mut Page<'_>) {
 }
 
 fn keyspace(page: &mut Page<'_>) {
-    let keyspace = &page.server.keyspace;
+    let (db, keyspace) = (page.db, page.db.keyspace());
     let now_ms = page.now_ms;
     for index in 0..keyspace.databases() {
         let (mut keys, mut expires, mut field_expires, mut ttl, mut with_ttl) = (0, 0, 0, 0u64, 0u64);
         for partition in 0..keyspace.partitions() {
-            keyspace.read(partition, |partition| {
+            db.look(partition, |partition| {
                 let Some(db) = partition.db(index) else { return };
                 keys += db.len();
                 expires += db.expires_len();
@@ -477,7 +479,7 @@ const KEYSIZES_MAX: usize = 16_384;
 
 fn keysizes(page: &mut Page<'_>) {
     for index in 0..page.server.keyspace.databases() {
-        for (name, sizes) in keysizes::lines(page.server, index, page.keysizes_max) {
+        for (name, sizes) in keysizes::lines(page.db, index, page.keysizes_max) {
             page.field(&name, sizes);
         }
     }

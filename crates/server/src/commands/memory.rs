@@ -147,7 +147,7 @@ fn memory_malloc_stats(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 const SMALL: u64 = 5 << 20;
 
 fn memory_doctor(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    let usage = Usage::of(Server::of(ctx));
+    let usage = Usage::of(Server::of(ctx), &ctx.db);
     let mut text = String::new();
     if usage.used < SMALL {
         text.push_str("The server holds next to nothing: there is nothing to say about its memory yet.\n");
@@ -188,7 +188,7 @@ fn advice(usage: &Usage) -> [(bool, &'static str); 3] {
 
 fn memory_stats(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     let server = Server::of(ctx);
-    let usage = Usage::of(server);
+    let usage = Usage::of(server, &ctx.db);
     let figures = usage.figures;
     let databases = usage.tables.clone();
     let keys: usize = databases.iter().map(|table| table.keys).sum();

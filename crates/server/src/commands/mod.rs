@@ -9,7 +9,9 @@ pub mod debug;
 pub mod info;
 pub mod latency;
 pub mod memory;
+pub mod pubsub;
 pub mod slowlog;
+pub mod transactions;
 
 use kinovar_command::Command;
 
@@ -24,5 +26,7 @@ pub const TABLES: &[&[Command]] = &[
     info::COMMANDS,
     latency::COMMANDS,
     memory::COMMANDS,
+    pubsub::COMMANDS,
     slowlog::COMMANDS,
+    transactions::COMMANDS,
 ];

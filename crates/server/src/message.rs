@@ -1,0 +1,83 @@
+//! What reactors are asked to do, and how they are asked while partitions are locked.
+
+use crate::clients::ClientInfo;
+use crate::server::Server;
+use kinovar_command::keyspace::Waiter;
+use std::cell::RefCell;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// What a reactor is asked to do.
+pub enum Message {
+    /// Take over a connection that was accepted elsewhere, on the listener with this token.
+    Adopt(OwnedFd, usize),
+    /// Close a connection, if it is still the client with this id.
+    Kill {
+        /// The engine's id for it, as bits.
+        conn: u64,
+        /// The client.
+        client: u64,
+    },
+    /// Send bytes to a connection, if it is still the client with this id.
+    Deliver {
+        /// The engine's id for it, as bits.
+        conn: u64,
+        /// The client.
+        client: u64,
+        /// What to send.
+        bytes: Vec<u8>,
+    },
+    /// End a client's wait with this reply, if it is still this wait.
+    Unblock {
+        /// The client.
+        client: Arc<ClientInfo>,
+        /// The wait.
+        waiter: Arc<Waiter>,
+        /// The reply.
+        reply: Vec<u8>,
+        /// Messages with numbers below this come before the reply.
+        after: u64,
+    },
+    /// These are the new listeners (only to the reactor that accepts).
+    Listen(Vec<(OwnedFd, usize)>),
+    /// Close the listeners and open those of the configuration (only to the reactor that accepts).
+    Relisten,
+}
+
+thread_local! {
+    /// Reactors that this thread has posted to and not woken yet.
+    static POSTED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Remembers that this thread has posted something to a reactor, for [`Server::wake_posted`].
+pub fn note_posted(reactor: usize) {
+    POSTED.with_borrow_mut(|posted| {
+        if !posted.contains(&reactor) {
+            posted.push(reactor);
+        }
+    });
+}
+
+impl Server {
+    /// Sends a message to a reactor while partitions are locked: the order of messages is that of the changes, and whoever
+    /// holds the locks calls [`Server::wake_posted`] when they are released, as nobody may be woken before.
+    pub fn post(&self, reactor: usize, message: Message) {
+        self.mailbox(reactor).push(message);
+        note_posted(reactor);
+    }
+
+    /// Wakes the reactors that this thread has posted to. Whether it has posted to reactor `own`, which is its own and awake.
+    pub fn wake_posted(&self, own: usize) -> bool {
+        POSTED.with_borrow_mut(|posted| {
+            let mut to_own = false;
+            for reactor in posted.drain(..) {
+                if reactor == own {
+                    to_own = true;
+                } else {
+                    self.mailbox(reactor).wake();
+                }
+            }
+            to_own
+        })
+    }
+}
