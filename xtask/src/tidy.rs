@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("command", &["keyspace", "resp"]),
     ("commands", &["command"]),
     ("lua", &[]),
-    ("script", &["lua", "io", "resp"]),
+    ("script", &["lua", "resp"]),
     ("server", &["commands", "command", "keyspace", "script", "ds", "io", "resp"]),
 ];
 

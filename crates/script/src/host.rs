@@ -1,11 +1,12 @@
 //! What a script needs of the world around it, and what it is given to start with.
 
+use kinovar_ds::loan::Lent;
 use kinovar_resp::{Protocol, Span};
 
-/// What a script reaches through `redis.*`. One value serves one run of one script.
+/// What a script reaches through `redis.*`.
 pub trait Host {
-    /// Runs a command and appends its reply to `reply`, as `protocol` spells it. What goes wrong is an error reply.
-    fn call(&mut self, command: &Words, protocol: Protocol, reply: &mut Vec<u8>);
+    /// Runs a command and shows `reader` its reply, as `protocol` spells it. What goes wrong is an error reply.
+    fn call(&mut self, command: &Words, protocol: Protocol, reader: &mut dyn FnMut(&[u8]));
 
     /// Whether the user may run `command`; `None` if there is no such command or its arguments are too few.
     fn is_allowed(&mut self, command: &Words) -> Option<bool>;
@@ -16,22 +17,19 @@ pub trait Host {
     /// Says where effects of the commands that follow go: bit 0 to the append-only file, bit 1 to replicas.
     fn set_replication(&mut self, targets: u8);
 
-    /// Asked again and again while the script runs, every [`WATCH_PERIOD`] instructions.
-    fn watch(&mut self) -> Watch;
+    /// Asked again and again while the script runs, every [`WATCH_PERIOD`] instructions. It may take its time to answer: what
+    /// asks can be left in the middle, with its whole fiber. With a text, the script ends with that error.
+    fn watch(&mut self) -> Option<&'static str>;
 }
 
 /// Instructions of the interpreter between two questions to [`Host::watch`].
 pub const WATCH_PERIOD: u32 = 100_000;
 
-/// How a script that has been running for a while goes on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Watch {
-    /// As if nothing had been.
-    Continue,
-    /// Later: the task is left where it is.
-    Suspend,
-    /// Not at all: it ends with this error.
-    Kill(&'static str),
+/// [`Host`] as something to be lent.
+pub(crate) struct Hosts;
+
+impl Lent for Hosts {
+    type With<'a> = &'a mut (dyn Host + 'a);
 }
 
 /// Importance of a line in the log.

@@ -5,7 +5,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`run`] | interpreters, code and tasks: compiling, running, suspending |
+//! | [`run`] | interpreters and code: compiling, running |
 //! | [`library`] | function libraries |
 //! | [`shebang`], [`flags`] | what the first line of code says, what code promises |
 //! | [`host`] | what a script needs of the world around it |
@@ -45,8 +45,8 @@ mod to_resp;
 mod values;
 
 pub use flags::Flags;
-pub use host::{Host, LogLevel, Parameters, Watch, Words};
-pub use run::{Code, CompileError, Engine, Failure, Finished, Invocation, Progress, Task};
+pub use host::{Host, LogLevel, Parameters, Words};
+pub use run::{Code, CompileError, Engine, Failure, Invocation};
 pub use sandbox::Kind;
 
 /// What scripts are told about the server that they run in.

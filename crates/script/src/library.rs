@@ -29,11 +29,10 @@ impl Engine {
     ///
     /// # Errors
     /// A text for the client.
-    pub fn load(&self, code: &[u8], host: Box<dyn Host>) -> std::result::Result<Vec<Registered>, Vec<u8>> {
+    pub fn load(&self, code: &[u8], host: &mut dyn Host) -> std::result::Result<Vec<Registered>, Vec<u8>> {
         let function = self
             .compile_as(code, "@user_function")
             .map_err(|error| format!("ERR Error compiling function: {}", error.0).into_bytes())?;
-        self.prepare();
         *self.state.loading.borrow_mut() = Some(Vec::new());
         let outcome = self.with_host(host, || {
             self.sandbox.set_loading(true)?;
@@ -42,7 +41,7 @@ impl Engine {
             outcome
         });
         let registered = self.state.loading.take().unwrap_or_default();
-        match outcome.0 {
+        match outcome {
             Ok((0, _)) if registered.is_empty() => Err(b"ERR No functions registered".into()),
             Ok((0, _)) => Ok(registered),
             Ok((_, packed)) => {

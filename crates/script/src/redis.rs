@@ -43,8 +43,8 @@ pub(crate) fn library(natives: &Natives<'_>, kind: Kind, version: &Version, stat
     add("error_reply", |_, _, args, out| error_reply(args, out))?;
     add("status_reply", |_, _, args, out| status_reply(args, out))?;
     add("sha1hex", |_, _, args, out| sha1hex(args, out))?;
-    add("setresp", |state, _, args, out| setresp(state, args, out))?;
-    add("set_repl", |state, _, args, out| set_repl(state, args, out))?;
+    add("setresp", |state, _, args, _| setresp(state, args))?;
+    add("set_repl", |state, _, args, _| set_repl(state, args))?;
     add("acl_check_cmd", |state, _, args, out| acl_check_cmd(state, args, out))?;
     if kind == Kind::Scripts {
         add("replicate_commands", |_, _, _, out| {
@@ -67,7 +67,7 @@ pub(crate) fn log_and_version(natives: &Natives<'_>, version: &Version, state: &
     let table = natives.lua.create_table()?;
     let flat: Depth = natives.cut(0)?;
     let state = state.clone();
-    table.raw_set("log", natives.packed(&flat, move |_, args, out| log(&state, args, out))?)?;
+    table.raw_set("log", natives.packed(&flat, move |_, args, _| log(&state, args))?)?;
     for (number, (name, _)) in LEVELS.iter().enumerate() {
         table.raw_set(*name, number)?;
     }
@@ -137,20 +137,23 @@ fn call(state: &State, lua: &Lua, args: Reader<'_>, out: &mut Writer, raise: boo
         write_error(text.as_bytes(), out);
         return if raise { Err(Raise::Written) } else { Ok(Results::Written) };
     }
-    let mut reply = state.reply.borrow_mut();
-    reply.clear();
-    state.with_host(|host| host.call(&words, state.protocol.get(), &mut reply));
-    let answer = if let Some(line) = from_resp::error_line(&reply) {
-        from_resp::write_error(line, out);
-        if raise { Err(Raise::Written) } else { Ok(Results::Written) }
-    } else if let Some(string) = from_resp::single_string(&reply) {
-        Ok(Results::String(lua.create_string(string)?))
-    } else {
-        from_resp::write(&reply, out);
-        Ok(Results::Written)
-    };
-    reply.shrink_to(crate::host::KEPT_BYTES);
+    let mut answer = Ok(Results::Written);
+    state.with_host(|host| {
+        host.call(&words, state.protocol.get(), &mut |reply| answer = take_reply(lua, reply, out, raise));
+    });
     answer
+}
+
+fn take_reply(lua: &Lua, reply: &[u8], out: &mut Writer, raise: bool) -> Answer<Results> {
+    if let Some(line) = from_resp::error_line(reply) {
+        from_resp::write_error(line, out);
+        return if raise { Err(Raise::Written) } else { Ok(Results::Written) };
+    }
+    if let Some(string) = from_resp::single_string(reply) {
+        return Ok(Results::String(lua.create_string(string)?));
+    }
+    from_resp::write(reply, out);
+    Ok(Results::Written)
 }
 
 /// The one text that was given, if that is what was given.
@@ -203,7 +206,7 @@ fn sha1hex(mut args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
     Ok(Results::Written)
 }
 
-fn setresp(state: &State, mut args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
+fn setresp(state: &State, mut args: Reader<'_>) -> Answer<Results> {
     let (Some(value), None) = (args.next(), args.next()) else {
         return Err(Raise::error("ERR redis.setresp() requires one argument."));
     };
@@ -215,7 +218,7 @@ fn setresp(state: &State, mut args: Reader<'_>, out: &mut Writer) -> Answer<Resu
     Ok(Results::Written)
 }
 
-fn set_repl(state: &State, mut args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
+fn set_repl(state: &State, mut args: Reader<'_>) -> Answer<Results> {
     let (Some(value), None) = (args.next(), args.next()) else {
         return Err(Raise::error("ERR redis.set_repl() requires one argument."));
     };
@@ -240,7 +243,7 @@ fn acl_check_cmd(state: &State, args: Reader<'_>, out: &mut Writer) -> Answer<Re
     Ok(Results::Written)
 }
 
-fn log(state: &State, args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
+fn log(state: &State, args: Reader<'_>) -> Answer<Results> {
     let values: Vec<Value<'_>> = args.collect();
     let [level, parts @ ..] = &values[..] else {
         return Err(Raise::error("ERR redis.log() requires two arguments or more."));

@@ -1,18 +1,15 @@
-//! Running code: an engine is one interpreter, a script or function is code in it, a task is code that runs.
-//!
-//! Code runs in a fiber. When its host asks for it, the fiber is left where it stands, and the thread goes on with other
-//! things; until the task is resumed and done, nothing else can run in its engine.
+//! Running code: an engine is one interpreter; a script or function is code in it.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
-use kinovar_io::fiber::{self, Fiber, Step};
+use kinovar_ds::loan::Loan;
 use kinovar_resp::{Protocol, Reply};
 use mlua::{Function, LuaString};
 
 use crate::Version;
-use crate::host::{Host, Parameters, WATCH_PERIOD, Watch, Words};
+use crate::host::{Host, Hosts, Parameters, WATCH_PERIOD, Words};
 use crate::library::Registered;
 use crate::sandbox::{Kind, Sandbox};
 use crate::to_resp::{self, Spelling};
@@ -21,13 +18,11 @@ use crate::values::{Reader, Value};
 /// What functions of the interpreter share with its engine.
 pub(crate) struct State {
     /// The host of the code that runs.
-    host: RefCell<Option<Box<dyn Host>>>,
+    host: Loan<Hosts>,
     /// What replies of commands are spelled in.
     pub(crate) protocol: Cell<Protocol>,
     /// Words of the command that is called.
     pub(crate) words: RefCell<Words>,
-    /// Its reply.
-    pub(crate) reply: RefCell<Vec<u8>>,
     /// Set when code that runs must end.
     killed: Cell<Option<&'static str>>,
     /// Functions of the library that is being loaded.
@@ -37,26 +32,15 @@ pub(crate) struct State {
 impl State {
     /// Lets `visit` have the host; without one, nothing happens.
     pub(crate) fn with_host(&self, visit: impl FnOnce(&mut dyn Host)) {
-        if let Some(host) = self.host.borrow_mut().as_mut() {
-            visit(host.as_mut());
-        }
+        self.host.with(|host| visit(&mut **host));
     }
 
-    /// Whether the code that runs may go on; suspends it first if its host wants that.
+    /// Whether the code that runs must end, and why.
     fn watch(&self) -> Option<&'static str> {
-        loop {
-            if let Some(text) = self.killed.get() {
-                return Some(text);
-            }
-            let mut answer = Watch::Continue;
-            self.with_host(|host| answer = host.watch());
-            match answer {
-                Watch::Continue => return None,
-                Watch::Kill(text) => self.killed.set(Some(text)),
-                Watch::Suspend if fiber::is_active() => fiber::suspend(),
-                Watch::Suspend => return None,
-            }
+        if self.killed.get().is_none() {
+            self.with_host(|host| self.killed.set(host.watch()));
         }
+        self.killed.get()
     }
 }
 
@@ -66,9 +50,10 @@ pub struct Engine {
     pub(crate) state: Rc<State>,
     run: Function,
     compile: Function,
+    is_busy: Cell<bool>,
 }
 
-/// Code that an engine can run.
+/// Code that an engine can run. It must not outlive its engine.
 pub struct Code {
     pub(crate) function: Function,
 }
@@ -80,81 +65,22 @@ impl fmt::Debug for Code {
 }
 
 /// One run of a script or function.
-pub struct Invocation {
+pub struct Invocation<'a> {
     /// What is run.
-    pub code: Rc<Code>,
+    pub code: &'a Code,
     /// What it is called in errors: the digest of a script, the name of a function.
-    pub name: String,
+    pub name: &'a str,
     /// Its keys and arguments.
-    pub parameters: Parameters,
+    pub parameters: &'a Parameters,
     /// The protocol of the client that waits for the reply.
     pub protocol: Protocol,
-    /// What commands and the log are reached through.
-    pub host: Box<dyn Host>,
-    /// A buffer for the reply; what it holds is forgotten.
-    pub reply: Vec<u8>,
 }
 
-/// How far a run has come.
-pub enum Progress {
-    /// It is done.
-    Done(Finished),
-    /// Its host wanted it to wait.
-    Suspended(Task),
-}
-
-/// What comes of a run.
-pub struct Finished {
-    /// The reply for the client.
-    pub reply: Vec<u8>,
-    /// Set if the reply is an error that ended the run.
-    pub failure: Option<Failure>,
-    /// The host that the run was given.
-    pub host: Box<dyn Host>,
-}
-
-/// An error that ended a run.
+/// The reply is an error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Failure {
-    /// Whether a command failed, which has been counted as an error where it happened.
+    /// Whether it is that of a command, which has been counted as an error where it happened.
     pub counted: bool,
-}
-
-/// A run that waits to be resumed.
-pub struct Task {
-    fiber: Option<Fiber<Finished>>,
-    state: Rc<State>,
-}
-
-impl Task {
-    /// Goes on where it was left.
-    pub fn resume(mut self) -> Progress {
-        let fiber = self.fiber.take().expect("only `resume` takes it, and consumes the task");
-        progress(fiber.resume(), &self.state)
-    }
-
-    /// Makes it end with the error `text` as soon as it is resumed.
-    pub fn kill(&self, text: &'static str) {
-        self.state.killed.set(Some(text));
-    }
-}
-
-impl Drop for Task {
-    /// Frames of the interpreter have to be left in order: the run is ended, and resumed until it is.
-    fn drop(&mut self) {
-        let Some(mut fiber) = self.fiber.take() else { return };
-        self.kill("ERR The script was abandoned.");
-        while let Step::Suspended(next) = fiber.resume() {
-            fiber = next;
-        }
-    }
-}
-
-fn progress(step: Step<Finished>, state: &Rc<State>) -> Progress {
-    match step {
-        Step::Done(finished) => Progress::Done(finished),
-        Step::Suspended(fiber) => Progress::Suspended(Task { fiber: Some(fiber), state: state.clone() }),
-    }
 }
 
 /// Why text is not code.
@@ -168,10 +94,9 @@ impl Engine {
     /// When there is no memory for it.
     pub fn new(kind: Kind, version: &Version, memory_bytes: usize) -> mlua::Result<Engine> {
         let state = Rc::new(State {
-            host: RefCell::new(None),
+            host: Loan::default(),
             protocol: Cell::new(Protocol::Resp2),
             words: RefCell::default(),
-            reply: RefCell::default(),
             killed: Cell::new(None),
             loading: RefCell::default(),
         });
@@ -189,7 +114,7 @@ impl Engine {
         })?;
         host.raw_get::<Function>("watch")?.call::<()>((watch, WATCH_PERIOD))?;
         let (run, compile) = (host.raw_get("run")?, host.raw_get("compile")?);
-        Ok(Engine { sandbox, state, run, compile })
+        Ok(Engine { sandbox, state, run, compile, is_busy: Cell::new(false) })
     }
 
     /// Turns a script's text into code.
@@ -213,67 +138,49 @@ impl Engine {
         self.sandbox.lua.used_memory()
     }
 
-    /// Whether code is running, or waits to be resumed.
+    /// Whether code is running: even if it has been left in the middle, no other can.
     pub fn is_busy(&self) -> bool {
-        self.state.host.try_borrow().is_err() || self.state.host.borrow().is_some()
+        self.is_busy.get()
     }
 
-    /// Runs code. The engine must not be busy.
-    pub fn start(self: &Rc<Self>, invocation: Invocation) -> Progress {
-        self.prepare();
-        let engine = self.clone();
-        progress(fiber::start(move || engine.run(invocation)), &self.state)
-    }
-
-    fn run(&self, invocation: Invocation) -> Finished {
-        let Invocation { code, name, parameters, protocol, host, mut reply } = invocation;
-        reply.clear();
-        let (failure, host) =
-            self.with_host(host, || self.call(&code.function, &name, &parameters, protocol, &mut reply));
-        Finished { reply, failure, host }
-    }
-
-    /// Lets `visit` run code that reaches `host`.
-    pub(crate) fn with_host<T>(&self, host: Box<dyn Host>, visit: impl FnOnce() -> T) -> (T, Box<dyn Host>) {
-        *self.state.host.borrow_mut() = Some(host);
-        let result = visit();
-        (result, self.state.host.borrow_mut().take().expect("nobody else takes it"))
-    }
-
-    /// Forgets what the code before has left behind.
-    pub(crate) fn prepare(&self) {
-        assert!(!self.is_busy(), "an engine runs one thing at a time");
-        self.state.protocol.set(Protocol::Resp2);
-        self.state.killed.set(None);
-    }
-
-    fn call(
-        &self,
-        function: &Function,
-        name: &str,
-        parameters: &Parameters,
-        protocol: Protocol,
-        reply: &mut Vec<u8>,
-    ) -> Option<Failure> {
+    /// Runs code and appends its reply to `reply`. The failure, if that is an error.
+    ///
+    /// # Panics
+    /// When the engine is busy.
+    pub fn run(&self, invocation: &Invocation<'_>, host: &mut dyn Host, reply: &mut Vec<u8>) -> Option<Failure> {
+        let Invocation { code, name, parameters, protocol } = invocation;
         let (keys, arguments) = (i64::from(parameters.keys()), parameters.arguments());
-        match self.enter(function, keys, arguments, parameters.packed()) {
+        let outcome = self.with_host(host, || self.enter(&code.function, keys, arguments, parameters.packed()));
+        match outcome {
             Ok((0, packed)) => {
                 let packed = packed.as_bytes();
-                let spelling = Spelling { client: protocol, script: self.state.protocol.get() };
-                to_resp::write(Reader::new(&packed).next().unwrap_or(Value::Nil), spelling, reply);
-                None
+                let value = Reader::new(&packed).next().unwrap_or(Value::Nil);
+                let start = reply.len();
+                to_resp::write(value, Spelling { client: *protocol, script: self.state.protocol.get() }, reply);
+                (reply.get(start) == Some(&b'-')).then(|| Failure { counted: to_resp::is_counted(value) })
             }
             Ok((_, packed)) => {
                 let error = ScriptError::read(Reader::new(&packed.as_bytes()));
-                Reply::new(reply, protocol).error(&error.line(Some(name)));
+                Reply::new(reply, *protocol).error(&error.line(name));
                 Some(Failure { counted: error.counted })
             }
             Err(error) => {
                 let text = format!("ERR {} script: {name}", reason(&error));
-                Reply::new(reply, protocol).error(text.as_bytes());
+                Reply::new(reply, *protocol).error(text.as_bytes());
                 Some(Failure { counted: false })
             }
         }
+    }
+
+    /// Lets `work` run code that reaches `host`, and forgets what the code before has left behind.
+    pub(crate) fn with_host<R>(&self, host: &mut dyn Host, work: impl FnOnce() -> R) -> R {
+        assert!(!self.is_busy.replace(true), "an engine runs one thing at a time");
+        self.state.protocol.set(Protocol::Resp2);
+        self.state.killed.set(None);
+        let mut host: &mut dyn Host = host;
+        let result = self.state.host.lend(&mut host, work);
+        self.is_busy.set(false);
+        result
     }
 
     /// Calls `function` under protection, with so many keys and arguments; fewer than no keys are no parameters at all.
@@ -333,15 +240,13 @@ impl ScriptError {
     }
 
     /// The error with the name of what ran, and the place.
-    pub(crate) fn line(&self, name: Option<&str>) -> Vec<u8> {
+    fn line(&self, name: &str) -> Vec<u8> {
         let mut line = self.text.clone();
-        if let Some(name) = name {
-            line.extend_from_slice(format!(" script: {name}").as_bytes());
-            if let Some((source, number)) = &self.place {
-                line.extend_from_slice(b", on ");
-                line.extend_from_slice(source);
-                line.extend_from_slice(format!(":{number}.").as_bytes());
-            }
+        line.extend_from_slice(format!(" script: {name}").as_bytes());
+        if let Some((source, number)) = &self.place {
+            line.extend_from_slice(b", on ");
+            line.extend_from_slice(source);
+            line.extend_from_slice(format!(":{number}.").as_bytes());
         }
         line
     }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use kinovar_io::fiber::{self, Step};
 use kinovar_resp::Protocol;
 
 use crate::host::TooLong;
@@ -14,20 +15,26 @@ pub(crate) struct Notes {
     pub(crate) commands: Vec<String>,
     pub(crate) log: Vec<String>,
     pub(crate) targets: Vec<u8>,
-    pub(crate) watch: Vec<Watch>,
+    pub(crate) watch: Vec<Watched>,
+}
+
+/// What happens when the host is asked whether a script may go on.
+#[derive(Clone, Copy)]
+pub(crate) enum Watched {
+    GoesOn,
+    Waits,
+    Ends,
 }
 
 pub(crate) struct TestHost(pub(crate) Rc<RefCell<Notes>>);
 
 impl Host for TestHost {
-    fn call(&mut self, command: &Words, protocol: Protocol, reply: &mut Vec<u8>) {
+    fn call(&mut self, command: &Words, protocol: Protocol, reader: &mut dyn FnMut(&[u8])) {
         let words: Vec<_> = command.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
         match &words[..] {
-            [name, raw] if name == "reply" => reply.extend_from_slice(raw.as_bytes()),
-            [name] if name == "protocol" => {
-                reply.extend_from_slice(if protocol == Protocol::Resp3 { b":3\r\n" } else { b":2\r\n" });
-            }
-            _ => reply.extend_from_slice(b"+OK\r\n"),
+            [name, raw] if name == "reply" => reader(raw.as_bytes()),
+            [name] if name == "protocol" => reader(if protocol == Protocol::Resp3 { b":3\r\n" } else { b":2\r\n" }),
+            _ => reader(b"+OK\r\n"),
         }
         self.0.borrow_mut().commands.push(words.join(" "));
     }
@@ -48,8 +55,16 @@ impl Host for TestHost {
         self.0.borrow_mut().targets.push(targets);
     }
 
-    fn watch(&mut self) -> Watch {
-        self.0.borrow_mut().watch.pop().unwrap_or(Watch::Continue)
+    fn watch(&mut self) -> Option<&'static str> {
+        let next = self.0.borrow_mut().watch.pop();
+        match next {
+            None | Some(Watched::GoesOn) => None,
+            Some(Watched::Ends) => Some("ERR killed"),
+            Some(Watched::Waits) => {
+                kinovar_io::fiber::suspend();
+                None
+            }
+        }
     }
 }
 
@@ -59,29 +74,25 @@ pub(crate) fn engine(kind: Kind) -> Rc<Engine> {
     Rc::new(Engine::new(kind, &VERSION, 64 << 20).unwrap())
 }
 
-/// Starts a script called `sha`.
-pub(crate) fn start(engine: &Rc<Engine>, script: &str, protocol: Protocol, notes: &Rc<RefCell<Notes>>) -> Progress {
-    let code = match engine.compile(script.as_bytes()) {
-        Ok(code) => code,
-        Err(error) => panic!("{script}: {error:?}"),
-    };
-    let (keys, arguments) = ([&b"key 1"[..], b"key 2"], [&b"argument"[..]]);
-    engine.start(Invocation {
-        code: Rc::new(code),
-        name: "sha".into(),
-        parameters: Parameters::new(keys.into_iter(), arguments.into_iter()),
-        protocol,
-        host: Box::new(TestHost(notes.clone())),
-        reply: Vec::new(),
-    })
+/// Runs a script called `sha`; its reply.
+pub(crate) fn run(engine: &Engine, script: &str, protocol: Protocol, notes: &Rc<RefCell<Notes>>) -> String {
+    let code = engine.compile(script.as_bytes()).unwrap_or_else(|error| panic!("{script}: {error:?}"));
+    let parameters = Parameters::new([&b"key 1"[..], b"key 2"].into_iter(), [&b"argument"[..]].into_iter());
+    let invocation = Invocation { code: &code, name: "sha", parameters: &parameters, protocol };
+    let mut reply = Vec::new();
+    engine.run(&invocation, &mut TestHost(notes.clone()), &mut reply);
+    shown(&reply)
+}
+
+/// The same in a fiber.
+fn start(engine: &Rc<Engine>, script: &'static str, notes: &Rc<RefCell<Notes>>) -> Step<String> {
+    let (engine, notes) = (engine.clone(), notes.clone());
+    fiber::start(move || run(&engine, script, Protocol::Resp2, &notes))
 }
 
 /// The reply of a script, its line breaks as spaces.
 pub(crate) fn reply_in(protocol: Protocol, script: &str) -> String {
-    match start(&engine(Kind::Scripts), script, protocol, &Rc::default()) {
-        Progress::Done(finished) => shown(&finished.reply),
-        Progress::Suspended(_) => panic!("{script}: nobody suspends it"),
-    }
+    run(&engine(Kind::Scripts), script, protocol, &Rc::default())
 }
 
 pub(crate) fn shown(reply: &[u8]) -> String {
@@ -172,7 +183,7 @@ fn replies_of_commands_become_values() {
 fn words_of_commands_keep_their_digits() {
     let notes = Rc::default();
     let script = "redis.call('x', 1, 1.5, 1e17, 1/3, -0, 2^63, 'a b') redis.log(2, 'a', 1, {}, 'b') redis.set_repl(1)";
-    assert!(matches!(start(&engine(Kind::Scripts), script, Protocol::Resp2, &notes), Progress::Done(_)));
+    run(&engine(Kind::Scripts), script, Protocol::Resp2, &notes);
     let expected = "x 1 1.5 100000000000000000 0.3333333333333333 0 9223372036854776000 a b";
     assert_eq!(notes.borrow().commands, [expected]);
     assert_eq!(notes.borrow().log, ["Notice a 1 b"]);
@@ -280,27 +291,24 @@ fn hostile_code_ends_in_an_error() {
 #[test]
 fn memory_is_free_again_after_a_script_that_took_too_much() {
     let engine = engine(Kind::Scripts);
+    let reply = |script: &str| run(&engine, script, Protocol::Resp2, &Rc::default());
     for _ in 0..3 {
-        let greedy = "local t = {} for i = 1, 1e9 do t[i] = {} end";
-        let Progress::Done(finished) = start(&engine, greedy, Protocol::Resp2, &Rc::default()) else { panic!() };
-        assert_eq!(shown(&finished.reply), "-ERR not enough memory script: sha");
-        let modest = "local t = {} for i = 1, 1e5 do t[i] = {} end return #t";
-        let Progress::Done(finished) = start(&engine, modest, Protocol::Resp2, &Rc::default()) else { panic!() };
-        assert_eq!(shown(&finished.reply), ":100000");
+        assert_eq!(reply("local t = {} for i = 1, 1e9 do t[i] = {} end"), "-ERR not enough memory script: sha");
+        assert_eq!(reply("local t = {} for i = 1, 1e5 do t[i] = {} end return #t"), ":100000");
     }
 }
 
 #[test]
-fn a_run_is_suspended_and_goes_on() {
+fn a_run_is_left_in_the_middle_and_goes_on() {
     let engine = engine(Kind::Scripts);
     let notes = Rc::new(RefCell::new(Notes::default()));
-    notes.borrow_mut().watch = vec![Watch::Suspend, Watch::Continue, Watch::Suspend];
+    notes.borrow_mut().watch = vec![Watched::Waits, Watched::GoesOn, Watched::Waits];
     let script = "local n = 0 for i = 1, 1e6 do n = n + 1 end error({err = 'counted ' .. n})";
-    let Progress::Suspended(task) = start(&engine, script, Protocol::Resp2, &notes) else { panic!("it is suspended") };
+    let Step::Suspended(fiber) = start(&engine, script, &notes) else { panic!("it waits") };
     assert!(engine.is_busy());
-    let Progress::Suspended(task) = task.resume() else { panic!("it is suspended once more") };
-    let Progress::Done(finished) = task.resume() else { panic!("it comes to its end") };
-    assert_eq!(shown(&finished.reply), "-counted 1000000 script: sha, on @user_script:1.");
+    let Step::Suspended(fiber) = fiber.resume() else { panic!("it waits once more") };
+    let Step::Done(reply) = fiber.resume() else { panic!("it comes to its end") };
+    assert_eq!(reply, "-counted 1000000 script: sha, on @user_script:1.");
     assert!(!engine.is_busy());
 }
 
@@ -315,25 +323,11 @@ fn nothing_outlives_being_killed() {
         "local co = coroutine.wrap(function() while true do pcall(function() while true do end end) end end) co()",
         "while true do pcall(error, 'x') end",
     ] {
-        notes.borrow_mut().watch = vec![Watch::Kill("ERR killed"), Watch::Continue];
-        let Progress::Done(finished) = start(&engine, script, Protocol::Resp2, &notes) else { panic!("{script}") };
-        assert!(shown(&finished.reply).starts_with("-ERR killed script: sha, on @user_script:1."), "{script}");
+        notes.borrow_mut().watch = vec![Watched::Ends, Watched::GoesOn];
+        let reply = run(&engine, script, Protocol::Resp2, &notes);
+        assert!(reply.starts_with("-ERR killed script: sha, on @user_script:1."), "{script}: {reply}");
     }
-    let Progress::Done(finished) = start(&engine, "return 1", Protocol::Resp2, &notes) else { panic!() };
-    assert_eq!(shown(&finished.reply), ":1");
-}
-
-#[test]
-fn a_task_that_is_dropped_ends() {
-    let engine = engine(Kind::Scripts);
-    let notes = Rc::new(RefCell::new(Notes::default()));
-    notes.borrow_mut().watch = vec![Watch::Suspend];
-    let progress = start(&engine, "while true do pcall(function() while true do end end) end", Protocol::Resp2, &notes);
-    assert!(matches!(progress, Progress::Suspended(_)));
-    drop(progress);
-    assert!(!engine.is_busy());
-    let Progress::Done(finished) = start(&engine, "return 1", Protocol::Resp2, &notes) else { panic!() };
-    assert_eq!(shown(&finished.reply), ":1");
+    assert_eq!(run(&engine, "return 1", Protocol::Resp2, &notes), ":1");
 }
 
 #[test]
@@ -362,21 +356,17 @@ fn words_are_bounded() {
 }
 
 fn load(engine: &Engine, code: &str) -> Result<Vec<library::Registered>, String> {
-    let loaded = engine.load(code.as_bytes(), Box::new(TestHost(Rc::default())));
+    let loaded = engine.load(code.as_bytes(), &mut TestHost(Rc::default()));
     loaded.map_err(|text| String::from_utf8_lossy(&text).into_owned())
 }
 
-fn call_function(engine: &Rc<Engine>, function: &library::Registered) -> String {
-    let progress = engine.start(Invocation {
-        code: function.code.clone(),
-        name: function.name.clone(),
-        parameters: Parameters::new([&b"key"[..]].into_iter(), [&b"a"[..], b"b"].into_iter()),
-        protocol: Protocol::Resp2,
-        host: Box::new(TestHost(Rc::default())),
-        reply: Vec::new(),
-    });
-    let Progress::Done(finished) = progress else { panic!("nobody suspends it") };
-    shown(&finished.reply)
+fn call_function(engine: &Engine, function: &library::Registered) -> String {
+    let parameters = Parameters::new([&b"key"[..]].into_iter(), [&b"a"[..], b"b"].into_iter());
+    let (code, name) = (&*function.code, &function.name[..]);
+    let invocation = Invocation { code, name, parameters: &parameters, protocol: Protocol::Resp2 };
+    let mut reply = Vec::new();
+    engine.run(&invocation, &mut TestHost(Rc::default()), &mut reply);
+    shown(&reply)
 }
 
 #[test]

@@ -33,6 +33,13 @@ pub(crate) fn write(value: Value<'_>, spelling: Spelling, out: &mut Vec<u8>) {
     }
 }
 
+/// Whether a value is an error that has been counted already, where a command failed.
+pub(crate) fn is_counted(value: Value<'_>) -> bool {
+    let Value::Table(mut entries) = value else { return false };
+    let mark = Value::String(b"ignore_error_stats_update");
+    std::iter::from_fn(|| entries.entry()).any(|(key, value)| key == mark && value == Value::Boolean(true))
+}
+
 /// The integer that C makes of a double: what does not fit is the smallest one.
 fn truncated(number: f64) -> i64 {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
