@@ -47,6 +47,8 @@ enum Action {
     Protocol(u8),
     Connection(String),
     Read(Check),
+    /// Send a command, if any, and read all that is there.
+    All(Check),
     Closed(Vec<Vec<u8>>),
     /// Poll a command until both sides give the reply shown.
     Until(String, Vec<Vec<u8>>),
@@ -146,6 +148,7 @@ fn action(args: &[Vec<u8>], text: &str) -> Result<Action> {
         "@resp3" => Action::Protocol(3),
         "@conn" => Action::Connection(word(1)?),
         "@read" => Action::Read(check(&args[1..])?),
+        "@all" => Action::All(check(&args[1..])?),
         "@closed" => Action::Closed(args[1..].to_vec()),
         "@until-gone" => Action::Until("(integer) 0".into(), vec![b"EXISTS".to_vec(), args[1].clone()]),
         "@until" => Action::Until(word(1)?, args[2..].to_vec()),
@@ -302,6 +305,14 @@ impl<'a> Run<'a> {
             Action::Takes(since, ms, check) => {
                 let start = if matches!(since, Since::StepBefore) { before } else { Instant::now() };
                 self.takes(step, start + Duration::from_millis(*ms), check)?;
+            }
+            Action::All(check) => {
+                let conn = self.conn()?;
+                let replies = Replies {
+                    subject: all(&mut conn.subject, &check.args)?,
+                    oracle: all(&mut conn.oracle, &check.args)?,
+                };
+                self.judge(step, check, &replies);
             }
             Action::Repeat(count, line, rule) => self.repeat(step, *count, line, *rule)?,
             Action::ScanAll(args) => self.scan_all(step, args)?,
@@ -526,6 +537,25 @@ impl<'a> Run<'a> {
 fn placeholder(arg: &[u8]) -> Option<String> {
     let name = arg.strip_prefix(b"{id:")?.strip_suffix(b"}")?;
     Some(String::from_utf8_lossy(name).into_owned())
+}
+
+/// Sends a command, if any, and reads its reply and everything else that was sent before a PING is answered.
+fn all(conn: &mut crate::conn::Conn, args: &[Vec<u8>]) -> Result<Reply> {
+    const MARK: &[u8] = b"that is all";
+    if !args.is_empty() {
+        conn.send(args)?;
+    }
+    conn.send(&[b"PING".to_vec(), MARK.to_vec()])?;
+    let mut replies = Vec::new();
+    loop {
+        let reply = conn.read()?;
+        // In RESP2 those who listen to channels are answered otherwise.
+        let text = reply.items().and_then(<[Reply]>::last).unwrap_or(&reply);
+        if text.bytes() == Some(MARK) {
+            return Ok(Reply::Array(replies));
+        }
+        replies.push(reply);
+    }
 }
 
 /// Everything a cursor command finds, sorted, each element once.

@@ -6,7 +6,7 @@
 //! Replies are written as on the wire, line ends as spaces. Words are quoted as in redis-cli.
 
 use kinovar_command::dispatch;
-use kinovar_command::keyspace::{Env, Event, Keyspace, Observer, Settings, Stats};
+use kinovar_command::keyspace::{Env, Event, EventClass, Keyspace, Observer, Settings, Stats};
 use kinovar_command::{Args, Protocol, Registry};
 use std::cell::RefCell;
 
@@ -29,11 +29,11 @@ pub struct Fixture {
 
 /// The events of a fixture's commands.
 #[derive(Default)]
-struct Recorder(RefCell<Vec<String>>);
+struct Recorder(RefCell<Vec<(EventClass, String)>>);
 
 impl Observer for Recorder {
     fn changed(&self, _db: u32, key: &[u8], event: Event) {
-        self.0.borrow_mut().push(format!("{}={}", key.escape_ascii(), event.name));
+        self.0.borrow_mut().push((event.class, format!("{}={}", key.escape_ascii(), event.name)));
     }
 }
 
@@ -86,9 +86,16 @@ impl Fixture {
         out
     }
 
-    /// The events since the last call, as `key=event`, a space between two.
+    /// The events since the last call, as `key=event`, a space between two; without those that go with others or with reading.
     pub fn take_events(&mut self) -> String {
-        self.events.0.take().join(" ")
+        let aside = [EventClass::New, EventClass::Overwritten, EventClass::TypeChanged, EventClass::KeyMiss];
+        let events = self.events.0.take().into_iter().filter(|(class, _)| !aside.contains(class));
+        events.map(|(_, text)| text).collect::<Vec<_>>().join(" ")
+    }
+
+    /// All events since the last call.
+    pub fn take_all_events(&mut self) -> String {
+        self.events.0.take().into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(" ")
     }
 
     /// How many changes were counted so far.

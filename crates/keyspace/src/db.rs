@@ -5,7 +5,7 @@
 
 use crate::object::{self, Text, Value, WrongType};
 use crate::partition::{Partition, PartitionDb};
-use crate::{Entry, Key, Keyspace, Locked, Observer, Ready, Settings, Stats, Trash, Unavailable, access};
+use crate::{Entry, Event, Key, Keyspace, Locked, Observer, Ready, Settings, Stats, Trash, Unavailable, access};
 use kinovar_ds::table::Position;
 use std::cell::RefCell;
 
@@ -159,7 +159,7 @@ impl<'a> Db<'a> {
     /// Reads a key: expiry, access clock, hit or miss. O(1).
     #[inline]
     pub fn read(&mut self, key: &Key<'_>) -> Option<&Entry> {
-        let env = self.env;
+        let (env, index) = (self.env, self.index);
         match self.live(key) {
             Some((db, place)) => {
                 let entry = db.table.at(place);
@@ -168,7 +168,7 @@ impl<'a> Db<'a> {
                 Some(entry)
             }
             None => {
-                env.stats.misses.add(1);
+                env.missed(index, key);
                 None
             }
         }
@@ -176,6 +176,21 @@ impl<'a> Db<'a> {
 
     /// Like [`Db::read`], but leaves the access clock alone: for commands that look at a key rather than at its value.
     pub fn inspect(&mut self, key: &Key<'_>) -> Option<&Entry> {
+        let (env, index) = (self.env, self.index);
+        match self.live(key) {
+            Some((db, place)) => {
+                env.stats.hits.add(1);
+                Some(db.table.at(place))
+            }
+            None => {
+                env.missed(index, key);
+                None
+            }
+        }
+    }
+
+    /// Like [`Db::inspect`], for commands that look at the entry itself: nobody is told that it is not there.
+    pub fn examine(&mut self, key: &Key<'_>) -> Option<&Entry> {
         let env = self.env;
         match self.live(key) {
             Some((db, place)) => {
@@ -227,6 +242,15 @@ impl<'a> Db<'a> {
 }
 
 impl Env<'_> {
+    /// Counts a reading lookup that did not find its key, and tells the observer of it.
+    #[inline]
+    fn missed(&self, db: u32, key: &Key<'_>) {
+        self.stats.misses.add(1);
+        if let Some(observer) = self.observer {
+            observer.changed(db, key.name, Event::KEY_MISS);
+        }
+    }
+
     /// Notes an access in the entry's clock.
     #[inline]
     pub(crate) fn touch(&self, entry: &Entry) {

@@ -13,7 +13,7 @@
 //! what happened, [`Update::changed`] or [`Update::unchanged`]; one that was told neither fails in debug builds.
 
 use crate::interest::Interests;
-use crate::object::{self, Object, Text, Value, WrongType};
+use crate::object::{self, Object, Text, Value, ValueType, WrongType};
 use crate::partition::{PartitionDb, is_heavy};
 use crate::{Db, Entry, Env, Event, Key, Keyspace, Trash, Ttl, access};
 use kinovar_ds::entry::NewPayload;
@@ -41,6 +41,13 @@ impl Env<'_> {
             self.trash.borrow_mut().push(Trash::Object(object));
         }
     }
+}
+
+/// An entry on its way from one key to another.
+pub struct Moving {
+    entry: Entry,
+    /// The key it has left, and what that is called; only where somebody is to be told.
+    left: Option<(u32, Box<[u8]>, Event)>,
 }
 
 /// Where a guard works: a locked partition's part of a database.
@@ -79,6 +86,22 @@ impl Site<'_> {
         }
         self.publish_table();
         entry
+    }
+
+    /// Puts an entry in the place of what the key held, if anything, under the key's name.
+    fn replace_entry(&mut self, key: &Key<'_>, place: Option<Position>, entry: Entry) -> Position {
+        if let Some(place) = place {
+            let old = self.remove(key.hash, place);
+            self.env.discard(old);
+        }
+        let entry = if entry.key() == key.name { entry } else { object::renamed(entry, key.name) };
+        let field_expiry = match entry.payload() {
+            kinovar_ds::entry::Payload::Object(Object::Hash(value)) => value.next_expiry_ms(),
+            _ => None,
+        };
+        let place = self.insert(key.hash, entry);
+        self.fields_changed(key.hash, None, field_expiry);
+        place
     }
 
     /// Step 1: removes a key whose time has come.
@@ -140,9 +163,37 @@ impl Site<'_> {
         }
     }
 
+    /// Tells the observer that the key at `place` was not there before.
+    #[inline]
+    fn made(&self, place: Position) {
+        if let Some(observer) = self.env.observer {
+            observer.changed(self.db_index, self.db.table.at(place).key(), Event::NEW);
+        }
+    }
+
+    /// Tells the observer that the value at `place` is about to be replaced by one of type `next`.
+    #[inline]
+    fn overwriting(&self, place: Position, next: ValueType) {
+        if let Some(observer) = self.env.observer {
+            let entry = self.db.table.at(place);
+            observer.changed(self.db_index, entry.key(), Event::OVERWRITTEN);
+            if object::value_type(entry) != next {
+                observer.changed(self.db_index, entry.key(), Event::TYPE_CHANGED);
+            }
+        }
+    }
+
+    /// Tells those who watch the key or wait for it.
+    #[inline]
+    fn tell_interested(&self, hash: u64, name: &[u8]) {
+        if self.interests.any() {
+            self.interests.changed(self.db_index, hash, name, &mut self.env.ready.borrow_mut());
+        }
+    }
+
     #[cold]
     fn tell(&self, hash: u64, name: &[u8], event: Event) {
-        self.interests.changed(self.db_index, hash, name, &mut self.env.ready.borrow_mut());
+        self.tell_interested(hash, name);
         if let Some(observer) = self.env.observer {
             observer.changed(self.db_index, name, event);
         }
@@ -186,7 +237,9 @@ impl Db<'_> {
             None => {
                 let meta = access::initial(site.env.now_ms, site.env.settings);
                 let payload = NewPayload::Object(make().into_object());
-                site.insert(key.hash, Entry::new(key.name, payload, None, Some(meta)))
+                let place = site.insert(key.hash, Entry::new(key.name, payload, None, Some(meta)));
+                site.made(place);
+                place
             }
         };
         Update::open(site, key.hash, place)
@@ -212,6 +265,7 @@ impl Db<'_> {
         }
         let meta = access::initial(site.env.now_ms, site.env.settings);
         let place = site.insert(key.hash, Entry::new(key.name, initial, None, Some(meta)));
+        site.made(place);
         Ok((StringUpdate { site, hash: key.hash, place, event: None }, true))
     }
 
@@ -227,6 +281,7 @@ impl Db<'_> {
         };
         let place = match place {
             Some(place) => {
+                site.overwriting(place, ValueType::String);
                 let expires = site.replace_payload(key.hash, place, value);
                 if expires && ttl != Ttl::Clear {
                     object::note_embedding(site.db.table.at_mut(place));
@@ -242,7 +297,9 @@ impl Db<'_> {
                 if at_ms.is_some() {
                     object::note_expiry(&mut entry);
                 }
-                site.insert(key.hash, entry)
+                let place = site.insert(key.hash, entry);
+                site.made(place);
+                place
             }
         };
         site.changed(key.hash, place, Event { class: crate::EventClass::String, name: "set" }, 1);
@@ -270,53 +327,70 @@ impl Db<'_> {
     /// Puts any value under `key`, whatever it held.
     pub fn put(&mut self, key: &Key<'_>, payload: NewPayload<'_, Object>, expire_at_ms: Option<u64>, event: Event) {
         let meta = access::initial(self.env.now_ms, self.env.settings);
-        self.put_entry(key, Entry::new(key.name, payload, expire_at_ms, Some(meta)), event);
-    }
-
-    /// Puts an entry taken from elsewhere under `key`, which becomes its name, whatever the key held. Keeps the entry's
-    /// expiry and access clock.
-    pub fn put_entry(&mut self, key: &Key<'_>, mut entry: Entry, event: Event) {
+        let mut entry = Entry::new(key.name, payload, expire_at_ms, Some(meta));
         object::note_embedding(&mut entry);
-        self.place_entry(key, entry, event, 1);
-    }
-
-    /// Like [`Db::put_entry`] with an entry from [`Db::take`]: together they are one change, which was counted there.
-    pub fn put_moved(&mut self, key: &Key<'_>, entry: Entry, event: Event) {
-        self.place_entry(key, entry, event, 0);
-    }
-
-    fn place_entry(&mut self, key: &Key<'_>, entry: Entry, event: Event, count: u64) {
         let (mut site, place) = self.site_live(key);
         if let Some(place) = place {
-            let old = site.remove(key.hash, place);
-            site.env.discard(old);
+            site.overwriting(place, object::value_type(&entry));
         }
-        let entry = if entry.key() == key.name { entry } else { object::renamed(entry, key.name) };
-        let field_expiry = match entry.payload() {
-            kinovar_ds::entry::Payload::Object(Object::Hash(value)) => value.next_expiry_ms(),
-            _ => None,
-        };
-        let place = site.insert(key.hash, entry);
-        site.fields_changed(key.hash, None, field_expiry);
+        let is_new = place.is_none();
+        let place = site.replace_entry(key, place, entry);
+        if is_new {
+            site.made(place);
+        }
+        site.changed(key.hash, place, event, 1);
+    }
+
+    /// Puts a copy of another entry under `key`, whatever the key held. It keeps that entry's expiry.
+    pub fn put_copy(&mut self, key: &Key<'_>, mut entry: Entry, event: Event) {
+        object::note_embedding(&mut entry);
+        self.put_elsewhere(key, Moving { entry, left: None }, event, 1);
+    }
+
+    /// Puts an entry that was [taken](Db::take) under `key`, which becomes its name, whatever the key held. It keeps its expiry
+    /// and access clock. Together they are one change, which was counted there.
+    pub fn put_moved(&mut self, key: &Key<'_>, moving: Moving, event: Event) {
+        self.put_elsewhere(key, moving, event, 0);
+    }
+
+    /// Here an observer hears of the new key first, and of what it has replaced last.
+    fn put_elsewhere(&mut self, key: &Key<'_>, moving: Moving, event: Event, count: u64) {
+        let Moving { entry, left } = moving;
+        let (mut site, place) = self.site_live(key);
+        let before = place.map(|place| object::value_type(site.db.table.at(place)));
+        let after = object::value_type(&entry);
+        let place = site.replace_entry(key, place, entry);
+        site.made(place);
+        if let (Some((db, name, event)), Some(observer)) = (left, site.env.observer) {
+            observer.changed(db, &name, event);
+        }
         site.changed(key.hash, place, event, count);
+        if let (Some(before), Some(observer)) = (before, site.env.observer) {
+            observer.changed(site.db_index, key.name, Event::OVERWRITTEN);
+            if before != after {
+                observer.changed(site.db_index, key.name, Event::TYPE_CHANGED);
+            }
+        }
     }
 
     /// Takes a key with its value out of the database, to be put elsewhere. `event` is what it is called here.
-    pub fn take(&mut self, key: &Key<'_>, event: Event) -> Option<Entry> {
+    pub fn take(&mut self, key: &Key<'_>, event: Event) -> Option<Moving> {
         let (mut site, place) = self.site_live(key);
         let entry = site.remove(key.hash, place?);
-        site.changed_key(key.hash, key.name, event, 1);
-        Some(entry)
+        site.env.stats.dirty.add(1);
+        site.tell_interested(key.hash, key.name);
+        let left = site.env.observer.map(|_| (site.db_index, key.name.into(), event));
+        Some(Moving { entry, left })
     }
 
     /// Deletes a key; whether it existed. Large values are freed in the background. O(1).
     pub fn delete(&mut self, key: &Key<'_>) -> bool {
-        let entry = self.take(key, Event::DEL);
-        let existed = entry.is_some();
-        if let Some(entry) = entry {
-            self.env.discard(entry);
-        }
-        existed
+        let (mut site, place) = self.site_live(key);
+        let Some(place) = place else { return false };
+        let entry = site.remove(key.hash, place);
+        site.changed_key(key.hash, key.name, Event::DEL, 1);
+        site.env.discard(entry);
+        true
     }
 
     /// Sets or removes a key's expiry; whether the key exists. Event `expire` or `persist`.

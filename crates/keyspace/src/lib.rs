@@ -44,7 +44,7 @@ pub mod string;
 pub mod zset;
 
 pub use db::{Db, Env};
-pub use door::{StringUpdate, Update};
+pub use door::{Moving, StringUpdate, Update};
 pub use event::{Event, EventClass, Observer};
 pub use hash::{Field, FieldTtl, Hash};
 pub use interest::{Ready, Taken, Waiter, Watch};

@@ -560,6 +560,8 @@ impl Handler for Reactor {
     }
 
     fn turn_start(&mut self) {
+        // What was set on another reactor holds for whatever has come in since.
+        self.executor.refresh(&self.server);
         self.turn_started = Ticks::now();
     }
 

@@ -4,6 +4,7 @@
 //! a difference is shrunk to a short list of commands before it is reported ([`shrink`]). At the end of an epoch the
 //! whole keyspace of both sides is compared ([`state`]).
 
+mod events;
 mod grammar;
 mod interleaved;
 mod shrink;
@@ -22,6 +23,7 @@ use crate::report::Report;
 use crate::resp::Reply;
 use crate::rng::Rng;
 use crate::show::show;
+use events::Events;
 use grammar::{Command, Grammar};
 use words::Words;
 
@@ -52,6 +54,8 @@ pub struct Plan {
 struct Epoch {
     protocol: u8,
     settings: &'static [&'static str],
+    /// Whether keyspace events are compared, too.
+    events: bool,
     commands: Vec<Command>,
 }
 
@@ -141,7 +145,9 @@ fn epoch(grammar: &Grammar, plan: &Plan, number: usize) -> Epoch {
     while commands.len() < EPOCH.min(plan.count) {
         grammar.draw(&mut words, &mut commands);
     }
-    Epoch { protocol: if number.is_multiple_of(2) { 2 } else { 3 }, settings, commands }
+    // In one of four, so that all settings have their turn; those of the group "server" change which events there are.
+    let events = number % 4 == 1 && plan.group != "server";
+    Epoch { protocol: if number.is_multiple_of(2) { 2 } else { 3 }, settings, events, commands }
 }
 
 /// Both servers, replaced when one dies.
@@ -170,13 +176,23 @@ impl<'a> Arena<'a> {
 
     fn replay_into(&mut self, epoch: &Epoch, differences: &mut Vec<Difference>, at: &mut usize) -> Result<()> {
         let mut conn = self.prepare(epoch)?;
+        let mut events = if epoch.events { Some(Events::listen(&self.pair)?) } else { None };
         for batch in epoch.commands.chunks(BATCH) {
-            let args: Vec<Vec<Vec<u8>>> = batch.iter().map(|c| c.args.clone()).collect();
+            let mark = events.as_ref().map(|_| Events::mark());
+            let args: Vec<Vec<Vec<u8>>> =
+                batch.iter().flat_map(|command| std::iter::once(command.args.clone()).chain(mark.clone())).collect();
             let replies = conn.pipeline(&args)?;
-            for (command, replies) in batch.iter().zip(&replies) {
+            let heard = events.as_mut().map(|events| events.read(batch)).transpose()?;
+            for (index, (command, replies)) in
+                batch.iter().zip(replies.iter().step_by(args.len() / batch.len())).enumerate()
+            {
+                let line = join(&command.args);
                 if !agree(command.rule, &replies.subject, &replies.oracle) {
-                    let line = join(&command.args);
                     self.note(differences, *at, line, replies);
+                } else if let Some(heard) = heard.as_ref().map(|heard| &heard[index])
+                    && !agree(events::rule(command), &heard.subject, &heard.oracle)
+                {
+                    self.note(differences, *at, format!("(events) {line}"), heard);
                 }
                 *at += 1;
             }
@@ -195,6 +211,7 @@ impl<'a> Arena<'a> {
         }
         let mut conn = self.pair.conn()?;
         conn.must("FLUSHALL")?;
+        conn.must("CONFIG SET notify-keyspace-events ''")?;
         for setting in epoch.settings {
             conn.must(&format!("CONFIG SET {setting}"))?;
         }

@@ -217,7 +217,7 @@ fn copy(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     ctx.db.select(to_db);
     let copied = match copy {
         Some(copy) if replace || !ctx.db.exists(&to) => {
-            ctx.db.put_entry(&to, copy, Event::generic("copy_to"));
+            ctx.db.put_copy(&to, copy, Event::generic("copy_to"));
             true
         }
         _ => false,

@@ -31,7 +31,7 @@ const OBJECT_ENCODING: Command = Command {
 };
 
 fn encoding(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
-    match ctx.db.inspect(&args.key()?).map(object::encoding) {
+    match ctx.db.examine(&args.key()?).map(object::encoding) {
         Some(encoding) => ctx.reply.bulk(encoding.as_bytes()),
         None => ctx.reply.null(),
     }
@@ -65,7 +65,7 @@ const LFU_SELECTED: CommandError = CommandError::text(
 
 fn freq(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let (now_ms, settings) = (ctx.now_ms(), ctx.db.settings());
-    match ctx.db.inspect(&args.key()?).map(|entry| entry.meta()) {
+    match ctx.db.examine(&args.key()?).map(|entry| entry.meta()) {
         Some(_) if !settings.lfu => return Err(LFU_NOT_SELECTED),
         Some(bits) => ctx.reply.integer(i64::from(access::decayed(bits, now_ms, settings))),
         None => ctx.reply.null(),
@@ -91,7 +91,7 @@ const OBJECT_IDLETIME: Command = Command {
 
 fn idletime(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let (now_ms, lfu) = (ctx.now_ms(), ctx.db.settings().lfu);
-    match ctx.db.inspect(&args.key()?).map(|entry| entry.meta()) {
+    match ctx.db.examine(&args.key()?).map(|entry| entry.meta()) {
         Some(_) if lfu => return Err(LFU_SELECTED),
         Some(bits) => ctx.reply.integer(access::idle_s(bits, now_ms) as i64),
         None => ctx.reply.null(),
@@ -116,7 +116,7 @@ const OBJECT_REFCOUNT: Command = Command {
 };
 
 fn refcount(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
-    match ctx.db.inspect(&args.key()?) {
+    match ctx.db.examine(&args.key()?) {
         Some(_) => ctx.reply.integer(1),
         None => ctx.reply.null(),
     }

@@ -61,13 +61,16 @@ impl Options {
 }
 
 fn lcs(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
-    let mut texts = [Vec::new(), Vec::new()];
+    let (mut texts, mut are_strings) = ([Vec::new(), Vec::new()], true);
     for text in &mut texts {
         match ctx.db.read_text(&args.key()?) {
             Ok(Some(found)) => *text = found.to_vec(),
             Ok(None) => {}
-            Err(_) => return Err(NOT_STRINGS),
+            Err(_) => are_strings = false,
         }
+    }
+    if !are_strings {
+        return Err(NOT_STRINGS);
     }
     let options = Options::parse(args)?;
     let [a, b] = &texts;
