@@ -46,7 +46,7 @@ mod values;
 
 pub use flags::Flags;
 pub use host::{Host, LogLevel, Parameters, Words};
-pub use run::{Code, CompileError, Engine, Failure, Invocation};
+pub use run::{Code, CompileError, Engine, Failure, Invocation, NoEngine};
 pub use sandbox::Kind;
 
 /// What scripts are told about the server that they run in.

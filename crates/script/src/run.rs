@@ -87,12 +87,26 @@ pub struct Failure {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CompileError(pub String);
 
+/// Why there is no interpreter.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NoEngine(String);
+
+impl fmt::Display for NoEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl Engine {
     /// An interpreter with nothing loaded. `memory_bytes` is what its values may take up; 0 is no limit.
     ///
     /// # Errors
     /// When there is no memory for it.
-    pub fn new(kind: Kind, version: &Version, memory_bytes: usize) -> mlua::Result<Engine> {
+    pub fn new(kind: Kind, version: &Version, memory_bytes: usize) -> Result<Engine, NoEngine> {
+        Self::make(kind, version, memory_bytes).map_err(|error| NoEngine(reason(&error)))
+    }
+
+    fn make(kind: Kind, version: &Version, memory_bytes: usize) -> mlua::Result<Engine> {
         let state = Rc::new(State {
             host: Loan::default(),
             protocol: Cell::new(Protocol::Resp2),

@@ -29,6 +29,8 @@ pub struct Server {
     pub monitors: Monitors,
     /// A script that keeps everybody waiting.
     pub busy: crate::busy::Busy,
+    /// Lua scripts and functions.
+    pub scripting: crate::scripting::Scripting,
     /// Who listens to what.
     pub pubsub: PubSub,
     /// `CLIENT PAUSE`.
@@ -107,6 +109,10 @@ pub struct ReactorStats {
     pub query_limit_disconnections: AtomicU64,
     /// Failed authentications.
     pub auth_failures: AtomicU64,
+    /// What its interpreter for scripts takes up, bytes.
+    pub script_memory: AtomicU64,
+    /// What its interpreter for functions takes up, bytes.
+    pub function_memory: AtomicU64,
 }
 
 impl ReactorStats {
@@ -131,6 +137,8 @@ impl ReactorStats {
             output_limit_disconnections: AtomicU64::new(0),
             query_limit_disconnections: AtomicU64::new(0),
             auth_failures: AtomicU64::new(0),
+            script_memory: AtomicU64::new(0),
+            function_memory: AtomicU64::new(0),
         }
     }
 
@@ -209,6 +217,7 @@ impl Server {
         self.errors.lock().unwrap_or_else(PoisonError::into_inner).clear();
         *self.samples.lock().unwrap_or_else(PoisonError::into_inner) = crate::samples::Samples::default();
         self.background.reset_freed();
+        self.scripting.cache.reset_stats();
     }
 
     /// When the data was last saved, Unix seconds: the start, when it never was.
