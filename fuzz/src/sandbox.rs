@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::LazyLock;
 
 use kinovar_command::dispatch;
-use kinovar_command::keyspace::{Env, Keyspace, NoCaches, Settings, Stats, Work};
+use kinovar_command::keyspace::{Env, Keyspace, Settings, Stats, Work};
 use kinovar_command::{Args, Flags, Protocol, Registry};
 use kinovar_resp::Span;
 use kinovar_tests::resp;
@@ -80,7 +80,6 @@ impl Sandbox {
             settings: &self.settings,
             stats: &self.stats,
             work: &self.work,
-            caches: &NoCaches,
             observer: None,
             no_touch: false,
         };

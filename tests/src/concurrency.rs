@@ -31,6 +31,8 @@ const CHECKS: &[(&str, Check)] = &[
     ("SMOVE keeps every member", moved_members),
     ("LMOVE keeps every element", moved_elements),
     ("SUNIONSTORE sees one moment", unions),
+    ("PUBLISH reaches whom it counts", crate::messages::published),
+    ("caches are right in the end", crate::messages::cached),
 ];
 
 /// Runs every check with one thread and with two, on each engine; the random commands run for `stress` in all.

@@ -16,6 +16,7 @@ pub mod crowds;
 pub mod garbage;
 pub mod known;
 pub mod limits;
+pub mod messages;
 pub mod operation;
 pub mod pair;
 pub mod quote;

@@ -538,6 +538,12 @@ impl<'a> Run<'a> {
     }
 }
 
+/// The name in `{id:NAME}`.
+fn placeholder(arg: &[u8]) -> Option<String> {
+    let name = arg.strip_prefix(b"{id:")?.strip_suffix(b"}")?;
+    Some(String::from_utf8_lossy(name).into_owned())
+}
+
 /// Sends a command, if any, and reads its reply and everything else that was sent before a PING is answered.
 fn all(conn: &mut crate::conn::Conn, args: &[Vec<u8>]) -> Result<Reply> {
     const MARK: &[u8] = b"that is all";
@@ -555,12 +561,6 @@ fn all(conn: &mut crate::conn::Conn, args: &[Vec<u8>]) -> Result<Reply> {
         }
         replies.push(reply);
     }
-}
-
-/// The name in `{id:NAME}`.
-fn placeholder(arg: &[u8]) -> Option<String> {
-    let name = arg.strip_prefix(b"{id:")?.strip_suffix(b"}")?;
-    Some(String::from_utf8_lossy(name).into_owned())
 }
 
 /// Everything a cursor command finds, sorted, each element once.

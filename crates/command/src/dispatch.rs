@@ -1,7 +1,7 @@
 //! From a request to its locks: what every caller of a handler (a connection, a transaction, a script, a test) does first.
 
 use crate::registry::{Entry, Unresolved};
-use crate::{Args, CommandError, Ctx, Flags, HashedKey, KeyAt, Lock, Protocol, Registry, Reply, until_nul};
+use crate::{Args, CommandError, Ctx, Flags, HashedKey, KeyAt, KeySpec, Lock, Protocol, Registry, Reply, until_nul};
 use kinovar_keyspace::{Db, Env, Keyspace, Locked, Unavailable};
 
 /// Memory for finding keys, reused from command to command.
@@ -92,7 +92,13 @@ impl EntryKeys {
     /// Finds the keys of a call of `entry`.
     pub fn of(entry: &Entry, args: &Args<'_>) -> EntryKeys {
         let mut keys = Vec::new();
-        entry.keys(*args, &mut keys);
+        // As in the reference, what the specifications say counts here, where it is all there is to say.
+        match entry.command.keys {
+            specs if specs.iter().all(KeySpec::is_complete) => {
+                specs.iter().for_each(|spec| spec.find(*args, &mut keys))
+            }
+            _ => entry.keys(*args, &mut keys),
+        }
         let may_be_none = entry.command.flags.has(Flags::NO_MANDATORY_KEYS);
         let is_valid = entry.counts_are_valid(args) && (may_be_none || !keys.is_empty());
         if is_valid { EntryKeys::Found(keys) } else { EntryKeys::Invalid }

@@ -232,6 +232,13 @@ impl KeySpec {
         }
     }
 
+    /// Whether it tells all there is to know of its keys.
+    pub fn is_complete(&self) -> bool {
+        let (begin, find) = (self.begin, self.find);
+        let is_known = !matches!(begin, Begin::Unknown) && !matches!(find, Find::Unknown);
+        is_known && !self.access.has(Access::INCOMPLETE) && !self.access.has(Access::VARIABLE_FLAGS)
+    }
+
     /// Appends the places of the keys that it describes.
     pub fn find(&self, args: Args<'_>, keys: &mut Vec<KeyAt>) {
         let Some(begin) = self.begin(args) else { return };

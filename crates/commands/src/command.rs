@@ -194,8 +194,7 @@ fn command_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         _ => return Err(CommandError::Syntax),
     };
     let listed = |entry: &&Entry| match filter {
-        // Subcommands are listed only when asked for.
-        Filter::All => entry.container.is_none(),
+        Filter::All => true,
         Filter::Module => false,
         Filter::Category(category) => category.is_some_and(|acl| entry.command.acl_categories().has(acl)),
         Filter::Pattern(pattern) => glob::matches_ignore_case(pattern, entry.full_name.as_bytes()),

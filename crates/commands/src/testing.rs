@@ -6,7 +6,7 @@
 //! Replies are written as on the wire, line ends as spaces. Words are quoted as in redis-cli.
 
 use kinovar_command::dispatch;
-use kinovar_command::keyspace::{Env, Event, EventClass, Keyspace, NoCaches, Observer, Settings, Stats, Work};
+use kinovar_command::keyspace::{Env, Event, EventClass, Keyspace, Observer, Settings, Stats, Work};
 use kinovar_command::{Args, Protocol, Registry};
 use std::cell::RefCell;
 
@@ -75,7 +75,6 @@ impl Fixture {
             settings: &self.settings,
             stats: &self.stats,
             work: &self.work,
-            caches: &NoCaches,
             observer: Some(&self.events),
             no_touch: false,
         };

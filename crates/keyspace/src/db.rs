@@ -5,9 +5,12 @@
 
 use crate::object::{self, Text, Value, WrongType};
 use crate::partition::{Partition, PartitionDb};
-use crate::{Caches, Entry, Key, Keyspace, Locked, Observer, Ready, Settings, Stats, Trash, Unavailable, access};
+use crate::{
+    Caches, Entry, Key, Keyspace, Locked, Observer, Reader, Ready, Settings, Stats, Trash, Unavailable, access,
+};
 use kinovar_ds::table::Position;
 use std::cell::RefCell;
+use std::sync::Arc;
 
 /// What surrounds a command's work on the data; cheap to copy.
 #[derive(Clone, Copy)]
@@ -20,8 +23,6 @@ pub struct Env<'a> {
     pub stats: &'a Stats,
     /// What work on the data needs and leaves behind.
     pub work: &'a Work,
-    /// Whoever tells clients that their caches are out of date.
-    pub caches: &'a dyn Caches,
     /// Whoever wants to know of changes.
     pub observer: Option<&'a dyn Observer>,
     /// Whether accesses leave no trace in the access clock (`CLIENT NO-TOUCH`).
@@ -37,6 +38,17 @@ pub struct Work {
     pub rng: RefCell<fastrand::Rng>,
     /// Keys that have changed and have waiters, to be served before the locks are released.
     pub ready: RefCell<Vec<Ready>>,
+    /// Whoever tells clients that their caches are out of date.
+    pub caches: Option<&'static dyn Caches>,
+}
+
+impl Work {
+    /// Tells those who may have a key in their caches, and if `all` those who want to know of all changes, that it has changed.
+    pub(crate) fn stale(&self, key: &[u8], readers: &[Arc<Reader>], all: bool) {
+        if let Some(caches) = self.caches {
+            caches.stale(key, readers, all);
+        }
+    }
 }
 
 /// The selected database, through the partitions locked for a command.

@@ -214,7 +214,7 @@ impl Site<'_> {
 #[cold]
 fn tell_interested(interests: &mut Interests, keyspace: &Keyspace, env: &Env<'_>, db: u32, hash: u64, name: &[u8]) {
     interests.changed(db, hash, name, &mut env.work.ready.borrow_mut());
-    interests.stale(hash, name, &keyspace.read_counts, env.caches);
+    interests.stale(hash, name, &keyspace.read_counts, env.work);
 }
 
 #[inline]

@@ -4,7 +4,7 @@
 //! may be absent from the data and yet be in here.
 
 use crate::readers::{ReadCounts, Readers};
-use crate::{Caches, Db, Key};
+use crate::{Db, Key, Work};
 use std::any::Any;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -179,7 +179,7 @@ pub struct Interests {
     by_hash: Option<Box<Table>>,
     /// Who has read which keys.
     readers: Option<Box<Readers>>,
-    /// All changes are to be reported to [`Caches`].
+    /// All changes are to be reported to [`Caches`](crate::Caches).
     all: bool,
     /// Whether any of these is there.
     any: bool,
@@ -325,10 +325,10 @@ impl Interests {
     }
 
     /// Passes on that caches of a key are out of date.
-    pub(crate) fn stale(&mut self, hash: u64, name: &[u8], counts: &ReadCounts, caches: &dyn Caches) {
+    pub(crate) fn stale(&mut self, hash: u64, name: &[u8], counts: &ReadCounts, work: &Work) {
         let readers = self.readers.as_mut().and_then(|readers| readers.take(hash, name, counts));
         if readers.is_some() || self.all {
-            caches.stale(name, readers.as_deref().unwrap_or_default(), self.all);
+            work.stale(name, readers.as_deref().unwrap_or_default(), self.all);
         }
         if readers.is_some() {
             self.settle_readers();

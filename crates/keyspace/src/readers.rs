@@ -25,13 +25,6 @@ pub trait Caches: Sync {
     fn stale(&self, key: &[u8], readers: &[Arc<Reader>], all: bool);
 }
 
-/// Nobody has a cache.
-pub struct NoCaches;
-
-impl Caches for NoCaches {
-    fn stale(&self, _: &[u8], _: &[Arc<Reader>], _: bool) {}
-}
-
 /// How much all tables hold.
 #[derive(Default)]
 pub struct ReadCounts {
@@ -175,7 +168,7 @@ impl Db<'_> {
         let interests = &mut self.locked.partition_mut(partition).interests;
         let added = interests.readers_mut().add(key.hash, key.name, reader, &self.keyspace.read_counts);
         if !added {
-            self.env.caches.stale(key.name, std::slice::from_ref(reader), false);
+            self.env.work.stale(key.name, std::slice::from_ref(reader), false);
         }
     }
 
@@ -192,7 +185,7 @@ impl Db<'_> {
         let readers = interests.readers_mut();
         let read = readers.take_at(random % readers.keys.len(), &self.keyspace.read_counts);
         interests.settle_readers();
-        self.env.caches.stale(&read.name, &read.readers.into_vec(), false);
+        self.env.work.stale(&read.name, &read.readers.into_vec(), false);
         true
     }
 

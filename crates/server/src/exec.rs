@@ -91,7 +91,7 @@ pub enum Progress {
 
 impl Executor {
     /// An executor for reactor `reactor`.
-    pub fn new(reactor: usize, server: &Server) -> Executor {
+    pub fn new(reactor: usize, server: &'static Server) -> Executor {
         let (generation, config) = (server.config.generation(), server.config());
         let settings = config.data_settings();
         let slow_ns = slow_ns(&config);
@@ -107,7 +107,7 @@ impl Executor {
             hashed: Vec::with_capacity(BATCH),
             previewed: Vec::new(),
             scratch: KeyScratch::default(),
-            work: Work::default(),
+            work: Work { caches: Some(server), ..Work::default() },
         }
     }
 
@@ -335,7 +335,7 @@ impl Executor {
         let start_of_reply = out.len();
         let entry = &server.registry.entries()[prepared.id as usize];
         let args = Args::skipping(args, entry.name_words());
-        if let Err(error) = self.call(server, session, out, args, entry, clock) {
+        if let Err(error) = self.call::<false>(server, session, out, args, entry, clock) {
             self.write_error(server, session, out, start_of_reply, &error);
         }
         if !session.is_plain {
@@ -383,7 +383,12 @@ impl Executor {
                     if server.monitors.any() && !flags.has(Flags::SKIP_MONITOR) && !flags.has(Flags::ADMIN) {
                         server.feed_monitors(&session.info, session.db, &args);
                     }
-                    self.call(server, session, out, args, entry, clock)
+                    if took_pushes {
+                        tracking::serve(session.info.id);
+                    }
+                    let outcome = self.call::<true>(server, session, out, args, entry, clock);
+                    tracking::served();
+                    outcome
                 }
                 Err(error) => {
                     bump(&server.reactors[self.reactor].commands[entry.id].rejected, 1);
@@ -414,9 +419,9 @@ impl Executor {
     /// Holds the number of keys that clients may have in their caches to its limit.
     #[cold]
     pub fn limit_readers(&self, server: &Server) {
-        let max = self.config.tracking_table_max_keys;
         /// Keys forgotten at a time, before the next request is looked at.
         const KEYS_MAX: usize = 1000;
+        let max = self.config.tracking_table_max_keys;
         let mut db = Db::new(&server.keyspace, Locked::None, 0, self.env(server, kinovar_io::clock::unix_ms()));
         let partitions = server.keyspace.partitions();
         let first = self.work.rng.borrow_mut().usize(..partitions);
@@ -504,9 +509,9 @@ impl Executor {
         Ok(())
     }
 
-    /// Locks, calls the handler, counts.
+    /// Locks, calls the handler, counts. With `CARE` for a connection that may not be plain.
     #[inline]
-    fn call(
+    fn call<const CARE: bool>(
         &mut self,
         server: &Server,
         session: &mut Session,
@@ -530,18 +535,10 @@ impl Executor {
             settings: &self.settings,
             stats: &stats.keyspace,
             work: &self.work,
-            caches: server,
             observer: notifier.as_ref().map(|notifier| notifier as &dyn Observer),
             no_touch: session.no_touch,
         };
-        let db = session.db;
-        let (tracks_reads, takes_pushes) = match session.is_plain {
-            true => (false, false),
-            false => (session.tracks_reads, session.takes_pushes),
-        };
-        if takes_pushes {
-            tracking::serve(session.info.id);
-        }
+        let (db, tracks_reads) = (session.db, session.tracks_reads);
         // A scope, so that the locks are released where `ctx` stands: `drop` would move it first.
         let outcome = {
             let mut ctx = Ctx {
@@ -554,7 +551,7 @@ impl Executor {
                 waiting: None,
             };
             let outcome = (entry.command.handler)(&mut ctx, args);
-            if tracks_reads && entry.command.flags.has(Flags::READONLY) {
+            if CARE && tracks_reads && entry.command.flags.has(Flags::READONLY) {
                 tracking::remember(&mut ctx, entry, &args);
             }
             if ctx.waiting.is_some() || !self.work.ready.borrow().is_empty() {
@@ -562,9 +559,6 @@ impl Executor {
             }
             outcome
         };
-        if takes_pushes {
-            tracking::served();
-        }
         // What CONFIG SET has changed holds from here on, for the rest of the batch too.
         self.refresh(server);
         let stats = &server.reactors[self.reactor];
@@ -587,7 +581,6 @@ impl Executor {
             settings: &self.settings,
             stats: &server.reactors[self.reactor].keyspace,
             work: &self.work,
-            caches: server,
             observer: None,
             no_touch: true,
         }

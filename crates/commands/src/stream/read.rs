@@ -10,8 +10,8 @@ pub(super) const XREAD: Command = Command {
     group: Group::Stream,
     arity: Arity::AtLeast(4),
     flags: Flags::READONLY.or(Flags::BLOCKING).or(Flags::MOVABLEKEYS),
-    keys: &[KEYS_OF_XREAD],
-    key_finder: Some(|args, keys| find_keys(args, &KEYS_OF_XREAD, keys)),
+    keys: &[keys_after_streams(1)],
+    key_finder: Some(find_keys),
     args: &[
         Arg::integer("count").token("COUNT").optional(),
         Arg::integer("milliseconds").token("BLOCK").optional(),
@@ -29,8 +29,8 @@ pub(super) const XREADGROUP: Command = Command {
     group: Group::Stream,
     arity: Arity::AtLeast(7),
     flags: Flags::WRITE.or(Flags::BLOCKING).or(Flags::MOVABLEKEYS),
-    keys: &[KEYS_OF_XREADGROUP],
-    key_finder: Some(|args, keys| find_keys(args, &KEYS_OF_XREADGROUP, keys)),
+    keys: &[keys_after_streams(4)],
+    key_finder: Some(find_keys),
     args: &[
         Arg::block("group-block", &[Arg::string("group"), Arg::string("consumer")]).token("GROUP"),
         Arg::integer("count").token("COUNT").optional(),
@@ -38,34 +38,46 @@ pub(super) const XREADGROUP: Command = Command {
         Arg::word("noack", "NOACK").optional(),
         STREAMS,
     ],
-    summary: "Reads entries from several streams as a consumer of a group, new ones or what is pending, or waits for new ones.",
+    summary: "Reads new or pending entries from several streams as a consumer of a group, or waits for new ones.",
     complexity: "O(log N + M) for each stream with M entries returned",
     since: "5.0.0",
     handler: xreadgroup,
     ..Command::DEFAULT
 };
 
-const KEYS_OF_XREAD: KeySpec = keys_after_streams(1);
-const KEYS_OF_XREADGROUP: KeySpec = keys_after_streams(4);
 const STREAMS: Arg =
     Arg::block("streams", &[Arg::key("key", 0).multiple(), Arg::string("id").multiple()]).token("STREAMS");
 
 /// The first half of what follows `STREAMS`.
 const fn keys_after_streams(start_from: i16) -> KeySpec {
     KeySpec {
-        access: Access::RO.access(),
+        access: ACCESS,
         begin: Begin::Keyword { keyword: "STREAMS", start_from },
         find: Find::Range { last: -1, step: 1, limit: 2 },
         notes: "",
     }
 }
 
-/// Finds the keys that a call reads. The first `STREAMS` is not always the one that counts: a group can be called so.
-fn find_keys(args: Args<'_>, spec: &KeySpec, keys: &mut Vec<KeyAt>) {
-    let of_group = args.at(0).len() == XREADGROUP.name.len();
-    match Reading::parse(Args::skipping(args, 1), of_group, 0) {
-        Ok(reading) => keys.extend(reading.streams().map(|(key, _)| KeyAt { index: key as u32, access: spec.access })),
-        Err(_) => spec.find(args, keys),
+const ACCESS: Access = Access::RO.access();
+
+/// Finds the keys that a call reads; none if it is wrong. The first `STREAMS` is not always the one that counts: a group can be
+/// called so.
+fn find_keys(args: Args<'_>, keys: &mut Vec<KeyAt>) {
+    let mut rest = Args::skipping(args, 1);
+    while let Some(word) = rest.next() {
+        let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+        let values = match () {
+            () if is("STREAMS") => break,
+            () if is("COUNT") || is("BLOCK") => 1,
+            () if is("GROUP") => 2,
+            () if is("NOACK") => 0,
+            () => return,
+        };
+        rest = Args::skipping(rest, (rest.index() + values).min(rest.argc()));
+    }
+    if rest.left().is_multiple_of(2) {
+        let streams = rest.index()..rest.index() + rest.left() / 2;
+        keys.extend(streams.map(|index| KeyAt { index: index as u32, access: ACCESS }));
     }
 }
 

@@ -127,7 +127,10 @@ fn claiming() {
         ("XAUTOCLAIM s g e 0 (1-1 JUSTID", "*3 $3 0-0 *1 $3 2-1 *0"),
         ("XAUTOCLAIM s g e 0 0 COUNT 0", "-ERR COUNT must be > 0"),
         ("XCLAIM s g e 0 9-9 FORCE LASTID 50-0", "*0"),
-        ("XINFO GROUPS s", "*1 *12 $4 name $1 g $9 consumers :3 $7 pending :1 $17 last-delivered-id $4 50-0 $12 entries-read :2 $3 lag :0"),
+        (
+            "XINFO GROUPS s",
+            "*1 *12 $4 name $1 g $9 consumers :3 $7 pending :1 $17 last-delivered-id $4 50-0 $12 entries-read :2 $3 lag :0",
+        ),
     ]);
 }
 
