@@ -88,7 +88,7 @@ fn publisher(port: u16, at: usize, ready: &Barrier, counted: &AtomicUsize) -> Re
 /// Listens to all channels to the end; the messages of each.
 fn steady(port: u16, at: usize, ready: &Barrier, received: &AtomicUsize) -> Result<Vec<Vec<String>>> {
     let mut conn = Conn::open(port)?;
-    conn.hello(if at % 2 == 0 { 2 } else { 3 })?;
+    conn.hello(if at.is_multiple_of(2) { 2 } else { 3 })?;
     for at in 0..CHANNELS {
         conn.line(&format!("SUBSCRIBE {}", channel(at)))?;
     }
@@ -107,7 +107,7 @@ fn steady(port: u16, at: usize, ready: &Barrier, received: &AtomicUsize) -> Resu
 /// Subscribes to channels and patterns and ends that again, until it is `over`.
 fn fickle(port: u16, at: usize, over: &AtomicBool, received: &AtomicUsize) -> Result<()> {
     let mut conn = Conn::open(port)?;
-    conn.hello(if at % 2 == 0 { 3 } else { 2 })?;
+    conn.hello(if at.is_multiple_of(2) { 3 } else { 2 })?;
     let mut rng = Rng::new(100 + at as u64);
     let until = |conn: &mut Conn, word: &str| -> Result<()> {
         loop {
@@ -203,7 +203,7 @@ impl Cache {
     fn open(port: u16, at: usize) -> Result<Cache> {
         let mut conn = Conn::open(port)?;
         conn.hello(3)?;
-        conn.must(if at % 2 == 0 { "CLIENT TRACKING ON" } else { "CLIENT TRACKING ON BCAST PREFIX key:" })?;
+        conn.must(if at.is_multiple_of(2) { "CLIENT TRACKING ON" } else { "CLIENT TRACKING ON BCAST PREFIX key:" })?;
         Ok(Cache { conn, kept: HashMap::new() })
     }
 
