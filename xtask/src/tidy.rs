@@ -16,7 +16,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("keyspace", &["ds"]),
     ("command", &["keyspace", "resp"]),
     ("commands", &["command"]),
-    ("server", &["commands", "command", "keyspace", "ds", "io", "resp"]),
+    ("lua", &[]),
+    ("script", &["lua", "resp"]),
+    ("server", &["commands", "command", "keyspace", "script", "ds", "io", "resp"]),
 ];
 
 /// Crates that may contain unsafe code; in all others it is forbidden.

@@ -7,6 +7,7 @@
 //! | [`elem`] | an eight-byte set element: inline short string or owned entry |
 //! | [`table`] | the hash table: cache-line buckets, SIMD probes, incremental growth, stateless cursor |
 //! | [`lock`] | the partition lock, free of atomic read-modify-writes with one thread |
+//! | [`loan`] | a place where something borrowed can be found for a while |
 //! | [`number`] | integers and doubles as text |
 //! | [`listpack`] | compact serialised list |
 //! | [`intset`] | compact sorted set of integers |
@@ -21,6 +22,7 @@ mod grisu;
 pub mod hash;
 pub mod intset;
 pub mod listpack;
+pub mod loan;
 pub mod lock;
 pub mod number;
 pub mod quicklist;

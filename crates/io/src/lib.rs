@@ -5,6 +5,7 @@
 //! | [`engine`] | the event loop of a reactor: io_uring or epoll behind one [`engine::Handler`] |
 //! | [`net`] | listeners, socket options, addresses as text |
 //! | [`allocator`] | control of the allocator |
+//! | [`fiber`] | functions on a stack of their own, to be left and gone on with |
 //! | [`clock`] | wall clock, cheap monotonic ticks |
 //! | [`process`] | daemon, signals, title, affinity, usage, supervisors, syslog |
 //!
@@ -14,6 +15,7 @@
 pub mod allocator;
 pub mod clock;
 pub mod engine;
+pub mod fiber;
 pub mod net;
 pub mod process;
 mod sys;

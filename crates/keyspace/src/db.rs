@@ -153,6 +153,16 @@ impl<'a> Db<'a> {
         self.locked.try_add(self.keyspace, index)
     }
 
+    /// Whether everything is locked.
+    pub fn has_locked_all(&self) -> bool {
+        match &self.locked {
+            Locked::Whole(..) => true,
+            Locked::Many(guards) => guards.len() == self.keyspace.partitions(),
+            Locked::One(..) => self.keyspace.partitions() == 1,
+            Locked::None => false,
+        }
+    }
+
     /// Whether partition `index` is locked.
     pub fn has_locked(&self, index: usize) -> bool {
         self.locked.has(index)

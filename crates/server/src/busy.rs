@@ -65,6 +65,11 @@ impl Busy {
         self.what.load(Relaxed) != 0
     }
 
+    /// Whether it is a function that does.
+    pub fn runs_function(&self) -> bool {
+        self.what.load(Acquire) == 2
+    }
+
     /// From now on everybody is told.
     fn begin(&self, what: Runs) {
         self.what.store(if what == Runs::Script { 1 } else { 2 }, Release);

@@ -13,6 +13,7 @@ use crate::cmdstats::bump;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::notify::Notifier;
+use crate::scripting::fiber::{Done, Left};
 use crate::server::Server;
 use crate::session::{Replies, Session};
 use crate::tracking;
@@ -163,7 +164,7 @@ impl Executor {
             at = next;
             match stop {
                 _ if conn.session.close_after_reply => break Progress::Consumed(at),
-                _ if conn.session.pending.is_some() || conn.session.held => {
+                _ if conn.session.waits() => {
                     // What was parsed beyond the request that waits is looked at again afterwards.
                     conn.parser = Parser::default();
                     break Progress::Consumed(ran_to);
@@ -226,8 +227,7 @@ impl Executor {
                 break;
             }
             executed = index + 1;
-            if !session.is_plain
-                && (session.close_after_reply || session.pending.is_some() || self.has_messages(server, session))
+            if !session.is_plain && (session.close_after_reply || session.waits() || self.has_messages(server, session))
             {
                 break;
             }
@@ -561,6 +561,9 @@ impl Executor {
         };
         // What CONFIG SET has changed holds from here on, for the rest of the batch too.
         self.refresh(server);
+        if session.task.is_some() {
+            return outcome;
+        }
         let stats = &server.reactors[self.reactor];
         let ns = clock.lap();
         let command_stats = &stats.commands[entry.id];
@@ -572,6 +575,25 @@ impl Executor {
             note_slow(server, &self.config, &session.info, &args, entry, ns);
         }
         outcome
+    }
+
+    /// Ends a command that was left in the middle: its session is the connection's again, and its reply is written.
+    #[cold]
+    pub fn finish(&mut self, server: &Server, session: &mut Session, out: &mut Vec<u8>, left: Left, done: Done) {
+        let args = done.args();
+        let entry = &server.registry.entries()[left.command];
+        let stats = &server.reactors[self.reactor].commands[entry.id];
+        let ns = Ticks::now().ns_since(left.started);
+        stats.record(ns, self.config.latency_tracking);
+        note_slow(server, &self.config, &session.info, &args, entry, ns);
+        let start_of_reply = out.len();
+        out.extend_from_slice(&done.reply);
+        if let Err(error) = &done.outcome {
+            bump(&stats.failed, 1);
+            self.write_error(server, &done.session, out, start_of_reply, error);
+        }
+        *session = done.session;
+        finish(session, out, start_of_reply, left.was_silent);
     }
 
     /// What surrounds work on the data that no command does.
@@ -683,13 +705,27 @@ fn enqueue(session: &mut Session, out: &mut Vec<u8>, args: &Args<'_>, entry: &En
 /// Records a command that took `ns`, if that is long.
 #[cold]
 pub fn note_slow(server: &Server, config: &Config, client: &ClientInfo, args: &Args<'_>, entry: &Entry, ns: u64) {
+    note_slow_from(server, config, Some(client), args, entry, ns);
+}
+
+/// The same; a command of a script has no client.
+#[cold]
+pub fn note_slow_from(
+    server: &Server,
+    config: &Config,
+    client: Option<&ClientInfo>,
+    args: &Args<'_>,
+    entry: &Entry,
+    ns: u64,
+) {
     let us = ns / 1000;
     let flags = entry.command.flags;
     let threshold = config.slowlog_log_slower_than_us;
     if threshold >= 0 && us >= threshold as u64 && !flags.has(Flags::SKIP_SLOWLOG) {
         let words = (0..args.argc()).map(|index| args.at(index));
         let len_max = config.slowlog_max_len as usize;
-        server.slowlog.push(us, words, &client.addr, client.names().name, len_max);
+        let (addr, name) = client.map_or(("", Vec::new()), |client| (&client.addr, client.names().name));
+        server.slowlog.push(us, words, addr, name, len_max);
     }
     let threshold_ms = config.latency_monitor_threshold_ms;
     if threshold_ms > 0 && us / 1000 >= threshold_ms {

@@ -26,6 +26,7 @@ pub mod pause;
 pub mod pubsub;
 pub mod reactor;
 pub mod samples;
+pub mod scripting;
 pub mod server;
 pub mod session;
 pub mod slowlog;

@@ -56,7 +56,14 @@ impl Server {
     /// Shows a command to those who watch.
     #[cold]
     pub fn feed_monitors(&self, client: &ClientInfo, db: u32, args: &Args<'_>) {
-        let line = line(client, db, args);
+        let from =
+            if client.is_unix { format!("unix:{}", client.addr.trim_end_matches(":0")) } else { client.addr.clone() };
+        self.feed_monitors_from(&from, db, args);
+    }
+
+    /// The same for a command that no client has sent.
+    pub fn feed_monitors_from(&self, from: &str, db: u32, args: &Args<'_>) {
+        let line = line(from, db, args);
         for monitor in self.monitors.list.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             self.mailbox(monitor.reactor).send(Message::Deliver {
                 conn: monitor.conn.load(Relaxed),
@@ -68,10 +75,8 @@ impl Server {
 }
 
 /// `+1700000000.000000 [0 127.0.0.1:1234] "set" "a" "1"`
-fn line(client: &ClientInfo, db: u32, args: &Args<'_>) -> Vec<u8> {
+fn line(from: &str, db: u32, args: &Args<'_>) -> Vec<u8> {
     let now_us = kinovar_io::clock::unix_us();
-    let from =
-        if client.is_unix { format!("unix:{}", client.addr.trim_end_matches(":0")) } else { client.addr.clone() };
     let mut line = format!("+{}.{:06} [{db} {from}]", now_us / 1_000_000, now_us % 1_000_000).into_bytes();
     for index in 0..args.argc() {
         line.push(b' ');

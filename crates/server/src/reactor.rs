@@ -7,6 +7,8 @@ use crate::delivery::Delivery;
 use crate::exec::{Executor, OUTPUT_PIECE, Progress, STALL_BYTES};
 use crate::message::Message;
 use crate::pause::Held;
+use crate::scripting::fiber::{self, Task};
+use crate::scripting::runtime;
 use crate::server::{ReactorStats, Server};
 use crate::session::Session;
 use crate::waiting;
@@ -56,6 +58,10 @@ pub struct Reactor {
     deadlines: BTreeSet<(u64, u64)>,
     /// Number of connections that a pause holds up.
     held: usize,
+    /// Connections whose request runs code that takes long.
+    tasks: Vec<ConnId>,
+    /// Such requests of connections that are gone.
+    orphans: Vec<Task>,
     /// Where the engine-specific work of cron starts its walk over the connections.
     next_checked: usize,
 }
@@ -78,18 +84,22 @@ impl Reactor {
             turn_started: Ticks::now(),
             deadlines: BTreeSet::new(),
             held: 0,
+            tasks: Vec::new(),
+            orphans: Vec::new(),
             next_checked: 0,
         }
     }
 
     /// Runs until the server stops.
     pub fn run(mut self, engine: &mut Engine) -> io::Result<()> {
+        runtime::begin(self.server, self.index);
         while !self.server.stopping.load(Relaxed) {
             let now_ms = clock::unix_ms();
             let wait_until_ms = self.deadlines.first().map_or(u64::MAX, |&(deadline_ms, _)| deadline_ms);
             let held_until_ms = if self.held == 0 { u64::MAX } else { self.server.pause.until_ms() };
             let next_ms = wait_until_ms.min(held_until_ms).min(self.next_tick_ms);
-            let wait_ms = if self.expire_due || self.tables_due { 0 } else { next_ms.saturating_sub(now_ms) };
+            let has_work = self.expire_due || self.tables_due || !self.tasks.is_empty() || !self.orphans.is_empty();
+            let wait_ms = if has_work { 0 } else { next_ms.saturating_sub(now_ms) };
             engine.turn(Some(Duration::from_millis(wait_ms.min(TICK_MS))), &mut self)?;
         }
         // Replies of the last turn, to SHUTDOWN's neighbours among others.
@@ -183,7 +193,7 @@ impl Reactor {
     fn feed(&mut self, net: &mut Net, conn: &mut Connection, bytes: &[u8]) {
         let now_ms = clock::unix_ms();
         conn.session.info.active_ms.store(now_ms, Relaxed);
-        if conn.stalled || conn.session.pending.is_some() || conn.session.held {
+        if conn.stalled || conn.session.waits() {
             conn.input.extend_from_slice(bytes);
         } else if conn.input.is_empty() {
             self.execute(net, conn, bytes, now_ms);
@@ -250,6 +260,10 @@ impl Reactor {
             }
             if conn.session.held {
                 self.hold(conn);
+                break;
+            }
+            if conn.session.task.is_some() {
+                self.tasks.push(conn.id);
                 break;
             }
             if !more || conn.stalled {
@@ -332,7 +346,7 @@ impl Reactor {
     /// Goes on with a connection that has read enough of its replies.
     fn unstall(&mut self, net: &mut Net, conn: &mut Connection) {
         conn.stalled = false;
-        if conn.session.pending.is_some() || conn.session.held {
+        if conn.session.waits() {
             return;
         }
         let input = std::mem::take(&mut conn.input);
@@ -359,6 +373,45 @@ impl Reactor {
         self.execute(net, conn, &input, now_ms);
         recycle_input(conn, input);
         self.check_query_buffer(net, conn);
+    }
+
+    /// Goes on with requests that run code which takes long.
+    fn go_on(&mut self, net: &mut Net) {
+        for id in std::mem::take(&mut self.tasks) {
+            self.with(id, |reactor, conn| {
+                let Some(task) = conn.session.task.take() else { return };
+                match task.resume() {
+                    fiber::Progress::Left(task) => {
+                        conn.session.task = Some(Box::new(task));
+                        reactor.tasks.push(id);
+                    }
+                    fiber::Progress::Done(left, done) => {
+                        reactor.executor.finish(reactor.server, &mut conn.session, &mut conn.output, left, *done);
+                        if conn.stalled {
+                            reactor.send_output(net, conn, clock::unix_ms());
+                            return;
+                        }
+                        let input = std::mem::take(&mut conn.input);
+                        reactor.execute(net, conn, &input, clock::unix_ms());
+                        recycle_input(conn, input);
+                        reactor.check_query_buffer(net, conn);
+                    }
+                }
+            });
+        }
+        for task in std::mem::take(&mut self.orphans) {
+            match task.resume() {
+                fiber::Progress::Left(task) => self.orphans.push(task),
+                fiber::Progress::Done(_, mut done) => self.forget_session(&mut done.session),
+            }
+        }
+    }
+
+    /// Leaves nothing behind of a session whose connection is gone.
+    fn forget_session(&mut self, session: &mut Session) {
+        session.unsubscribe_all(&self.server.pubsub);
+        let env = self.executor.env(self.server, clock::unix_ms());
+        crate::transaction::abandon(self.server, session, env);
     }
 
     /// Keeps a connection's requests until the pause is over.
@@ -480,6 +533,7 @@ impl Reactor {
         self.next_tick_ms = now_ms + TICK_MS;
         let timeout_ms = self.executor.config.timeout_s as u64 * 1000;
         self.check_some_connections(net, now_ms, timeout_ms);
+        runtime::publish_memory();
         if self.index == 0 {
             self.server.sample(now_ms);
             self.server.look_for_alerts();
@@ -611,15 +665,14 @@ impl Handler for Reactor {
         {
             conn.session.info.gone.store(true, Relaxed);
             conn.session.stop_tracking(self.server);
-            conn.session.unsubscribe_all(&self.server.pubsub);
             if let Some(pending) = &conn.session.pending {
                 waiting::give_up(&pending.waiter);
                 self.deadlines.remove(&(pending.deadline_ms, conn.id.to_bits()));
                 waiting::leave(self.server, &mut conn.session, self.executor.env(self.server, clock::unix_ms()));
             }
             self.let_go(&mut conn);
-            let env = self.executor.env(self.server, clock::unix_ms());
-            crate::transaction::abandon(self.server, &mut conn.session, env);
+            self.forget_session(&mut conn.session);
+            self.orphans.extend(conn.session.task.take().map(|task| *task));
             let client = conn.session.info.id;
             self.server.clients.remove(client);
             if conn.session.info.monitor.load(Relaxed) {
@@ -648,6 +701,9 @@ impl Handler for Reactor {
         }
         if self.held > 0 && self.server.pause.now().is_none() {
             self.release_held(net);
+        }
+        if !self.tasks.is_empty() || !self.orphans.is_empty() {
+            self.go_on(net);
         }
         let now_ms = clock::unix_ms();
         if now_ms >= self.next_tick_ms {

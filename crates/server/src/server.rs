@@ -34,6 +34,8 @@ pub struct Server {
     pub busy: crate::busy::Busy,
     /// Who is told of changes to keys.
     pub tracking: crate::tracking::Tracking,
+    /// Lua scripts and functions.
+    pub scripting: crate::scripting::Scripting,
     /// Who listens to what.
     pub pubsub: PubSub,
     /// `CLIENT PAUSE`.
@@ -112,6 +114,10 @@ pub struct ReactorStats {
     pub query_limit_disconnections: AtomicU64,
     /// Failed authentications.
     pub auth_failures: AtomicU64,
+    /// What its interpreter for scripts takes up, bytes.
+    pub script_memory: AtomicU64,
+    /// What its interpreter for functions takes up, bytes.
+    pub function_memory: AtomicU64,
 }
 
 impl ReactorStats {
@@ -136,6 +142,8 @@ impl ReactorStats {
             output_limit_disconnections: AtomicU64::new(0),
             query_limit_disconnections: AtomicU64::new(0),
             auth_failures: AtomicU64::new(0),
+            script_memory: AtomicU64::new(0),
+            function_memory: AtomicU64::new(0),
         }
     }
 
@@ -222,6 +230,7 @@ impl Server {
         self.errors.lock().unwrap_or_else(PoisonError::into_inner).clear();
         *self.samples.lock().unwrap_or_else(PoisonError::into_inner) = crate::samples::Samples::default();
         self.background.reset_freed();
+        self.scripting.cache.reset_stats();
     }
 
     /// When the data was last saved, Unix seconds: the start, when it never was.

@@ -2,6 +2,7 @@
 
 use crate::clients::ClientInfo;
 use crate::pubsub::subscriptions::Subscriptions;
+use crate::scripting::fiber::Task;
 use crate::tracking::session::Tracked;
 use crate::transaction::{Queue, Watching};
 use crate::waiting::Pending;
@@ -46,6 +47,9 @@ pub struct Session {
     pub pending: Option<Pending>,
     /// Its next request waits for the end of a pause.
     pub held: bool,
+    /// Its request runs code that takes long, and was left in the middle; it executes no other meanwhile. What this session
+    /// was is there.
+    pub task: Option<Box<Task>>,
     /// The commands queued since `MULTI`.
     pub queue: Option<Box<Queue>>,
     /// The memory of the last transaction.
@@ -97,6 +101,7 @@ impl Session {
             close_after_reply: false,
             pending: None,
             held: false,
+            task: None,
             queue: None,
             spare_queue: None,
             watching: None,
@@ -127,7 +132,14 @@ impl Session {
             && !self.close_after_reply
             && !self.held
             && self.pending.is_none()
+            && self.task.is_none()
             && self.queue.is_none();
+    }
+
+    /// Whether its next request has to wait for something.
+    #[inline]
+    pub fn waits(&self) -> bool {
+        self.pending.is_some() || self.held || self.task.is_some()
     }
 
     /// Selects a database.

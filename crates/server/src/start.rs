@@ -42,6 +42,7 @@ pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Res
         reactors: (0..current.io_threads).map(|_| ReactorStats::new(commands)).collect(),
         alert: AtomicBool::new(false),
         busy: Default::default(),
+        scripting: crate::scripting::Scripting::new(current.io_threads),
         pause: Default::default(),
         waits: Default::default(),
         mailboxes: OnceLock::new(),

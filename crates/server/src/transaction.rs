@@ -51,6 +51,12 @@ impl Queue {
         self.calls.iter().any(|call| crate::pause::may_write(&entries[call.command as usize]))
     }
 
+    /// Whether one of the commands runs code.
+    pub fn runs_code(&self, server: &Server) -> bool {
+        let entries = server.registry.entries();
+        self.calls.iter().any(|call| crate::scripting::runs_code(&entries[call.command as usize]))
+    }
+
     /// Number of commands.
     pub fn len(&self) -> usize {
         self.calls.len()

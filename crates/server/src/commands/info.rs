@@ -206,6 +206,25 @@ fn clients(page: &mut Page<'_>) {
     page.field("total_blocking_keys_on_nokey", heeding);
 }
 
+fn scripting_memory(page: &mut Page<'_>) {
+    let scripting = &page.server.scripting;
+    let shelf = scripting.libraries.shelf();
+    let (vm_eval, vm_functions) =
+        (page.sum(|reactor| &reactor.script_memory), page.sum(|reactor| &reactor.function_memory));
+    let (scripts, functions) = (scripting.cache.memory_bytes() as u64, scripting.libraries.memory_bytes() as u64);
+    page.field("used_memory_lua", vm_eval);
+    page.field("used_memory_vm_eval", vm_eval);
+    page.field("used_memory_lua_human", human(vm_eval));
+    page.field("used_memory_scripts_eval", scripts);
+    page.field("number_of_cached_scripts", page.server.scripting.cache.len());
+    page.field("number_of_functions", shelf.function_count());
+    page.field("number_of_libraries", shelf.libraries().len());
+    page.field("used_memory_vm_functions", vm_functions);
+    page.bytes("used_memory_vm_total", vm_eval + vm_functions);
+    page.field("used_memory_functions", functions);
+    page.bytes("used_memory_scripts", scripts + functions);
+}
+
 fn memory(page: &mut Page<'_>) {
     let usage = crate::memory::Usage::of(page.server, page.db);
     let figures = usage.figures;
@@ -223,18 +242,7 @@ fn memory(page: &mut Page<'_>) {
     page.field("allocator_resident", figures.resident);
     page.field("allocator_muzzy", 0);
     page.bytes("total_system_memory", process::total_memory_bytes());
-    page.zeros(&["used_memory_lua", "used_memory_vm_eval"]);
-    page.field("used_memory_lua_human", human(0));
-    page.zeros(&[
-        "used_memory_scripts_eval",
-        "number_of_cached_scripts",
-        "number_of_functions",
-        "number_of_libraries",
-        "used_memory_vm_functions",
-    ]);
-    page.bytes("used_memory_vm_total", 0);
-    page.field("used_memory_functions", 0);
-    page.bytes("used_memory_scripts", 0);
+    scripting_memory(page);
     page.bytes("maxmemory", page.config.maxmemory_bytes);
     page.field("maxmemory_policy", page.parameter("maxmemory-policy"));
     page.field("allocator_frag_ratio", format!("{:.2}", ratio(figures.active, figures.allocated)));
@@ -312,13 +320,9 @@ fn stats(page: &mut Page<'_>) {
     page.field("expired_stale_perc", "0.00");
     page.field("expired_time_cap_reached_count", 0);
     page.field("expire_cycle_cpu_milliseconds", page.sum(|reactor| &reactor.expire_ns) / 1_000_000);
-    page.zeros(&[
-        "evicted_keys",
-        "evicted_clients",
-        "evicted_scripts",
-        "total_eviction_exceeded_time",
-        "current_eviction_exceeded_time",
-    ]);
+    page.zeros(&["evicted_keys", "evicted_clients"]);
+    page.field("evicted_scripts", page.server.scripting.cache.evicted());
+    page.zeros(&["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
     page.field("keyspace_hits", page.keyspace_sum(|stats| &stats.hits));
     page.field("keyspace_misses", page.keyspace_sum(|stats| &stats.misses));
     page.field("pubsub_channels", page.server.pubsub.channels(false).len());

@@ -201,6 +201,11 @@ fn memory_stats(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
         reply.double(value);
     };
     let ratio = |a: u64, b: u64| if b == 0 { 0.0 } else { a as f64 / b as f64 };
+    let server = Server::of(ctx);
+    let scripts = server.scripting.cache.memory_bytes() as u64;
+    let functions = server.scripting.libraries.memory_bytes() as u64;
+    let interpreters = crate::server::sum(&server.reactors, |reactor| &reactor.script_memory)
+        + crate::server::sum(&server.reactors, |reactor| &reactor.function_memory);
     let reply = &mut ctx.reply;
     reply.map(33 + databases.len());
     integer(reply, "peak.allocated", usage.peak);
@@ -210,9 +215,12 @@ fn memory_stats(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
         integer(reply, name, 0);
     }
     integer(reply, "clients.normal", usage.clients);
-    for name in ["cluster.links", "aof.buffer", "lua.caches", "functions.caches", "script.VMs"] {
+    for name in ["cluster.links", "aof.buffer"] {
         integer(reply, name, 0);
     }
+    integer(reply, "lua.caches", scripts);
+    integer(reply, "functions.caches", functions);
+    integer(reply, "script.VMs", interpreters);
     for table in &databases {
         reply.bulk(format!("db.{}", table.index).as_bytes());
         reply.map(2);

@@ -6,10 +6,12 @@ pub mod config;
 pub mod connection;
 pub mod database;
 pub mod debug;
+pub mod function;
 pub mod info;
 pub mod latency;
 pub mod memory;
 pub mod pubsub;
+pub mod scripting;
 pub mod slowlog;
 pub mod tracking;
 pub mod transactions;
@@ -24,10 +26,12 @@ pub const TABLES: &[&[Command]] = &[
     connection::COMMANDS,
     database::COMMANDS,
     debug::COMMANDS,
+    function::COMMANDS,
     info::COMMANDS,
     latency::COMMANDS,
     memory::COMMANDS,
     pubsub::COMMANDS,
+    scripting::COMMANDS,
     slowlog::COMMANDS,
     transactions::COMMANDS,
 ];

@@ -1,5 +1,7 @@
 //! `MULTI` and its companions; see [`crate::transaction`].
 
+use crate::scripting::fiber;
+use crate::server::Server;
 use crate::session::Session;
 use crate::transaction;
 use kinovar_command::*;
@@ -92,13 +94,17 @@ fn multi(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     Ok(())
 }
 
-fn exec(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+fn exec(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let server = Server::of(ctx);
     let Some(queue) = &Session::of(ctx).queue else {
         return Err(CommandError::text("ERR EXEC without MULTI"));
     };
     if queue.is_doomed {
         transaction::discard(ctx);
         return Err(CommandError::text("EXECABORT Transaction discarded because of previous errors."));
+    }
+    if queue.runs_code(server) {
+        return fiber::enter(ctx, args, |ctx, _| transaction::execute(ctx));
     }
     transaction::execute(ctx)
 }

@@ -256,6 +256,8 @@ pub struct Config {
     /// 0: nothing is recorded.
     pub latency_monitor_threshold_ms: u64,
     pub latency_tracking: bool,
+    /// 0: nobody is told.
+    pub busy_reply_threshold_ms: u64,
     /// Whether idle time goes into the resizing of tables.
     pub activerehashing: bool,
     pub latency_tracking_info_percentiles: Vec<f64>,
@@ -374,6 +376,7 @@ impl Config {
             slowlog_max_len: store.size("slowlog-max-len"),
             latency_monitor_threshold_ms: store.size("latency-monitor-threshold"),
             latency_tracking: store.flag("latency-tracking"),
+            busy_reply_threshold_ms: store.size("busy-reply-threshold"),
             activerehashing: store.flag("activerehashing"),
             latency_tracking_info_percentiles: match store.special("latency-tracking-info-percentiles") {
                 Value::Percentiles(list) => list.clone(),

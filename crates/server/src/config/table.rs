@@ -151,8 +151,7 @@ pub const PARAMS: &[Param] = &[
     special("notify-keyspace-events", Kind::Events, "classes of keyspace events to publish"),
     uint("tracking-table-max-keys", 1_000_000, 0, i64::MAX, "keys remembered for client-side caches"),
     int("busy-reply-threshold", 5000, 0, i64::MAX, "milliseconds after which a script makes the server busy")
-        .alias("lua-time-limit")
-        .later(),
+        .alias("lua-time-limit"),
     boolean("lua-enable-deprecated-api", false, "let scripts use old functions").hidden().immutable().later(),
     // Persistence.
     special("save", Kind::Save, "save after SECONDS with CHANGES, pairs").later(),
