@@ -77,7 +77,7 @@ fn what_is_delivered_again_changes_hands() {
 fn a_stream_without_entries_is_kept() {
     let mut stream = Stream::new();
     stream.create_group(b"g", StreamId::MIN, None);
-    assert!(stream.is_empty() && !crate::Value::is_empty(&*stream));
+    assert!(stream.is_empty() && !crate::Value::is_empty(&stream));
     assert!(stream.destroy_group(b"g").is_some() && stream.destroy_group(b"g").is_none());
     assert_eq!(stream.group_count(), 0);
 }
