@@ -13,6 +13,7 @@ use crate::cmdstats::bump;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::notify::Notifier;
+use crate::pause::{self, Paused};
 use crate::scripting::fiber::{Done, Left};
 use crate::server::Server;
 use crate::session::{Replies, Session};
@@ -369,7 +370,7 @@ impl Executor {
             let entry = &server.registry.entries()[prepared.id as usize];
             let args = Args::skipping(args, entry.name_words());
             match self.admit(server, session, entry) {
-                Ok(()) if server.pause.is_on() && holds(server, session, entry) => {
+                Ok(()) if server.pause.is_on() && holds(server, session, entry, &args) => {
                     session.info.command.store(entry.id + 1, Relaxed);
                     session.held = true;
                     session.is_plain = false;
@@ -661,10 +662,16 @@ impl Executor {
 
 /// Whether a pause holds the command back.
 #[cold]
-fn holds(server: &Server, session: &Session, entry: &Entry) -> bool {
-    let runs_queue = entry.command.name == "exec" && entry.command.is_never_queued;
-    let writes = runs_queue && session.queue.as_ref().is_some_and(|queue| queue.writes(server));
-    server.pause.holds(entry, writes)
+fn holds(server: &Server, session: &Session, entry: &Entry, args: &Args<'_>) -> bool {
+    match server.pause.now() {
+        None => false,
+        Some(Paused::All) => true,
+        Some(Paused::Writes) => {
+            let runs_queue = entry.command.name == "exec" && entry.command.is_never_queued;
+            let writes = runs_queue && session.queue.as_ref().is_some_and(|queue| queue.writes(server));
+            writes || pause::may_write(server, entry, args)
+        }
+    }
 }
 
 /// After a command of a connection that is not plain. Takes back the reply that its client does not want: not that of the

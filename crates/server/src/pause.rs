@@ -1,7 +1,8 @@
 //! `CLIENT PAUSE`: requests of other clients wait until the pause is over.
 
-use kinovar_command::Flags;
+use crate::server::Server;
 use kinovar_command::registry::Entry;
+use kinovar_command::{Args, Flags};
 use kinovar_io::clock;
 use kinovar_io::engine::ConnId;
 use std::collections::VecDeque;
@@ -96,20 +97,13 @@ impl Pause {
         }
         *self.what.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Whether a command has to wait; `writes` says whether a transaction that it runs does write.
-    #[cold]
-    pub fn holds(&self, entry: &Entry, writes: bool) -> bool {
-        match self.now() {
-            None => false,
-            Some(Paused::All) => true,
-            Some(Paused::Writes) => writes || may_write(entry),
-        }
-    }
 }
 
-/// Whether a command may change data or be passed on to replicas.
-pub fn may_write(entry: &Entry) -> bool {
+/// Whether a command may change data or be passed on to replicas. `args` is all of its words.
+pub fn may_write(server: &Server, entry: &Entry, args: &Args<'_>) -> bool {
+    if crate::scripting::runs_code(entry) {
+        return crate::scripting::may_write(server, entry, args);
+    }
     let flags = entry.command.flags;
     flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE)
 }

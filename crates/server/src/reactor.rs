@@ -95,7 +95,8 @@ impl Reactor {
         runtime::begin(self.server, self.index);
         while !self.server.stopping.load(Relaxed) {
             let now_ms = clock::unix_ms();
-            let wait_until_ms = self.deadlines.first().map_or(u64::MAX, |&(deadline_ms, _)| deadline_ms);
+            let wait_until_ms =
+                self.deadlines.first().map_or(u64::MAX, |&(deadline_ms, _)| deadline_ms.saturating_add(1));
             let held_until_ms = if self.held == 0 { u64::MAX } else { self.server.pause.until_ms() };
             let next_ms = wait_until_ms.min(held_until_ms).min(self.next_tick_ms);
             let has_work = self.expire_due || self.tables_due || !self.tasks.is_empty() || !self.orphans.is_empty();
@@ -458,7 +459,7 @@ impl Reactor {
     fn end_waits_in_time(&mut self, net: &mut Net) {
         let now_ms = clock::unix_ms();
         while let Some(&(deadline_ms, id)) = self.deadlines.first()
-            && deadline_ms <= now_ms
+            && deadline_ms < now_ms
         {
             self.deadlines.pop_first();
             self.with(ConnId::from_bits(id), |reactor, conn| {
@@ -551,7 +552,7 @@ impl Reactor {
             let Some(mut conn) = self.connections[self.next_checked].take() else { continue };
             let info = &conn.session.info;
             let idle_ms = now_ms.saturating_sub(info.active_ms.load(Relaxed));
-            let may_idle = info.monitor.load(Relaxed) || info.is_subscribed();
+            let may_idle = info.monitor.load(Relaxed) || info.is_subscribed() || conn.session.waits();
             if timeout_ms > 0 && idle_ms > timeout_ms && !may_idle {
                 crate::log::verbose("Closing idle client");
                 net.close(conn.id, Close::Now);

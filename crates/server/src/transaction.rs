@@ -48,7 +48,8 @@ impl Queue {
     /// Whether one of the commands may write.
     pub fn writes(&self, server: &Server) -> bool {
         let entries = server.registry.entries();
-        self.calls.iter().any(|call| crate::pause::may_write(&entries[call.command as usize]))
+        let writes = |call: &Call| crate::pause::may_write(server, &entries[call.command as usize], &self.args(*call));
+        self.calls.iter().any(writes)
     }
 
     /// Whether one of the commands runs code.

@@ -56,7 +56,7 @@ struct Waiting {
 pub struct Pending {
     /// The wait.
     pub waiter: Arc<Waiter>,
-    /// When it ends, Unix ms; `u64::MAX` for never.
+    /// The last millisecond of it, Unix ms; `u64::MAX` for never.
     pub deadline_ms: u64,
 }
 

@@ -267,6 +267,8 @@ struct Client {
     conn: PairConn,
     ids: Ids,
     waits: bool,
+    /// The same before the step under way.
+    waited: bool,
     /// The rules for the replies that are due: to its last command, or to the one it waits for and those behind that.
     due: Vec<Rule>,
 }
@@ -311,7 +313,7 @@ impl<'a> Stage<'a> {
         if protocol == 3 {
             conn.hello(3)?;
         }
-        Ok(Client { conn, ids, waits: false, due: Vec::new() })
+        Ok(Client { conn, ids, waits: false, waited: false, due: Vec::new() })
     }
 
     /// Ends all clients, so that the next epoch does not meet them.
@@ -327,6 +329,7 @@ impl<'a> Stage<'a> {
     fn step(&mut self, step: &Step, at: usize, script: &mut Vec<String>) -> Result<Option<Difference>> {
         // Two clients that are served together race with what is behind.
         let may_be_impatient = self.clients.iter().all(|client| !client.waits || client.due.len() == 1);
+        self.clients.iter_mut().for_each(|client| client.waited = client.waits);
         let client = &mut self.clients[step.client];
         let command = match &step.act {
             Act::Send(_) if client.waits && !(step.impatient && may_be_impatient) => return Ok(None),
@@ -435,9 +438,11 @@ impl<'a> Stage<'a> {
 
     fn compare(&mut self, at: usize, command: &str, subject: &[Arrived], oracle: &[Arrived]) -> Option<Difference> {
         let mut found = None;
+        let crowded = self.clients.iter().any(|client| client.due.len() > 1);
         for (i, (subject, oracle)) in subject.iter().zip(oracle).enumerate() {
             let client = &mut self.clients[i];
-            if !same(subject, oracle, &mut client.due) && found.is_none() {
+            let loose = Looseness { served: client.waited, crowded };
+            if !same(subject, oracle, &mut client.due, loose) && found.is_none() {
                 let kinds = |a: &Arrived| a.replies.iter().map(kind).collect::<Vec<_>>().join(",");
                 let text = |a: &Arrived| {
                     let replies: Vec<String> = a.replies.iter().map(show).collect();
@@ -519,18 +524,63 @@ fn drain(conn: &mut Conn) -> Arrived {
     }
 }
 
+/// How far what one client gets in a step has an order.
+#[derive(Clone, Copy, Debug, Default)]
+struct Looseness {
+    /// The client was waiting before the step: whether it hears of what happens while it is served before its reply or after
+    /// is not compared.
+    served: bool,
+    /// Commands that had to wait behind others ran in the same step: how many invalidations go into one message depends on
+    /// who ran in the same turn of the loop.
+    crowded: bool,
+}
+
 /// True when a client has got the same from both: replies by the rules of its commands, everything else exactly. Where a
 /// message matches several patterns their order is nobody's promise, nor is that of leaving several channels at once.
-fn same(subject: &Arrived, oracle: &Arrived, due: &mut Vec<Rule>) -> bool {
-    if subject.closed != oracle.closed || subject.replies.len() != oracle.replies.len() {
-        return false;
+fn same(subject: &Arrived, oracle: &Arrived, due: &mut Vec<Rule>, loose: Looseness) -> bool {
+    let (mut subject, mut oracle, closed) =
+        (ordered(&subject.replies), ordered(&oracle.replies), [subject.closed, oracle.closed]);
+    for replies in [&mut subject, &mut oracle] {
+        if loose.served {
+            replies.sort_by_key(|reply| !is_message(reply));
+        }
+        if loose.crowded {
+            join_invalidations(replies);
+        }
     }
-    let (subject, oracle) = (ordered(&subject.replies), ordered(&oracle.replies));
-    subject.iter().zip(&oracle).all(|(s, o)| {
-        let is_message = matches!(o, Reply::Push(_)) || first(o) == Some(b"pmessage") || first(o) == Some(b"message");
-        let rule = if is_message || due.is_empty() { Rule::Exact } else { due.remove(0) };
+    let agrees = |(s, o): (&Reply, &Reply)| {
+        let rule = if is_message(o) || due.is_empty() { Rule::Exact } else { due.remove(0) };
         agree(rule, s, o)
-    })
+    };
+    closed[0] == closed[1] && subject.len() == oracle.len() && subject.iter().zip(&oracle).all(agrees)
+}
+
+/// True for what is no reply to a command of this client.
+fn is_message(reply: &Reply) -> bool {
+    matches!(reply, Reply::Push(_)) || matches!(first(reply), Some(b"pmessage" | b"message" | b"smessage"))
+}
+
+/// Puts the keys of all invalidations of a step into the first, sorted.
+fn join_invalidations(replies: &mut Vec<Reply>) {
+    let mut keys = Vec::new();
+    let mut place = None;
+    let mut at = 0;
+    replies.retain(|reply| {
+        let found = match reply.items() {
+            Some([kind, Reply::Array(found)]) if kind.bytes() == Some(b"invalidate") => found,
+            _ => {
+                at += 1;
+                return true;
+            }
+        };
+        place.get_or_insert(at);
+        keys.extend(found.iter().cloned());
+        false
+    });
+    if let Some(at) = place {
+        keys.sort();
+        replies.insert(at, Reply::Push(keys));
+    }
 }
 
 fn first(reply: &Reply) -> Option<&[u8]> {
@@ -599,7 +649,8 @@ mod tests {
     fn patterns_of_one_message_have_no_order_and_messages_have() {
         let [a, b] = ["a*", "*"].map(|pattern| bulks(&["pmessage", pattern, "a", "1"]));
         let next = bulks(&["pmessage", "*", "a", "2"]);
-        let same = |x: &[Reply], y: &[Reply]| super::same(&arrived(x), &arrived(y), &mut Vec::new());
+        let same =
+            |x: &[Reply], y: &[Reply]| super::same(&arrived(x), &arrived(y), &mut Vec::new(), Looseness::default());
         assert!(same(&[a.clone(), b.clone(), next.clone()], &[b.clone(), a.clone(), next.clone()]));
         assert!(!same(&[a.clone(), next.clone()], &[next.clone(), a.clone()]));
         assert!(!same(std::slice::from_ref(&a), std::slice::from_ref(&b)));
@@ -624,6 +675,20 @@ mod tests {
         let text = |seed| format!("{:?}", epoch(&any, &blocking, &plan(seed), 3));
         assert_eq!(text(1), text(1));
         assert_ne!(text(1), text(2));
+    }
+
+    #[test]
+    fn looseness_is_for_those_who_were_served() {
+        let (message, reply) = (bulks(&["message", "c", "x"]), Reply::NilArray);
+        let invalid = |keys: &[&str]| Reply::Push(vec![Reply::Bulk(b"invalidate".to_vec()), bulks(keys)]);
+        let same = |x: &[Reply], y: &[Reply], loose| super::same(&arrived(x), &arrived(y), &mut Vec::new(), loose);
+        let (one, other) = ([message.clone(), reply.clone()], [reply, message]);
+        assert!(same(&one, &other, Looseness { served: true, crowded: false }));
+        assert!(!same(&one, &other, Looseness { served: false, crowded: true }));
+        let (joined, apart) = ([invalid(&["a", "b"])], [invalid(&["b"]), invalid(&["a"])]);
+        assert!(same(&apart, &joined, Looseness { served: false, crowded: true }));
+        assert!(!same(&apart, &joined, Looseness { served: true, crowded: false }));
+        assert!(!same(&[invalid(&["c"])], &joined, Looseness { served: false, crowded: true }));
     }
 
     #[test]

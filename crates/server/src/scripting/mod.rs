@@ -30,9 +30,10 @@ pub mod payload;
 pub mod runs;
 pub mod runtime;
 
+use crate::server::Server;
 use cache::Cache;
 use kinovar_command::registry::Entry;
-use kinovar_command::{Group, Lock};
+use kinovar_command::{Args, Flags, Group, Lock};
 use libraries::Libraries;
 use runs::Runs;
 
@@ -56,6 +57,23 @@ impl Scripting {
 /// Whether a command runs code: it locks by itself.
 pub fn runs_code(entry: &Entry) -> bool {
     entry.command.group == Group::Scripting && entry.command.lock == Lock::Walk
+}
+
+/// Whether a command that runs code may write, as far as what it runs is known and says: `args` is all of its words.
+pub fn may_write(server: &Server, entry: &Entry, args: &Args<'_>) -> bool {
+    if entry.command.flags.has(Flags::READONLY) {
+        return false;
+    }
+    let code = args.at(1);
+    let flags = match entry.command.name {
+        "fcall" => server.scripting.libraries.shelf().function(code).map(|(_, function)| function.flags),
+        "evalsha" => {
+            let script = call::parse_digest(code).and_then(|digest| server.scripting.cache.find(&digest));
+            script.and_then(|script| script.flags)
+        }
+        _ => kinovar_script::shebang::of_script(code).ok().and_then(|header| header.flags),
+    };
+    flags.is_none_or(|flags| !flags.has(kinovar_script::Flags::NO_WRITES))
 }
 
 /// What scripts are told about the server.
