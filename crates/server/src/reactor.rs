@@ -619,8 +619,6 @@ impl Handler for Reactor {
     }
 
     fn turn_start(&mut self) {
-        // What was set on another reactor holds for whatever has come in since.
-        self.executor.refresh(self.server);
         self.turn_started = Ticks::now();
     }
 
@@ -634,6 +632,8 @@ impl Handler for Reactor {
 
     fn data(&mut self, net: &mut Net, id: ConnId, bytes: &[u8]) {
         self.busy = true;
+        // What was set on another reactor holds for whatever has come in since.
+        self.executor.refresh(self.server);
         let stats = self.stats();
         add(&stats.net_in, bytes.len() as u64);
         bump(&stats.reads, 1);

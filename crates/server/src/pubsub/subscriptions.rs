@@ -96,6 +96,7 @@ impl Session {
 
     /// Derives what follows from the subscriptions and the protocol.
     pub fn listening_changed(&mut self) {
+        self.is_plain = false;
         let subscribed = self.subscriptions.is_some();
         self.only_listens = subscribed && self.protocol == Protocol::Resp2;
         self.takes_pushes = subscribed || self.is_tracking();

@@ -112,6 +112,9 @@ impl<'h, 'c> ScriptHost<'h, 'c> {
         }
         let (start, position) = (Ticks::now(), ctx.reply.position());
         let outcome = (entry.command.handler)(ctx, Args::skipping(args, entry.name_words()));
+        if flags.has(Flags::READONLY) && Session::of(ctx).tracks_reads {
+            crate::tracking::remember(ctx, entry, &Args::skipping(args, entry.name_words()));
+        }
         let ns = Ticks::now().ns_since(start);
         let config = self.server.config();
         stats.commands[entry.id].record(ns, config.latency_tracking);

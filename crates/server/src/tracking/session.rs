@@ -116,6 +116,7 @@ impl Session {
 
     /// Derives whether reads are remembered.
     fn tracking_changed(&mut self) {
+        self.is_plain = false;
         let Some(tracked) = &self.tracked else { return };
         let wanted = match tracked.opt {
             Opt::All => true,
