@@ -271,12 +271,14 @@ static int host_run (lua_State *L) {
 }
 
 
-/* where(level) -> what, source, line; nothing if there is no such level */
+/* where(level) -> what, source, line; nothing if code has no such level */
 static int host_where (lua_State *L) {
   lua_Debug ar;
   if (!lua_getstack(L, luaL_checkint(L, 1), &ar))
     return 0;
-  lua_getinfo(L, "Sl", &ar);
+  lua_getinfo(L, "Slf", &ar);
+  if (lua_tocfunction(L, -1) == host_run)
+    return 0;
   lua_pushstring(L, ar.what);
   lua_pushstring(L, ar.source);
   lua_pushinteger(L, ar.currentline);

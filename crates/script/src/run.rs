@@ -179,8 +179,7 @@ impl Engine {
                 Some(Failure { counted: error.counted })
             }
             Err(error) => {
-                let text = format!("ERR {} script: {name}", reason(&error));
-                Reply::new(reply, *protocol).error(text.as_bytes());
+                Reply::new(reply, *protocol).error(format!("ERR {}", reason(&error)).as_bytes());
                 Some(Failure { counted: false })
             }
         }
@@ -253,12 +252,11 @@ impl ScriptError {
         }
     }
 
-    /// The error with the name of what ran, and the place.
+    /// The error with the name of what ran and the place, if it has one.
     fn line(&self, name: &str) -> Vec<u8> {
         let mut line = self.text.clone();
-        line.extend_from_slice(format!(" script: {name}").as_bytes());
         if let Some((source, number)) = &self.place {
-            line.extend_from_slice(b", on ");
+            line.extend_from_slice(format!(" script: {name}, on ").as_bytes());
             line.extend_from_slice(source);
             line.extend_from_slice(format!(":{number}.").as_bytes());
         }

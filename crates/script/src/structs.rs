@@ -121,16 +121,20 @@ impl<'a> Format<'a> {
 }
 
 /// Arguments by number.
-struct Arguments<'a>(Vec<Value<'a>>);
+struct Arguments<'a> {
+    values: Vec<Value<'a>>,
+    /// What is said of one that is missing.
+    missing: &'static str,
+}
 
 impl<'a> Arguments<'a> {
     fn wrong(&self, number: usize, expected: &str) -> Raise {
-        let got = self.0.get(number - 1).map_or("no value", Value::type_name);
+        let got = self.values.get(number - 1).map_or(self.missing, Value::type_name);
         Raise::argument(number as u32, format!("{expected} expected, got {got}"))
     }
 
     fn number(&self, number: usize) -> Answer<f64> {
-        self.0.get(number - 1).and_then(|&value| as_number(value)).ok_or_else(|| self.wrong(number, "number"))
+        self.values.get(number - 1).and_then(|&value| as_number(value)).ok_or_else(|| self.wrong(number, "number"))
     }
 
     /// `digits` is where a number becomes a text.
@@ -138,16 +142,18 @@ impl<'a> Arguments<'a> {
     where
         'a: 'b,
     {
-        let value = self.0.get(number - 1).copied().unwrap_or(Value::Nil);
+        let value = self.values.get(number - 1).copied().unwrap_or(Value::Nil);
         digits.clear();
         crate::redis::text(value, digits).ok_or_else(|| self.wrong(number, "string"))
     }
 }
 
 fn pack(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
-    let args = Arguments(args.collect());
+    let mut args = Arguments { values: args.collect(), missing: "no value" };
     let mut digits = Vec::new();
     let mut format = Format::new(args.text(1, &mut digits)?);
+    // The reference has put something behind the arguments by now.
+    args.missing = "nil";
     let mut bytes = Vec::new();
     let mut next = 2;
     let mut text = Vec::new();
@@ -218,17 +224,18 @@ enum Unpacked<'a> {
 }
 
 fn unpack(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
-    let args = Arguments(args.collect());
+    let args = Arguments { values: args.collect(), missing: "no value" };
     let (mut digits, mut text) = (Vec::new(), Vec::new());
     let mut format = Format::new(args.text(1, &mut digits)?);
     let data = args.text(2, &mut text)?;
-    let start = match args.0.get(2) {
+    let start = match args.values.get(2) {
         None | Some(Value::Nil) => 1,
         Some(_) => args.number(3)? as i64,
     };
-    if start <= 0 {
+    if start == 0 {
         return Err(Raise::argument(3, "offset must be 1 or greater"));
     }
+    // Before the start is far behind the end.
     let mut position = start as usize - 1;
     let mut values: Vec<Unpacked<'_>> = Vec::new();
     let too_short = || Raise::argument(2, "data string too short");
@@ -305,7 +312,7 @@ fn ordered<const N: usize>(bytes: &[u8], big_endian: bool) -> [u8; N] {
 }
 
 fn size(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
-    let args = Arguments(args.collect());
+    let args = Arguments { values: args.collect(), missing: "no value" };
     let mut digits = Vec::new();
     let mut format = Format::new(args.text(1, &mut digits)?);
     let mut position = 0usize;

@@ -9,7 +9,7 @@ use crate::strtod::strtod;
 use crate::values::Writer;
 
 /// Nesting that the interpreter has room for, whatever the settings say.
-const DEPTH_MAX: u32 = 2600;
+const DEPTH_MAX: u32 = 3990;
 
 /// Writes the value that `json` stands for.
 pub(super) fn decode(settings: &Settings, json: &[u8], out: &mut Writer) -> Answer<()> {

@@ -1,10 +1,14 @@
-//! MessagePack as Lua values.
+//! MessagePack as Lua values. Byte strings and extension types of later versions are not known.
 
 use crate::native::{Answer, Raise};
 use crate::values::Writer;
 
 /// Nesting that the interpreter has room for.
-const DEPTH_MAX: u32 = 3900;
+const DEPTH_MAX: u32 = 3990;
+
+/// What is said of more values, or deeper maps, than the interpreter has room for.
+pub(super) const TOO_MANY: &str =
+    "stack overflow (too many return values at once; use unpack_one or unpack_limit instead.)";
 
 pub(super) struct Decoder<'a, 'w> {
     rest: &'a [u8],
@@ -69,10 +73,6 @@ impl<'a, 'w> Decoder<'a, 'w> {
                 let number = u32::from_be_bytes(self.array()?);
                 self.out.number(f64::from(number));
             }
-            0xCF => {
-                let number = u64::from_be_bytes(self.array()?);
-                self.out.number(number as f64);
-            }
             0xD0 => {
                 let number = i8::from_be_bytes(self.array()?);
                 self.out.number(f64::from(number));
@@ -85,19 +85,20 @@ impl<'a, 'w> Decoder<'a, 'w> {
                 let number = i32::from_be_bytes(self.array()?);
                 self.out.number(f64::from(number));
             }
-            0xD3 => {
+            // The upper half of the unsigned ones comes out negative, as in the reference.
+            0xCF | 0xD3 => {
                 let number = i64::from_be_bytes(self.array()?);
                 self.out.number(number as f64);
             }
-            0xC4 | 0xD9 => {
+            0xD9 => {
                 let len = self.len::<1>()?;
                 self.string(len)?;
             }
-            0xC5 | 0xDA => {
+            0xDA => {
                 let len = self.len::<2>()?;
                 self.string(len)?;
             }
-            0xC6 | 0xDB => {
+            0xDB => {
                 let len = self.len::<4>()?;
                 self.string(len)?;
             }
@@ -117,7 +118,7 @@ impl<'a, 'w> Decoder<'a, 'w> {
                 let len = self.len::<4>()?;
                 self.map(len)?;
             }
-            0xC1 | 0xC7..=0xC9 | 0xD4..=0xD8 => return Err(Raise::text("Bad data format in input.")),
+            0xC1 | 0xC4..=0xC9 | 0xD4..=0xD8 => return Err(Raise::text("Bad data format in input.")),
         }
         Ok(())
     }
@@ -128,16 +129,13 @@ impl<'a, 'w> Decoder<'a, 'w> {
         Ok(())
     }
 
-    fn descend(&mut self, function: &str) -> Answer<()> {
+    fn descend(&mut self, text: &'static str) -> Answer<()> {
         self.depth += 1;
-        if self.depth > DEPTH_MAX {
-            return Err(Raise::text(format!("stack overflow (in function {function})")));
-        }
-        Ok(())
+        if self.depth > DEPTH_MAX { Err(Raise::text(text)) } else { Ok(()) }
     }
 
     fn list(&mut self, len: usize) -> Answer<()> {
-        self.descend("mp_decode_to_lua_array")?;
+        self.descend("stack overflow (in function mp_decode_to_lua_array)")?;
         self.out.list(len);
         (0..len).try_for_each(|_| self.value())?;
         self.depth -= 1;
@@ -145,7 +143,7 @@ impl<'a, 'w> Decoder<'a, 'w> {
     }
 
     fn map(&mut self, len: usize) -> Answer<()> {
-        self.descend("mp_decode_to_lua_hash")?;
+        self.descend(TOO_MANY)?;
         self.out.table(0, 0);
         for _ in 0..len {
             self.value()?;

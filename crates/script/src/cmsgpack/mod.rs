@@ -87,8 +87,9 @@ fn unpack_some(args: &[Value<'_>], limit: i64, offset: i64, out: &mut Writer) ->
     };
     let all = limit == 0 && offset == 0;
     let (Ok(start), Ok(limit)) = (usize::try_from(offset), usize::try_from(limit)) else {
-        let (offset, limit) = (offset as i32, limit as i32);
-        return Err(Raise::text(format!("Invalid request to unpack with offset of {offset} and limit of {limit}.")));
+        // The reference shows the length of the input for the limit.
+        let (offset, len) = (offset as i32, bytes.len());
+        return Err(Raise::text(format!("Invalid request to unpack with offset of {offset} and limit of {len}.")));
     };
     let Some(rest) = bytes.get(start..) else {
         let (offset, len) = (offset as i32, bytes.len());
@@ -102,7 +103,7 @@ fn unpack_some(args: &[Value<'_>], limit: i64, offset: i64, out: &mut Writer) ->
         decoder.value()?;
         count += 1;
         if count > RESULTS_MAX {
-            return Err(Raise::text("stack overflow (too many results)"));
+            return Err(Raise::text(decode::TOO_MANY));
         }
     }
     let left = decoder.left();

@@ -131,6 +131,9 @@ fn shutdown(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     if abort {
         return Err(CommandError::text("ERR No shutdown in progress."));
     }
+    if !nosave && Server::of(ctx).busy.is_on() {
+        return Err(Server::of(ctx).busy.error());
+    }
     if save {
         crate::log::warning("SHUTDOWN SAVE was refused: this version cannot save the data");
         return Err(CommandError::text("ERR Errors trying to SHUTDOWN. Check logs."));

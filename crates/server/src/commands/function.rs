@@ -287,8 +287,9 @@ fn function_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         }
     }
     let shelf = Server::of(ctx).scripting.libraries.shelf();
-    let matches =
-        |library: &&Arc<Library>| pattern.is_none_or(|pattern| glob::matches(pattern, library.name.as_bytes()));
+    let matches = |library: &&Arc<Library>| {
+        pattern.is_none_or(|pattern| glob::matches_ignore_case(pattern, library.name.as_bytes()))
+    };
     let found: Vec<_> = shelf.libraries().filter(matches).collect();
     ctx.reply.array(found.len());
     for library in found {
