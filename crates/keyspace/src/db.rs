@@ -6,7 +6,7 @@
 use crate::object::{self, Text, Value, WrongType};
 use crate::partition::{Partition, PartitionDb};
 use crate::{
-    Caches, Entry, Key, Keyspace, Locked, Observer, Reader, Ready, Settings, Stats, Trash, Unavailable, access,
+    All, Caches, Entry, Key, Keyspace, Locked, Observer, Reader, Ready, Settings, Stats, Trash, Unavailable, access,
 };
 use kinovar_ds::table::Position;
 use std::cell::RefCell;
@@ -43,8 +43,8 @@ pub struct Work {
 }
 
 impl Work {
-    /// Tells those who may have a key in their caches, and if `all` those who want to know of all changes, that it has changed.
-    pub(crate) fn stale(&self, key: &[u8], readers: &[Arc<Reader>], all: bool) {
+    /// Tells those who may have a key in their caches that it has changed.
+    pub(crate) fn stale(&self, key: &[u8], readers: &[Arc<Reader>], all: All) {
         if let Some(caches) = self.caches {
             caches.stale(key, readers, all);
         }

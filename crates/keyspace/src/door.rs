@@ -109,7 +109,10 @@ impl Site<'_> {
     fn expire(&mut self, key: &Key<'_>, place: Position) {
         let entry = self.remove(key.hash, place);
         self.env.stats.expired_keys.add(1);
-        self.changed_key(key.hash, key.name, Event::EXPIRED, 0);
+        if self.interests.any() {
+            tell_interested(self.interests, self.keyspace, self.env, self.db_index, key.hash, key.name, true);
+        }
+        tell_observer(self.env, self.db_index, key.name, Event::EXPIRED);
         self.env.discard(entry);
     }
 
@@ -160,7 +163,7 @@ impl Site<'_> {
         self.env.stats.dirty.add(count);
         if self.interests.any() || self.env.observer.is_some() {
             let name = self.db.table.at(place).key();
-            tell_interested(self.interests, self.keyspace, self.env, self.db_index, hash, name);
+            tell_interested(self.interests, self.keyspace, self.env, self.db_index, hash, name, false);
             tell_observer(self.env, self.db_index, name, event);
         }
     }
@@ -177,7 +180,7 @@ impl Site<'_> {
     fn changed_silently(&mut self, hash: u64, name: &[u8], count: u64) {
         self.env.stats.dirty.add(count);
         if self.interests.any() {
-            tell_interested(self.interests, self.keyspace, self.env, self.db_index, hash, name);
+            tell_interested(self.interests, self.keyspace, self.env, self.db_index, hash, name, false);
         }
     }
 
@@ -210,11 +213,20 @@ impl Site<'_> {
     }
 }
 
-/// Tells those who watch a key, wait for it or may have it in their caches.
+/// Tells those who watch a key, wait for it or may have it in their caches. `alone`: the change is nobody's doing, its time had
+/// come.
 #[cold]
-fn tell_interested(interests: &mut Interests, keyspace: &Keyspace, env: &Env<'_>, db: u32, hash: u64, name: &[u8]) {
+fn tell_interested(
+    interests: &mut Interests,
+    keyspace: &Keyspace,
+    env: &Env<'_>,
+    db: u32,
+    hash: u64,
+    name: &[u8],
+    alone: bool,
+) {
     interests.changed(db, hash, name, &mut env.work.ready.borrow_mut());
-    interests.stale(hash, name, &keyspace.read_counts, env.work);
+    interests.stale(hash, name, &keyspace.read_counts, env.work, alone);
 }
 
 #[inline]

@@ -3,7 +3,7 @@
 //! Each partition has one table, under its lock. Nearly always it is empty, and a change costs one test of a pointer. A key
 //! may be absent from the data and yet be in here.
 
-use crate::readers::{ReadCounts, Readers};
+use crate::readers::{All, ReadCounts, Readers};
 use crate::{Db, Key, Work};
 use std::any::Any;
 use std::collections::HashMap;
@@ -325,10 +325,11 @@ impl Interests {
     }
 
     /// Passes on that caches of a key are out of date.
-    pub(crate) fn stale(&mut self, hash: u64, name: &[u8], counts: &ReadCounts, work: &Work) {
+    pub(crate) fn stale(&mut self, hash: u64, name: &[u8], counts: &ReadCounts, work: &Work, alone: bool) {
         let readers = self.readers.as_mut().and_then(|readers| readers.take(hash, name, counts));
         if readers.is_some() || self.all {
-            work.stale(name, readers.as_deref().unwrap_or_default(), self.all);
+            let all = if self.all { All::Told { alone } } else { All::Untold };
+            work.stale(name, readers.as_deref().unwrap_or_default(), all);
         }
         if readers.is_some() {
             self.settle_readers();

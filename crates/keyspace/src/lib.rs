@@ -57,7 +57,7 @@ pub use kinovar_ds::lock::{is_single_threaded, set_single_threaded};
 pub use kinovar_ds::sorted_set::Inserted;
 pub use object::{Object, Text, Value, ValueType, WrongType};
 pub use partition::{Partition, PartitionDb, Trash};
-pub use readers::{Caches, ReadCounts, Reader};
+pub use readers::{All, Caches, ReadCounts, Reader};
 pub use set::Set;
 pub use settings::Settings;
 pub use space::{Keyspace, Locked, Unavailable};

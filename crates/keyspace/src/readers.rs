@@ -21,8 +21,20 @@ pub struct Reader {
 
 /// Whoever passes the news on that caches are out of date. Called while the key's partition is locked.
 pub trait Caches: Sync {
-    /// `key` has changed. `readers` may have it in their caches; `all`: it concerns those, too, who want to know of all changes.
-    fn stale(&self, key: &[u8], readers: &[Arc<Reader>], all: bool);
+    /// `key` has changed. `readers` may have it in their caches.
+    fn stale(&self, key: &[u8], readers: &[Arc<Reader>], all: All);
+}
+
+/// Whether those are told who want to know of all changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum All {
+    /// There are none, or it was no change.
+    Untold,
+    /// They are.
+    Told {
+        /// Nobody has made the change: the key's time had come.
+        alone: bool,
+    },
 }
 
 /// How much all tables hold.
@@ -168,7 +180,7 @@ impl Db<'_> {
         let interests = &mut self.locked.partition_mut(partition).interests;
         let added = interests.readers_mut().add(key.hash, key.name, reader, &self.keyspace.read_counts);
         if !added {
-            self.env.work.stale(key.name, std::slice::from_ref(reader), false);
+            self.env.work.stale(key.name, std::slice::from_ref(reader), All::Untold);
         }
     }
 
@@ -185,7 +197,7 @@ impl Db<'_> {
         let readers = interests.readers_mut();
         let read = readers.take_at(random % readers.keys.len(), &self.keyspace.read_counts);
         interests.settle_readers();
-        self.env.work.stale(&read.name, &read.readers.into_vec(), false);
+        self.env.work.stale(&read.name, &read.readers.into_vec(), All::Untold);
         true
     }
 

@@ -106,7 +106,7 @@ fn flushed(ctx: &mut Ctx<'_>, is_async: bool) {
     if !is_async && ctx.may_wait {
         let mut told = Vec::new();
         let session = Session::of(ctx);
-        crate::tracking::tell_own(server, session, &mut told);
+        crate::tracking::tell_own_now(server, session, &mut told, false);
         if session.replies == Replies::On {
             ctx.reply.raw(&told);
         } else {

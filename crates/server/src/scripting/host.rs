@@ -111,9 +111,10 @@ impl<'h, 'c> ScriptHost<'h, 'c> {
             self.running.run.wrote.store(true, Relaxed);
         }
         let (start, position) = (Ticks::now(), ctx.reply.position());
-        let outcome = (entry.command.handler)(ctx, Args::skipping(args, entry.name_words()));
+        let words = Args::skipping(args, entry.name_words());
+        let outcome = crate::tracking::by_script(|| (entry.command.handler)(ctx, words));
         if flags.has(Flags::READONLY) && Session::of(ctx).tracks_reads {
-            crate::tracking::remember(ctx, entry, &Args::skipping(args, entry.name_words()));
+            crate::tracking::remember(ctx, entry, &words);
         }
         let ns = Ticks::now().ns_since(start);
         let config = self.server.config();

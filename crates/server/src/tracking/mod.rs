@@ -22,7 +22,7 @@ use crate::pubsub::inbox::Post;
 use crate::server::Server;
 use crate::session::Session;
 use broadcast::Prefixes;
-use kinovar_command::keyspace::{Caches, Reader};
+use kinovar_command::keyspace::{All, Caches, Reader};
 use kinovar_command::registry::Entry;
 use kinovar_command::{Args, Ctx, Protocol, Reply};
 use std::cell::{Cell, RefCell};
@@ -92,6 +92,8 @@ thread_local! {
     static SERVED: Cell<u64> = const { Cell::new(0) };
     /// The client whose command this thread runs, for itself or on its behalf; 0 for none.
     static CHANGER: Cell<u64> = const { Cell::new(0) };
+    /// A script runs the command.
+    static SCRIPTED: Cell<bool> = const { Cell::new(false) };
     /// What the client that is served is to be told behind the reply.
     static OWN: RefCell<Vec<Post>> = const { RefCell::new(Vec::new()) };
 }
@@ -116,6 +118,14 @@ pub fn on_behalf<R>(client: u64, run: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Runs a command for a script.
+pub fn by_script<R>(run: impl FnOnce() -> R) -> R {
+    let before = SCRIPTED.replace(true);
+    let result = run();
+    SCRIPTED.set(before);
+    result
+}
+
 /// The array with one key that an invalidation carries.
 fn encoded<'a>(keys: impl ExactSizeIterator<Item = &'a [u8]>) -> Arc<[u8]> {
     let mut bytes = Vec::new();
@@ -127,7 +137,7 @@ fn encoded<'a>(keys: impl ExactSizeIterator<Item = &'a [u8]>) -> Arc<[u8]> {
 
 impl Caches for Server {
     #[cold]
-    fn stale(&self, key: &[u8], readers: &[Arc<Reader>], all: bool) {
+    fn stale(&self, key: &[u8], readers: &[Arc<Reader>], all: All) {
         let mut keys = None;
         for reader in readers {
             let shown = &Tracker::of(reader).client.tracking;
@@ -137,8 +147,10 @@ impl Caches for Server {
                 self.invalidate(reader, keys.clone());
             }
         }
-        if all {
-            self.tracking.prefixes.note(key, CHANGER.get());
+        if let All::Told { alone } = all {
+            // A script's changes are not its client's own here.
+            let changer = if alone || SCRIPTED.get() { 0 } else { CHANGER.get() };
+            self.tracking.prefixes.note(key, changer);
         }
     }
 }
@@ -220,13 +232,14 @@ pub fn write_redirect_broken(session: &Session, out: &mut Vec<u8>, redirect: u64
 #[inline]
 pub fn tell_own(server: &Server, session: &Session, out: &mut Vec<u8>) {
     if OWN.with_borrow(|own| !own.is_empty()) {
-        tell_some(server, session, out);
+        let is_behind = server.pubsub.inbox(session.info.reactor).waiting() > 0;
+        tell_own_now(server, session, out, is_behind);
     }
 }
 
+/// Appends it, or has it come behind what is in the inbox.
 #[cold]
-fn tell_some(server: &Server, session: &Session, out: &mut Vec<u8>) {
-    let is_behind = server.pubsub.inbox(session.info.reactor).waiting() > 0;
+pub fn tell_own_now(server: &Server, session: &Session, out: &mut Vec<u8>, is_behind: bool) {
     OWN.with_borrow_mut(|own| {
         for post in own.drain(..) {
             match post {
