@@ -73,13 +73,18 @@ impl Conn {
     /// Sends all commands, then reads all replies. Keep a batch well under a socket buffer, since nothing is read
     /// while it is being sent.
     pub fn pipeline(&mut self, commands: &[Vec<Vec<u8>>]) -> Result<Vec<Reply>> {
-        let mut out = Vec::new();
-        commands.iter().for_each(|args| encode(&mut out, args));
-        self.send_raw(&out)?;
+        self.send_all(commands)?;
         commands
             .iter()
             .map(|args| self.read().with_context(|| format!("reply to {}", crate::quote::join(args))))
             .collect()
+    }
+
+    /// Sends commands together.
+    pub fn send_all(&mut self, commands: &[Vec<Vec<u8>>]) -> Result<()> {
+        let mut out = Vec::new();
+        commands.iter().for_each(|args| encode(&mut out, args));
+        self.send_raw(&out)
     }
 
     /// The next reply.

@@ -37,8 +37,8 @@ enum Way {
     Group,
     /// With all subscribers in the same loop.
     Publish,
-    /// One operation after the other; the time of each is measured. Appends the latencies, in nanoseconds.
-    Stepwise(fn(&mut Steps<'_>) -> Result<u64>),
+    /// By so many pairs of clients, in step; the time of each operation is measured.
+    Stepwise(usize, fn(&mut Steps) -> Result<u64>),
 }
 
 /// What stands in the server before a row is measured.
@@ -86,11 +86,23 @@ const ROWS: &[Row] = &[
     },
     Row { name: "XREADGROUP and XACK, P16", needs: &["XADD", "XREADGROUP", "XACK"], way: Way::Group, target: 0.65 },
     Row { name: "PUBLISH to 100 subscribers", needs: &["PUBLISH", "SUBSCRIBE"], way: Way::Publish, target: 0.65 },
-    Row { name: "LPUSH to a waiting BLPOP", needs: &["BLPOP"], way: Way::Stepwise(hand_over), target: 0.65 },
     Row {
-        name: "GET, SET by another, invalidation",
+        name: "LPUSH to a waiting BLPOP, 50 pairs",
+        needs: &["BLPOP"],
+        way: Way::Stepwise(CONNECTIONS, hand_over),
+        target: 0.65,
+    },
+    // A server that has one request at a time is idle in between, and pays for each wake-up: this row is for its latency.
+    Row {
+        name: "LPUSH to a waiting BLPOP, one pair",
+        needs: &["BLPOP"],
+        way: Way::Stepwise(1, hand_over),
+        target: 1.1,
+    },
+    Row {
+        name: "GET, SET by another, invalidation; 50 pairs, P16",
         needs: &["CLIENT|TRACKING"],
-        way: Way::Stepwise(invalidate),
+        way: Way::Stepwise(CONNECTIONS, invalidate),
         target: 0.65,
     },
 ];
@@ -134,7 +146,7 @@ fn measure(plan: &Plan, row: &Row, subject: &Server, oracle: &Server) -> Result<
         Way::Load { pipeline, render, .. } => Some(Batches::render(pipeline, render)),
         Way::Group => Some(Batches::render(16, read_and_acknowledge)),
         Way::Publish => Some(Batches::render(1, publish)),
-        Way::Stepwise(_) => None,
+        Way::Stepwise(..) => None,
     };
     for server in [subject, oracle] {
         server.conn()?.must("FLUSHALL")?;
@@ -188,8 +200,8 @@ fn one_round(plan: &Plan, row: &Row, server: &Server, batches: Option<&Batches>,
                 Ok(outcome)
             })?;
         }
-        Way::Stepwise(step) => {
-            let mut steps = Steps::open(server)?;
+        Way::Stepwise(pairs, step) => {
+            let mut steps = Steps::open(server, pairs)?;
             let warm_up = Instant::now() + round / 5;
             while Instant::now() < warm_up {
                 step(&mut steps)?;
@@ -284,58 +296,74 @@ fn publish(_: usize, out: &mut Vec<u8>) {
     request(out, &["PUBLISH", "channel", PAYLOAD]);
 }
 
-/// Two clients that take turns.
-struct Steps<'a> {
-    server: &'a Server,
-    /// Who waits, or caches.
-    first: Conn,
-    /// Who pushes, or writes.
-    second: Conn,
+/// Pairs of clients: one waits or caches, the other pushes or writes.
+struct Steps {
+    pairs: Vec<(Conn, Conn)>,
     latency: Histogram,
     count: usize,
     tracks: bool,
 }
 
-impl<'a> Steps<'a> {
-    fn open(server: &'a Server) -> Result<Steps<'a>> {
-        let (first, second) = (server.conn()?, server.conn()?);
-        Ok(Steps { server, first, second, latency: Histogram::default(), count: 0, tracks: false })
+impl Steps {
+    fn open(server: &Server, pairs: usize) -> Result<Steps> {
+        let pairs = (0..pairs).map(|_| Ok((server.conn()?, server.conn()?))).collect::<Result<_>>()?;
+        Ok(Steps { pairs, latency: Histogram::default(), count: 0, tracks: false })
     }
 }
 
-/// From sending the push to the reply of the client that waits. The PING between makes sure that it does wait.
-fn hand_over(steps: &mut Steps<'_>) -> Result<u64> {
-    steps.first.send(&words("BLPOP queue 0"))?;
-    steps.second.must("PING")?;
+/// From sending the push to the reply of the client that waits. The PING between makes sure that all of them do.
+fn hand_over(steps: &mut Steps) -> Result<u64> {
+    for (at, (waiter, _)) in steps.pairs.iter_mut().enumerate() {
+        waiter.send(&words(&format!("BLPOP queue:{at} 0")))?;
+    }
+    steps.pairs[0].1.must("PING")?;
     let sent = Instant::now();
-    steps.second.send(&words("LPUSH queue element"))?;
-    let reply = steps.first.read()?;
-    steps.latency.record(sent.elapsed().as_nanos() as u64);
-    ensure!(reply.items().is_some_and(|items| items.len() == 2), "BLPOP: {}", show(&reply));
-    ensure!(steps.second.read()? == Reply::Int(1), "LPUSH found the queue in use");
-    Ok(1)
+    for (at, (_, pusher)) in steps.pairs.iter_mut().enumerate() {
+        pusher.send(&words(&format!("LPUSH queue:{at} element")))?;
+    }
+    for (waiter, pusher) in &mut steps.pairs {
+        let reply = waiter.read()?;
+        steps.latency.record(sent.elapsed().as_nanos() as u64);
+        ensure!(reply.items().is_some_and(|items| items.len() == 2), "BLPOP: {}", show(&reply));
+        ensure!(pusher.read()? == Reply::Int(1), "LPUSH found the queue in use");
+    }
+    Ok(steps.pairs.len() as u64)
 }
 
-/// From sending SETs of keys that the other client has read to the last invalidation.
-fn invalidate(steps: &mut Steps<'_>) -> Result<u64> {
+/// From sending SETs of keys that the other client of each pair has read to its last invalidation.
+fn invalidate(steps: &mut Steps) -> Result<u64> {
     if !steps.tracks {
-        steps.first.hello(3)?;
-        steps.first.must("CLIENT TRACKING ON")?;
-        let name = steps.server.name();
-        steps.first.must("GET warm").with_context(|| format!("a client of {name} that tracks"))?;
+        for (reader, _) in &mut steps.pairs {
+            reader.hello(3)?;
+            reader.must("CLIENT TRACKING ON")?;
+        }
         steps.tracks = true;
     }
-    let keys: Vec<String> = (0..TRACKED).map(|i| key((steps.count * TRACKED + i) % KEYS)).collect();
+    let (first, pairs) = (steps.count * TRACKED * steps.pairs.len(), steps.pairs.len());
     steps.count += 1;
-    let of = |line: &dyn Fn(&String) -> String| keys.iter().map(|key| words(&line(key))).collect::<Vec<_>>();
-    steps.first.pipeline(&of(&|key| format!("GET {key}")))?;
-    let sets = of(&|key| format!("SET {key} xxx"));
-    let sent = Instant::now();
-    steps.second.pipeline(&sets)?;
-    for _ in &keys {
-        let push = steps.first.read()?;
-        ensure!(matches!(push, Reply::Push(_)), "not an invalidation: {}", show(&push));
+    let requests = |at: usize, command: &str, value: &str| -> Vec<Vec<Vec<u8>>> {
+        let keys = (0..TRACKED).map(|i| key((first + at * TRACKED + i) % KEYS));
+        keys.map(|key| words(&format!("{command} {key}{value}"))).collect()
+    };
+    for at in 0..pairs {
+        steps.pairs[at].0.send_all(&requests(at, "GET", ""))?;
     }
-    steps.latency.record(sent.elapsed().as_nanos() as u64);
-    Ok(TRACKED as u64)
+    for (reader, _) in &mut steps.pairs {
+        for _ in 0..TRACKED {
+            reader.read()?;
+        }
+    }
+    let sent = Instant::now();
+    for at in 0..pairs {
+        steps.pairs[at].1.send_all(&requests(at, "SET", " xxx"))?;
+    }
+    for (reader, writer) in &mut steps.pairs {
+        for _ in 0..TRACKED {
+            let push = reader.read()?;
+            ensure!(matches!(push, Reply::Push(_)), "not an invalidation: {}", show(&push));
+            writer.read()?;
+        }
+        steps.latency.record(sent.elapsed().as_nanos() as u64);
+    }
+    Ok((TRACKED * pairs) as u64)
 }

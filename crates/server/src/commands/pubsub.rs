@@ -250,6 +250,10 @@ fn subscribe(ctx: &mut Ctx<'_>, args: Args<'_>, kind: Kind) -> Outcome {
     let word: &[u8] = match kind {
         Kind::Channel => b"subscribe",
         Kind::Pattern => b"psubscribe",
+        // 8.2.3 makes an exception for transactions in the other two only.
+        Kind::ShardChannel if !ctx.may_wait => {
+            return Err(CommandError::text("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"));
+        }
         Kind::ShardChannel => b"ssubscribe",
     };
     for name in args.rest() {
