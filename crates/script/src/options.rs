@@ -1,4 +1,4 @@
-//! Arguments that change a setting of a library, all of them optional.
+//! Arguments of library functions: what they are taken for, and those that change a setting, all of them optional.
 
 use std::ops::RangeInclusive;
 
@@ -68,4 +68,10 @@ pub(crate) fn as_number(value: Value<'_>) -> Option<f64> {
         Value::String(text) => crate::strtod::whole(text),
         _ => None,
     }
+}
+
+/// What C sees of a text: the bytes before the first NUL.
+pub(crate) fn until_nul(text: &[u8]) -> &[u8] {
+    let end = text.iter().position(|&byte| byte == 0);
+    &text[..end.unwrap_or(text.len())]
 }

@@ -9,7 +9,7 @@ use mlua::{Lua, Result, Table};
 use crate::host::{LogLevel, Words};
 use crate::native::{Answer, Depth, Natives, Raise, Results};
 use crate::number::push_lua;
-use crate::options::as_number;
+use crate::options::{as_number, until_nul};
 use crate::run::State;
 use crate::sandbox::Kind;
 use crate::values::{Reader, Value, Writer};
@@ -171,7 +171,7 @@ fn error_reply(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
         write_error(WRONG_REPLY, out);
         return Ok(Results::Written);
     };
-    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let text = until_nul(text.strip_prefix(b"-").unwrap_or(text));
     let end = text.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
     let text = &text[..end];
     let mut line = Vec::with_capacity(text.len() + 4);

@@ -11,6 +11,7 @@ use mlua::{Function, LuaString};
 use crate::Version;
 use crate::host::{Host, Hosts, Parameters, WATCH_PERIOD, Words};
 use crate::library::Registered;
+use crate::options::until_nul;
 use crate::sandbox::{Kind, Sandbox};
 use crate::to_resp::{self, Spelling};
 use crate::values::{Reader, Value};
@@ -234,7 +235,8 @@ impl ScriptError {
     /// From what `khost.c` says about it: the text, source and line, whether it has been counted.
     pub(crate) fn read(mut values: Reader<'_>) -> ScriptError {
         let mut buf = Vec::new();
-        let text = values.next().and_then(|value| crate::redis::text(value, &mut buf).map(<[u8]>::to_vec));
+        let text =
+            values.next().and_then(|value| crate::redis::text(value, &mut buf).map(|text| until_nul(text).to_vec()));
         let Some(source) = values.next() else {
             // The interpreter gives up without asking the error handler when it has no memory.
             let text = [b"ERR ", &text.unwrap_or_default()[..]].concat();

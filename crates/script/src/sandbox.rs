@@ -6,6 +6,7 @@ use std::rc::Rc;
 use mlua::{Function, Lua, LuaOptions, LuaString, Result, StdLib, Table, Value};
 
 use crate::native::{Answer, Natives, Raise};
+use crate::options::until_nul;
 use crate::run::State;
 use crate::{Version, bit, cjson, cmsgpack, library, redis, structs};
 
@@ -158,8 +159,7 @@ fn missing(lua: &Lua, count: usize, (_, name): (Value, Value)) -> Answer<Value> 
         return Err(Raise::text("Second argument to luaProtectedTableError must be a string or number"));
     };
     let name = name.as_bytes();
-    let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
-    Err(Raise::text([b"Script attempted to access nonexistent global variable '", &name[..end], b"'"].concat()))
+    Err(Raise::text([b"Script attempted to access nonexistent global variable '", until_nul(&name), b"'"].concat()))
 }
 
 /// Gets an error into shape: a table with the text and the place it comes from. Its name and lines show up in errors that

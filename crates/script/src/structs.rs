@@ -18,7 +18,7 @@
 use mlua::{Result, Table};
 
 use crate::native::{Answer, Natives, Raise, Results};
-use crate::options::as_number;
+use crate::options::{as_number, until_nul};
 use crate::values::{Reader, Value, Writer};
 
 /// Largest size of an integer.
@@ -53,8 +53,7 @@ struct Field {
 
 impl<'a> Format<'a> {
     fn new(text: &'a [u8]) -> Format<'a> {
-        let end = text.iter().position(|&byte| byte == 0).unwrap_or(text.len());
-        Format { rest: &text[..end], big_endian: cfg!(target_endian = "big"), alignment: 1 }
+        Format { rest: until_nul(text), big_endian: cfg!(target_endian = "big"), alignment: 1 }
     }
 
     fn field(&mut self) -> Answer<Option<Field>> {

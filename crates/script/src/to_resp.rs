@@ -5,6 +5,7 @@
 
 use kinovar_resp::{Protocol, Reply};
 
+use crate::options::until_nul;
 use crate::values::{Reader, Value};
 
 /// How deep tables may nest.
@@ -61,8 +62,8 @@ struct Fields<'a> {
 impl<'a> Fields<'a> {
     fn note(&mut self, name: &[u8], value: Value<'a>) {
         match (name, value) {
-            (b"err", Value::String(text)) => self.err = Some(text),
-            (b"ok", Value::String(text)) => self.ok = Some(text),
+            (b"err", Value::String(text)) => self.err = Some(until_nul(text)),
+            (b"ok", Value::String(text)) => self.ok = Some(until_nul(text)),
             (b"double", Value::Number(number)) => self.double = Some(number),
             (b"map", Value::Table(entries)) => self.map = Some(entries),
             (b"set", Value::Table(entries)) => self.set = Some(entries),
@@ -121,7 +122,7 @@ fn table(entries: Reader<'_>, spelling: Spelling, out: &mut Vec<u8>) {
         big_number(&mut reply, text);
     } else if let Some((format, text)) = fields.verbatim {
         let mut letters = [b' '; 3];
-        letters.iter_mut().zip(format).for_each(|(letter, &byte)| *letter = byte);
+        letters.iter_mut().zip(until_nul(format)).for_each(|(letter, &byte)| *letter = byte);
         verbatim_string(&mut reply, letters, text);
     } else {
         list(entries, ordered, others, spelling, out);

@@ -249,13 +249,13 @@ fn function_load(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     while args.left() > 1 {
         if !args.accept("replace") {
             let option = args.take()?;
-            return Err(CommandError::Bytes([b"ERR Unknown option given: ", option].concat()));
+            return Err(CommandError::Bytes([b"ERR Unknown option given: ", until_nul(option)].concat()));
         }
         replace = true;
     }
     let text = args.take()?;
-    let (library, registered) = compile(text)?;
     let libraries = &Server::of(ctx).scripting.libraries;
+    let (library, registered) = compile(text, &libraries.shelf(), replace)?;
     libraries.change(|shelf| shelf.add(library.clone(), replace)).map_err(clash)?;
     ctx.reply.bulk(library.name.as_bytes());
     runtime::keep(&library, registered);
@@ -266,9 +266,15 @@ fn clash(text: String) -> CommandError {
     CommandError::owned(format!("ERR {text}"))
 }
 
-/// Loads a library in this thread's interpreter.
-fn compile(text: &[u8]) -> Result<(Arc<Library>, Vec<kinovar_script::library::Registered>), CommandError> {
+/// A library with what it has registered in this thread's interpreter.
+type Loaded = (Arc<Library>, Vec<kinovar_script::library::Registered>);
+
+/// Loads a library, unless there is one of its name that it may not replace.
+fn compile(text: &[u8], shelf: &Shelf, replace: bool) -> Result<Loaded, CommandError> {
     let header = shebang::of_library(text).map_err(CommandError::Bytes)?;
+    if !replace && shelf.library(&header.name).is_some() {
+        return Err(CommandError::owned(format!("ERR Library '{}' already exists", header.name)));
+    }
     let registered = runtime::load(&text[header.code..], &mut LoadHost::new())?;
     let functions = registered.iter().map(Function::from).collect();
     Ok((Arc::new(Library { name: header.name, text: text.into(), code: header.code, functions }), registered))
@@ -283,7 +289,7 @@ fn function_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
             let given = args.next().ok_or(CommandError::text("ERR library name argument was not given"))?;
             pattern = Some(given);
         } else {
-            return Err(CommandError::Bytes([b"ERR Unknown argument ", option].concat()));
+            return Err(CommandError::Bytes([b"ERR Unknown argument ", until_nul(option)].concat()));
         }
     }
     let shelf = Server::of(ctx).scripting.libraries.shelf();
@@ -393,7 +399,7 @@ fn function_restore(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let mut new = Shelf::default();
     let mut loaded = Vec::new();
     for text in &texts {
-        let (library, registered) = compile(text)?;
+        let (library, registered) = compile(text, &new, false)?;
         new.add(library.clone(), false).map_err(clash)?;
         loaded.push((library, registered));
     }
@@ -414,11 +420,7 @@ fn function_restore(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
 }
 
 /// Adds libraries to those that are there. All that are replaced make room first.
-fn merge(
-    shelf: &mut Shelf,
-    loaded: &[(Arc<Library>, Vec<kinovar_script::library::Registered>)],
-    replace: bool,
-) -> Result<(), String> {
+fn merge(shelf: &mut Shelf, loaded: &[Loaded], replace: bool) -> Result<(), String> {
     for (library, _) in loaded {
         if shelf.library(&library.name).is_some() {
             if !replace {
