@@ -42,6 +42,13 @@ pub(crate) fn push_lua(out: &mut Vec<u8>, value: f64) {
     push_g(out, value, 14);
 }
 
+/// What C's conversion to a 64-bit integer makes of a number on the reference's processors: the smallest one of those that do
+/// not fit.
+pub(crate) fn to_c_integer(number: f64) -> i64 {
+    const HALF: f64 = 9_223_372_036_854_775_808.0;
+    if (-HALF..HALF).contains(&number) { number as i64 } else { i64::MIN }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

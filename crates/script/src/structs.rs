@@ -18,6 +18,7 @@
 use mlua::{Result, Table};
 
 use crate::native::{Answer, Natives, Raise, Results};
+use crate::number::to_c_integer;
 use crate::options::{as_number, until_nul};
 use crate::values::{Reader, Value, Writer};
 
@@ -196,8 +197,7 @@ fn pack(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
 /// What the reference's processor makes of a number that it casts to 64 bits.
 fn integer_bits(number: f64) -> u64 {
     const HALF: f64 = 9_223_372_036_854_775_808.0;
-    let signed = |number: f64| if (-HALF..HALF).contains(&number) { number as i64 } else { i64::MIN };
-    if number >= HALF { (signed(number - HALF) as u64) ^ (1 << 63) } else { signed(number) as u64 }
+    if number >= HALF { (to_c_integer(number - HALF) as u64) ^ (1 << 63) } else { to_c_integer(number) as u64 }
 }
 
 fn push_integer(out: &mut Vec<u8>, value: u64, size: usize, big_endian: bool) {

@@ -37,6 +37,7 @@ const GENERATORS: &[&str] = &[
     "ttl-ms",
     "abs",
     "abs-ms",
+    "lua",
     "pattern",
     "offset",
     "db",
@@ -193,6 +194,7 @@ impl Words {
             "ttl-ms" => self.time(&["100000", "1000000", "10000000"]),
             "abs" => self.time(&["33177117420", "33177117421", "33177117425", "33177117430"]),
             "abs-ms" => self.time(&["33177117420000", "33177117420001", "33177117425123"]),
+            "lua" => super::lua::script(&mut self.rng),
             "pattern" => self.rng.pick(PATTERNS).to_vec(),
             _ => self.junk(),
         }

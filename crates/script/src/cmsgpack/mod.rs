@@ -54,7 +54,7 @@ fn integer(args: &[Value<'_>], number: usize, default: Option<i64>) -> Answer<i6
         (None | Some(Value::Nil), Some(default)) => Ok(default),
         _ => value
             .and_then(|&value| as_number(value))
-            .map(|number| number as i64)
+            .map(crate::number::to_c_integer)
             .ok_or_else(|| wrong(number as u32, "number", value)),
     }
 }
