@@ -32,7 +32,7 @@ impl Engine {
     pub fn load(&self, code: &[u8], host: &mut dyn Host) -> std::result::Result<Vec<Registered>, Vec<u8>> {
         let function = self
             .compile_as(code, "@user_function")
-            .map_err(|error| format!("ERR Error compiling function: {}", error.0).into_bytes())?;
+            .map_err(|error| [b"ERR Error compiling function: ", &error.0[..]].concat())?;
         *self.state.loading.borrow_mut() = Some(Vec::new());
         let outcome = self.with_host(host, || {
             self.sandbox.set_loading(true)?;

@@ -222,7 +222,9 @@ fn set_repl(state: &State, mut args: Reader<'_>) -> Answer<Results> {
     let (Some(value), None) = (args.next(), args.next()) else {
         return Err(Raise::error("ERR redis.set_repl() requires one argument."));
     };
-    let Ok(targets @ 0..=3) = u8::try_from(number(value) as i32) else {
+    // What is no number is none of them.
+    let targets = Some(number(value)).filter(|number| !number.is_nan());
+    let Some(Ok(targets @ 0..=3)) = targets.map(|number| u8::try_from(number as i32)) else {
         return Err(Raise::error("ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE."));
     };
     state.with_host(|host| host.set_replication(targets));

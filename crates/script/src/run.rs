@@ -86,7 +86,7 @@ pub struct Failure {
 
 /// Why text is not code.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CompileError(pub String);
+pub struct CompileError(pub Vec<u8>);
 
 /// Why there is no interpreter.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -144,7 +144,7 @@ impl Engine {
         let source = self.sandbox.lua.create_string(text).map_err(internal)?;
         match self.compile.call::<(Option<Function>, Option<LuaString>)>((source, name)).map_err(internal)? {
             (Some(function), _) => Ok(function),
-            (None, text) => Err(CompileError(text.map_or_else(String::new, |text| text.to_string_lossy()))),
+            (None, text) => Err(CompileError(text.map_or_else(Vec::new, |text| text.as_bytes().to_vec()))),
         }
     }
 
@@ -212,7 +212,7 @@ impl Engine {
 }
 
 fn internal(error: mlua::Error) -> CompileError {
-    CompileError(reason(&error))
+    CompileError(reason(&error).into())
 }
 
 /// The first line of what the interpreter says about an error outside of any script.

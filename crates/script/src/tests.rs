@@ -344,7 +344,7 @@ fn random_numbers_follow_from_the_seed() {
 #[test]
 fn text_that_is_not_code_says_why() {
     let error = engine(Kind::Scripts).compile(b"return 1 +").unwrap_err();
-    assert_eq!(error, CompileError("user_script:1: unexpected symbol near '<eof>'".into()));
+    assert_eq!(error, CompileError(b"user_script:1: unexpected symbol near '<eof>'".into()));
 }
 
 #[test]

@@ -236,7 +236,7 @@ pub fn script_of(digest: &Digest) -> Result<Option<Rc<Compiled>>, CommandError> 
 
 fn compile(engine: &Engine, script: &Script) -> Result<Code, CommandError> {
     let code = engine.compile(&script.body[script.code..]);
-    code.map_err(|error| CommandError::owned(format!("ERR Error compiling script (new function): {}", error.0)))
+    code.map_err(|error| CommandError::Bytes([b"ERR Error compiling script (new function): ", &error.0[..]].concat()))
 }
 
 fn no_memory(error: kinovar_script::NoEngine) -> CommandError {
