@@ -102,8 +102,9 @@ fn flushed(ctx: &mut Ctx<'_>, is_async: bool) {
     if server.tracking.clients() == 0 {
         return;
     }
-    server.invalidate_everything();
-    if !is_async && ctx.may_wait {
+    let is_told_first = !is_async && ctx.may_wait;
+    server.invalidate_everything(if is_told_first { Session::of(ctx).info.id } else { 0 });
+    if is_told_first {
         let mut told = Vec::new();
         let session = Session::of(ctx);
         crate::tracking::tell_own_now(server, session, &mut told, false);

@@ -133,13 +133,13 @@ impl Prefixes {
                 let client = &Tracker::of(reader).client;
                 let is_own = |&changer: &u64| changer == client.id;
                 if !client.tracking.noloop.load(Relaxed) || !keys.values().any(is_own) {
-                    server.invalidate(reader, all.clone());
+                    server.invalidate(reader, all.clone(), 0);
                     continue;
                 }
                 let others: Vec<&[u8]> =
                     keys.iter().filter(|(_, changer)| !is_own(changer)).map(|(key, _)| &**key).collect();
                 if !others.is_empty() {
-                    server.invalidate(reader, encoded(others.into_iter()));
+                    server.invalidate(reader, encoded(others.into_iter()), 0);
                 }
             }
         }

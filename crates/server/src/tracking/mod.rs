@@ -144,7 +144,7 @@ impl Caches for Server {
             let is_own = shown.noloop.load(Relaxed) && Tracker::of(reader).client.id == CHANGER.get();
             if shown.on.load(Relaxed) && !shown.broadcast.load(Relaxed) && !is_own {
                 let keys = keys.get_or_insert_with(|| encoded([key].into_iter()));
-                self.invalidate(reader, keys.clone());
+                self.invalidate(reader, keys.clone(), 0);
             }
         }
         if let All::Told { alone } = all {
@@ -162,8 +162,9 @@ impl Server {
         note_posted(reactor);
     }
 
-    /// Tells a client, or the one that it redirects to, that some of what it has read is out of date.
-    fn invalidate(&self, reader: &Arc<Reader>, keys: Arc<[u8]>) {
+    /// Tells a client, or the one that it redirects to, that some of what it has read is out of date. What is for client `own`
+    /// waits until its command is over.
+    fn invalidate(&self, reader: &Arc<Reader>, keys: Arc<[u8]>, own: u64) {
         let tracker = Tracker::of(reader);
         let is_redirected = tracker.client.tracking.redirect.load(Relaxed) != 0;
         let post = if is_redirected {
@@ -175,7 +176,7 @@ impl Server {
         } else {
             Post::Invalidation { to: tracker.client.clone(), keys, redirected: None }
         };
-        self.tell(tracker, post);
+        self.tell(tracker, post, own);
     }
 
     /// The client that another one redirects to is gone.
@@ -184,23 +185,25 @@ impl Server {
         let tracker = Tracker::of(reader);
         tracker.client.tracking.broken.store(true, Relaxed);
         let redirect = tracker.client.tracking.redirect.load(Relaxed);
-        self.tell(tracker, Post::RedirectBroken { to: tracker.client.clone(), redirect });
+        self.tell(tracker, Post::RedirectBroken { to: tracker.client.clone(), redirect }, 0);
     }
 
-    fn tell(&self, tracker: &Tracker, post: Post) {
-        if SERVED.get() == tracker.client.id {
+    fn tell(&self, tracker: &Tracker, post: Post, own: u64) {
+        let (Post::Invalidation { to, .. } | Post::RedirectBroken { to, .. }) = &post else { return };
+        if SERVED.get() == tracker.client.id || to.id == own {
             OWN.with_borrow_mut(|own| own.push(post));
-        } else if let Post::Invalidation { to, .. } | Post::RedirectBroken { to, .. } = &post {
+        } else {
             self.post_message(to.reactor, post);
         }
     }
 
-    /// Tells all clients that track keys that everything is out of date: a database was emptied.
-    pub fn invalidate_everything(&self) {
+    /// Tells all clients that track keys that everything is out of date: a database was emptied. What is for client `own`
+    /// waits until its command is over.
+    pub fn invalidate_everything(&self, own: u64) {
         for reader in self.tracking.readers() {
             let is_resp3 = Tracker::of(&reader).client.resp.load(Relaxed) == 3;
             let nothing: &[u8] = if is_resp3 { b"_\r\n" } else { b"$-1\r\n" };
-            self.invalidate(&reader, nothing.into());
+            self.invalidate(&reader, nothing.into(), own);
         }
     }
 }
