@@ -7,10 +7,20 @@ use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+/// A connection that was accepted and belongs to no reactor yet.
+pub struct Accepted {
+    /// Its socket.
+    pub socket: OwnedFd,
+    /// The token of its listener.
+    pub listener: usize,
+    /// The id of the client: given when it is accepted, so that ids rise in that order whichever reactors adopt them.
+    pub client: u64,
+}
+
 /// What a reactor is asked to do.
 pub enum Message {
-    /// Take over a connection that was accepted elsewhere, on the listener with this token.
-    Adopt(OwnedFd, usize),
+    /// Take over a connection that was accepted elsewhere.
+    Adopt(Accepted),
     /// Close a connection, if it is still the client with this id.
     Kill {
         /// The engine's id for it, as bits.

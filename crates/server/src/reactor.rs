@@ -5,7 +5,7 @@ use crate::cmdstats::bump;
 use crate::connection::Connection;
 use crate::delivery::Delivery;
 use crate::exec::{Executor, OUTPUT_PIECE, Progress, STALL_BYTES};
-use crate::message::Message;
+use crate::message::{Accepted, Message};
 use crate::pause::Held;
 use crate::scripting::fiber::{self, Task};
 use crate::scripting::runtime;
@@ -112,7 +112,8 @@ impl Reactor {
     }
 
     /// Registers a socket accepted here or handed over.
-    fn adopt(&mut self, net: &mut Net, socket: OwnedFd, listener: usize) {
+    fn adopt(&mut self, net: &mut Net, accepted: Accepted) {
+        let Accepted { socket, listener, client } = accepted;
         let is_unix = listener == crate::listen::UNIX_TOKEN;
         // Not this turn's copy: what one connection has set holds for the next one, whichever reactor takes it.
         let config = self.server.config();
@@ -146,7 +147,7 @@ impl Reactor {
         let id = net.register(socket);
         let now_ms = clock::unix_ms();
         let info = Arc::new(ClientInfo {
-            id: self.server.clients.next_id(),
+            id: client,
             addr,
             laddr,
             fd,
@@ -497,7 +498,7 @@ impl Reactor {
 
     fn handle(&mut self, net: &mut Net, message: Message) {
         match message {
-            Message::Adopt(socket, listener) => self.adopt(net, socket, listener),
+            Message::Adopt(accepted) => self.adopt(net, accepted),
             Message::Kill { conn, client } => self.with(ConnId::from_bits(conn), |_, conn| {
                 if conn.session.info.id == client {
                     net.close(conn.id, Close::Now);
@@ -607,10 +608,11 @@ impl Handler for Reactor {
         let reactors = self.server.reactors.len();
         let target = self.next_reactor;
         self.next_reactor = (target + 1) % reactors;
+        let accepted = Accepted { socket, listener, client: self.server.clients.next_id() };
         if target == self.index {
-            self.adopt(net, socket, listener);
+            self.adopt(net, accepted);
         } else {
-            self.server.mailbox(target).send(Message::Adopt(socket, listener));
+            self.server.mailbox(target).send(Message::Adopt(accepted));
         }
     }
 
