@@ -284,7 +284,7 @@ fn unpack(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
             Unpacked::Text(text) => out.string(text),
         }
     }
-    out.number((position + 1) as f64);
+    out.number(position.wrapping_add(1) as i64 as f64);
     Ok(Results::Written)
 }
 

@@ -384,7 +384,8 @@ impl Executor {
                     if server.monitors.any() && !flags.has(Flags::SKIP_MONITOR) && !flags.has(Flags::ADMIN) {
                         server.feed_monitors(&session.info, session.db, &args);
                     }
-                    if took_pushes {
+                    // A transaction may turn tracking on and change keys after that.
+                    if took_pushes || session.queue.is_some() {
                         tracking::serve(session.info.id);
                     }
                     let outcome = self.call::<true>(server, session, out, args, entry, clock);

@@ -200,7 +200,10 @@ impl Server {
     /// Tells all clients that track keys that everything is out of date: a database was emptied. What is for client `own`
     /// waits until its command is over.
     pub fn invalidate_everything(&self, own: u64) {
-        for reader in self.tracking.readers() {
+        // The client that runs the command comes last.
+        let mut readers = self.tracking.readers();
+        readers.sort_by_key(|reader| Tracker::of(reader).client.id == SERVED.get());
+        for reader in readers {
             let is_resp3 = Tracker::of(&reader).client.resp.load(Relaxed) == 3;
             let nothing: &[u8] = if is_resp3 { b"_\r\n" } else { b"$-1\r\n" };
             self.invalidate(&reader, nothing.into(), own);
