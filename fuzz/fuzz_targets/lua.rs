@@ -138,7 +138,7 @@ fn script(text: &[u8], arguments: &[&[u8]], protocol: Protocol) {
         run(&engine, &code, arguments, protocol, &mut world);
     }
     // Whatever it has done, the next script finds everything in its place.
-    let next = engine.compile(b"redis.call('set', KEYS[1], 'x') return cjson.encode({redis.call('get', KEYS[1]), #ARGV, _G.x})");
+    let next = engine.compile(b"redis.call('set', KEYS[1], 'x') return cjson.encode({redis.call('get', KEYS[1]), #ARGV})");
     let next = next.unwrap_or_else(|error| panic!("{error:?}"));
     let parameters = Parameters::new([&b"other"[..]].into_iter(), std::iter::empty());
     let invocation = Invocation { code: &next, name: "next", parameters: &parameters, protocol: Protocol::Resp2 };
