@@ -2,7 +2,7 @@
 #![no_main]
 
 use kinovar_command::Protocol;
-use kinovar_fuzz::sandbox::Sandbox;
+use kinovar_fuzz::sandbox::{Sandbox, repeats_too_often};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 
@@ -65,13 +65,6 @@ fn word(word: &Word<'_>) -> Vec<u8> {
         Word::Repeat(byte, count) => vec![byte; usize::from(count)],
         Word::Bytes(bytes) => bytes.to_vec(),
     }
-}
-
-/// A command that repeats elements as often as it is told would fill the memory with what is asked for.
-fn repeats_too_often(words: &[Vec<u8>]) -> bool {
-    let name = words[0].to_ascii_uppercase();
-    let count = |word: &Vec<u8>| std::str::from_utf8(word).ok().and_then(|text| text.parse::<i64>().ok());
-    (name.ends_with(b"MEMBER") || name.ends_with(b"FIELD")) && words.iter().filter_map(count).any(|n| n < -10_000)
 }
 
 fuzz_target!(|input: Input<'_>| {

@@ -17,6 +17,23 @@ const STRING_MAX: u64 = 4096;
 /// Made once: it is a large part of what an input would cost.
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| Registry::new(kinovar_commands::TABLES, &[]));
 
+/// A command that repeats elements as often as it is told would fill the memory with what is asked for.
+pub fn repeats_too_often(words: &[Vec<u8>]) -> bool {
+    let name = words[0].to_ascii_uppercase();
+    let count = |word: &Vec<u8>| std::str::from_utf8(word).ok().and_then(|text| text.parse::<i64>().ok());
+    (name.ends_with(b"MEMBER") || name.ends_with(b"FIELD")) && words.iter().filter_map(count).any(|n| n < -10_000)
+}
+
+/// Words end to end, and where each is.
+fn joined(words: &[Vec<u8>]) -> (Vec<u8>, Vec<Span>) {
+    let (mut buf, mut spans) = (Vec::new(), Vec::new());
+    for word in words {
+        spans.push(Span { start: buf.len() as u32, len: word.len() as u32 });
+        buf.extend_from_slice(word);
+    }
+    (buf, spans)
+}
+
 /// One client, and a clock that moves when told.
 pub struct Sandbox {
     keyspace: Keyspace,
@@ -60,11 +77,7 @@ impl Sandbox {
 
     /// Runs one command and checks it: a reply that is exactly one value, no change by a reading command or a refused one.
     pub fn run(&mut self, words: &[Vec<u8>]) -> resp::Reply {
-        let (mut buf, mut spans) = (Vec::new(), Vec::new());
-        for word in words {
-            spans.push(Span { start: buf.len() as u32, len: word.len() as u32 });
-            buf.extend_from_slice(word);
-        }
+        let (buf, spans) = joined(words);
         let before = self.stats.dirty.get();
         let (reply, may_write) = self.run_spans(&buf, &spans);
         let (value, len) = resp::decode(&reply).expect("a well-formed reply").expect("a whole reply");
@@ -72,6 +85,12 @@ impl Sandbox {
         let changed = self.stats.dirty.get() != before;
         assert!(!changed || may_write && !value.is_error(), "changed something and should not");
         value
+    }
+
+    /// Runs one command; its reply as it is.
+    pub fn reply(&mut self, words: &[Vec<u8>]) -> Vec<u8> {
+        let (buf, spans) = joined(words);
+        self.run_spans(&buf, &spans).0
     }
 
     fn run_spans(&mut self, buf: &[u8], spans: &[Span]) -> (Vec<u8>, bool) {

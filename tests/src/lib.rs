@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod apps;
+pub mod busy;
 pub mod chaos;
 pub mod clients;
 pub mod compare;

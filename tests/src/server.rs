@@ -125,7 +125,8 @@ impl Server {
         self.wait_end()
     }
 
-    fn wait_end(&mut self) -> Result<()> {
+    /// Waits for the end of the process.
+    pub fn wait_end(&mut self) -> Result<()> {
         let deadline = Instant::now() + START_TIMEOUT;
         while self.alive() {
             ensure!(Instant::now() < deadline, "{} does not end", self.name);

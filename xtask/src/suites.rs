@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
 use kinovar_tests::{
-    apps, chaos, clients, concurrency, crowds, garbage, limits, operation, script, tests_dir, workshop,
+    apps, busy, chaos, clients, concurrency, crowds, garbage, limits, operation, script, tests_dir, workshop,
 };
 
 use crate::args::Args;
@@ -21,6 +21,7 @@ const SUITES: &[&str] = &[
     "concurrency",
     "chaos",
     "crowds",
+    "busy",
     "limits",
     "operation",
     "clients",
@@ -81,6 +82,7 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
             sys::raise_file_limit()?;
             crowds::run(&sides.subject)
         }
+        "busy" => busy::run(sides),
         "limits" => limits::run(&sides.subject),
         "operation" => operation::run(&sides.subject),
         "clients" => all_clients(sides),

@@ -289,6 +289,19 @@ impl Interests {
         });
     }
 
+    /// Number of keys that somebody watches who does not know of a change yet.
+    fn watched_keys(&self) -> usize {
+        let mut count = 0;
+        for interest in self.by_hash.iter().flat_map(|table| table.values()).flatten() {
+            let watched = interest.watches.iter().filter(|(_, watch)| !watch.is_touched());
+            let mut databases: Vec<u32> = watched.map(|(db, _)| *db).collect();
+            databases.sort_unstable();
+            databases.dedup();
+            count += databases.len();
+        }
+        count
+    }
+
     /// Number of keys somebody waits for, and of those where somebody heeds their loss.
     pub(crate) fn waited_keys(&self) -> (usize, usize) {
         let (mut keys, mut heeding) = (0, 0);
@@ -386,6 +399,13 @@ impl Db<'_> {
         (0..self.keyspace.partitions())
             .map(|index| self.look(index, |partition| partition.interests.waited_keys()))
             .fold((0, 0), |sum, keys| (sum.0 + keys.0, sum.1 + keys.1))
+    }
+
+    /// Number of keys that somebody watches who has not been told of a change. Locks like [`Db::waited_keys`].
+    pub fn watched_keys(&self) -> usize {
+        (0..self.keyspace.partitions())
+            .map(|index| self.look(index, |partition| partition.interests.watched_keys()))
+            .sum()
     }
 
     /// Who waits for `key` of the selected database, first come first.

@@ -215,6 +215,19 @@ static void set_global (lua_State *L, int name, int value) {
 
 
 /*
+** The error handler of a run, as a C function: those of scripts are not called
+** for errors of the hook.
+*/
+static int call_handler (lua_State *L) {
+  lua_settop(L, 1);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+
+/*
 ** run(f, handler, global, nkeys, nargs, words, depth) -> status, value
 ** Calls f under protection. Its keys and arguments are the globals KEYS and
 ** ARGV, or two parameters; with less than no keys there are neither. What it returns comes packed; of an error, the text,
@@ -230,6 +243,9 @@ static int host_run (lua_State *L) {
   int depth = (int)lua_tointeger(L, 7);
   int status;
   lua_settop(L, 6);
+  lua_pushvalue(L, 2);
+  lua_pushcclosure(L, call_handler, 1);
+  lua_replace(L, 2);
   words = push_words(L, words, end, nkeys);  /* at 7 */
   push_words(L, words, end, nargs);  /* at 8 */
   lua_pushlightuserdata(L, (void *)&period_key);
@@ -274,7 +290,15 @@ static int host_run (lua_State *L) {
 /* where(level) -> what, source, line; nothing if code has no such level */
 static int host_where (lua_State *L) {
   lua_Debug ar;
-  if (!lua_getstack(L, luaL_checkint(L, 1), &ar))
+  int level = luaL_checkint(L, 1);
+  int i;
+  for (i = 1; i <= level && lua_getstack(L, i, &ar); i++) {
+    lua_getinfo(L, "f", &ar);
+    if (lua_tocfunction(L, -1) == call_handler)
+      level++;  /* what called the handler */
+    lua_pop(L, 1);
+  }
+  if (!lua_getstack(L, level, &ar))
     return 0;
   lua_getinfo(L, "Slf", &ar);
   if (lua_tocfunction(L, -1) == host_run)

@@ -133,6 +133,27 @@ LUA_API void lua_setlevel (lua_State *from, lua_State *to) {
 }
 
 
+/*
+** kinovar: a function counts what it goes through, and may be ended here
+*/
+LUA_API void lua_work (lua_State *L, size_t n) {
+  if ((G(L)->work += n) >= WORKMAX && (L->hookmask & LUA_MASKCOUNT))
+    luaD_callhook(L, LUA_HOOKCOUNT, -1);
+}
+
+
+/*
+** kinovar: `to' goes on with the hook of `from' and what is left of its count,
+** so that coroutines together have one count and cannot go around the hook.
+*/
+LUA_API void lua_passhook (lua_State *from, lua_State *to) {
+  to->hook = from->hook;
+  to->hookmask = from->hookmask;
+  to->basehookcount = from->basehookcount;
+  to->hookcount = from->hookcount;
+}
+
+
 LUA_API lua_CFunction lua_atpanic (lua_State *L, lua_CFunction panicf) {
   lua_CFunction old;
   lua_lock(L);

@@ -527,7 +527,9 @@ static int auxresume (lua_State *L, lua_State *co, int narg) {
   }
   lua_xmove(L, co, narg);
   lua_setlevel(L, co);
+  lua_passhook(L, co);  /* kinovar */
   status = lua_resume(co, narg);
+  lua_passhook(co, L);  /* kinovar */
   if (status == 0 || status == LUA_YIELD) {
     int nres = lua_gettop(co);
     if (!lua_checkstack(L, nres + 1))

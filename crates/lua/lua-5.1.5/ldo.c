@@ -183,6 +183,8 @@ void luaD_callhook (lua_State *L, int event, int line) {
     ptrdiff_t top = savestack(L, L->top);
     ptrdiff_t ci_top = savestack(L, L->ci->top);
     lua_Debug ar;
+    if (event == LUA_HOOKCOUNT)
+      G(L)->work = 0;  /* kinovar */
     ar.event = event;
     ar.currentline = line;
     if (event == LUA_HOOKTAILRET)

@@ -625,6 +625,7 @@ void luaC_step (lua_State *L) {
   global_State *g = G(L);
   l_mem lim = (GCSTEPSIZE/100) * g->gcstepmul;
   if (g->totalbytes > g->memlimit && luaC_inscript(L)) {
+    luaC_work(L, g->totalbytes);
     luaC_fullgc(L);  /* kinovar: what is left counts */
     if (g->totalbytes > g->memlimit) {
       g->GCthreshold = g->totalbytes;  /* the next step finds what is free then */

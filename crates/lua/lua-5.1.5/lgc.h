@@ -77,6 +77,14 @@
 #define luaC_white(g)	cast(lu_byte, (g)->currentwhite & WHITEBITS)
 
 
+/*
+** kinovar: some instructions do as much as thousands of others. They count the
+** bytes that they go through; after so many, the next instruction calls the hook.
+*/
+#define WORKMAX	(32u << 20)
+#define luaC_work(L,n) \
+  { if ((G(L)->work += (n)) >= WORKMAX) L->hookcount = 1; }
+
 #define luaC_checkGC(L) { \
   condhardstacktests(luaD_reallocstack(L, L->stacksize - EXTRA_STACK - 1)); \
   if (G(L)->totalbytes >= G(L)->GCthreshold) \

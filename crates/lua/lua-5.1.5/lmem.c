@@ -41,6 +41,9 @@
 
 
 
+/* kinovar: smaller ones are no more work than other instructions */
+#define LARGEBLOCK	1024
+
 #define MINSIZEARRAY	4
 
 
@@ -81,6 +84,8 @@ void *luaM_realloc_ (lua_State *L, void *block, size_t osize, size_t nsize) {
     g->GCthreshold = g->totalbytes;  /* kinovar: a block far beyond the limit */
     luaD_throw(L, LUA_ERRMEM);
   }
+  if (nsize > LARGEBLOCK)
+    luaC_work(L, nsize);  /* kinovar: somebody fills or copies it */
   block = (*g->frealloc)(g->ud, block, osize, nsize);
   if (block == NULL && nsize > 0)
     luaD_throw(L, LUA_ERRMEM);

@@ -346,6 +346,8 @@ LUA_API int lua_gethookcount (lua_State *L);
 /* kinovar: see README.md */
 LUA_API void lua_setreadonly (lua_State *L, int idx, int readonly);
 LUA_API void lua_setmemlimit (lua_State *L, size_t bytes);
+LUA_API void lua_work (lua_State *L, size_t n);
+LUA_API void lua_passhook (lua_State *from, lua_State *to);
 
 
 struct lua_Debug {

@@ -193,15 +193,14 @@ fn clients(page: &mut Page<'_>) {
     page.field("maxclients", page.config.maxclients);
     page.field("client_recent_max_input_buffer", input);
     page.field("client_recent_max_output_buffer", output);
-    let watched: Vec<usize> = clients.iter().map(|client| client.watched_keys()).collect();
     let waits = &page.server.waits;
     let (waited, heeding) = page.db.waited_keys();
     page.field("blocked_clients", waits.clients.load(Relaxed));
     page.field("tracking_clients", page.server.tracking.clients());
     page.field("pubsub_clients", clients.iter().filter(|client| client.is_subscribed()).count());
-    page.field("watching_clients", watched.iter().filter(|&&keys| keys > 0).count());
+    page.field("watching_clients", clients.iter().filter(|client| client.watched_keys() > 0).count());
     page.field("clients_in_timeout_table", waits.with_timeout.load(Relaxed));
-    page.field("total_watched_keys", watched.iter().sum::<usize>());
+    page.field("total_watched_keys", page.db.watched_keys());
     page.field("total_blocking_keys", waited);
     page.field("total_blocking_keys_on_nokey", heeding);
 }

@@ -78,14 +78,15 @@ impl Runs {
         for run in &self.runs {
             match run.what.load(Acquire) {
                 0 => {}
-                code_of_run if code_of_run != code(what) => {
-                    if outcome == Killed::NothingRuns {
-                        outcome = Killed::RunsOther;
-                    }
-                }
+                // Of whatever kind it is.
                 _ if run.wrote.load(Acquire) => {
                     if outcome != Killed::Yes {
                         outcome = Killed::HasWritten;
+                    }
+                }
+                code_of_run if code_of_run != code(what) => {
+                    if outcome == Killed::NothingRuns {
+                        outcome = Killed::RunsOther;
                     }
                 }
                 _ => {
