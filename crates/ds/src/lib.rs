@@ -8,6 +8,7 @@
 //! | [`table`] | the hash table: cache-line buckets, SIMD probes, incremental growth, stateless cursor |
 //! | [`lock`] | the partition lock, free of atomic read-modify-writes with one thread |
 //! | [`loan`] | a place where something borrowed can be found for a while |
+//! | [`port`] | a way from C code to a closure |
 //! | [`number`] | integers and doubles as text |
 //! | [`listpack`] | compact serialised list |
 //! | [`intset`] | compact sorted set of integers |
@@ -25,6 +26,7 @@ pub mod listpack;
 pub mod loan;
 pub mod lock;
 pub mod number;
+pub mod port;
 pub mod quicklist;
 pub mod sorted_set;
 pub mod table;

@@ -36,26 +36,100 @@
 #define RAISE_TEXT	3	/* an error text, without the place of the call */
 #define RAISE_ARGUMENT	4	/* what is wrong with an argument, by number */
 
+static int unpack_at (lua_State *L, int idx) {
+  size_t len;
+  const char *bytes = lua_tolstring(L, idx, &len);
+  return values_unpack(L, bytes, len);
+}
+
+
+static int raise_text (lua_State *L, const char *text, size_t len) {
+  luaL_where(L, 1);
+  lua_pushlstring(L, text, len);
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
+
 static int answer (lua_State *L, int what) {
   switch (what & 0xFF) {
     case RETURN:
       return lua_gettop(L) - 1;
     case RETURN_PACKED:
-      return values_unpack(L, 2);
+      return unpack_at(L, 2);
     case RAISE_PACKED: {
-      values_unpack(L, 2);
+      unpack_at(L, 2);
       return lua_error(L);
     }
     case RAISE_TEXT: {
-      lua_settop(L, 2);
-      luaL_where(L, 1);
-      lua_insert(L, 2);
-      lua_concat(L, 2);
-      return lua_error(L);
+      size_t len;
+      const char *text = lua_tolstring(L, 2, &len);
+      return raise_text(L, text, len);
     }
     default:
       return luaL_argerror(L, what >> 8, lua_tostring(L, 2));
   }
+}
+
+
+/*
+** The host's port: how its functions are called without a detour through the
+** interpreter. The same for all threads.
+*/
+typedef struct Bytes {
+  const char *at;
+  size_t len;
+} Bytes;
+
+typedef int (*Port) (uint32_t port, uint32_t function, const char *bytes, size_t len, Bytes *answer);
+
+static Port port;
+
+/* a function behind the port */
+typedef struct Ported {
+  uint32_t port;
+  uint32_t function;
+  int depth;  /* how deep tables may nest */
+} Ported;
+
+
+/* calls the function that the first upvalue stands for, with its arguments packed */
+static int ported_call (lua_State *L) {
+  const Ported *to = (const Ported *)lua_touserdata(L, lua_upvalueindex(1));
+  size_t len;
+  const char *bytes = values_bytes(L, 1, to->depth, &len);
+  Bytes out;
+  int what = port(to->port, to->function, bytes, len, &out);
+  switch (what & 0xFF) {
+    case RETURN_PACKED:
+      return values_unpack(L, out.at, out.len);
+    case RAISE_PACKED: {
+      values_unpack(L, out.at, out.len);
+      return lua_error(L);
+    }
+    case RAISE_TEXT:
+      return raise_text(L, out.at, out.len);
+    case RAISE_ARGUMENT: {
+      lua_pushlstring(L, out.at, out.len);
+      return luaL_argerror(L, what >> 8, lua_tostring(L, -1));
+    }
+    default:
+      return luaL_error(L, "nobody answers");
+  }
+}
+
+
+/* ported(entry, port, function, depth): a C function that calls the host's */
+static int host_ported (lua_State *L) {
+  Ported *to;
+  luaL_checktype(L, 1, LUA_TLIGHTUSERDATA);
+  __atomic_store_n(&port, (Port)lua_touserdata(L, 1), __ATOMIC_RELAXED);
+  to = (Ported *)lua_newuserdata(L, sizeof(Ported));
+  to->port = (uint32_t)luaL_checknumber(L, 2);
+  to->function = (uint32_t)luaL_checknumber(L, 3);
+  to->depth = luaL_checkint(L, 4);
+  lua_pushcclosure(L, ported_call, 1);
+  return 1;
 }
 
 
@@ -109,13 +183,6 @@ static int host_packed (lua_State *L) {
 }
 
 
-/* pack(depth, ...): the values after the first as a string */
-static int host_pack (lua_State *L) {
-  values_pack(L, 2, luaL_checkint(L, 1));
-  return 1;
-}
-
-
 /* pcall as scripts know it: of an error table, they get its text */
 static int host_pcall (lua_State *L) {
   int n = lua_gettop(L);
@@ -149,7 +216,6 @@ static int host_pcall (lua_State *L) {
 */
 
 static const char watch_key = 'w';
-static const char period_key = 'p';
 
 
 /*
@@ -171,14 +237,11 @@ static void watch_hook (lua_State *L, lua_Debug *ar) {
 }
 
 
-/* watch(f, n): has f called every n instructions while a script runs */
+/* watch(f): has f called every so many instructions while a script runs */
 static int host_watch (lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_pushlightuserdata(L, (void *)&watch_key);
   lua_pushvalue(L, 1);
-  lua_rawset(L, LUA_REGISTRYINDEX);
-  lua_pushlightuserdata(L, (void *)&period_key);
-  lua_pushvalue(L, 2);
   lua_rawset(L, LUA_REGISTRYINDEX);
   return 0;
 }
@@ -214,6 +277,17 @@ static void set_global (lua_State *L, int name, int value) {
 }
 
 
+/* how code is run, the third upvalue of what runs it */
+typedef struct Runner {
+  uint32_t port;
+  uint32_t parameters;  /* the function that answers with keys and arguments */
+  uint32_t result;  /* the function that is told what has come of it */
+  int depth;  /* how deep tables of a result may nest */
+  int period;  /* instructions between two looks at the watcher */
+  int global;  /* whether keys and arguments are the globals KEYS and ARGV */
+} Runner;
+
+
 /*
 ** The error handler of a run, as a C function: those of scripts are not called
 ** for errors of the hook.
@@ -228,62 +302,71 @@ static int call_handler (lua_State *L) {
 
 
 /*
-** run(f, handler, global, nkeys, nargs, words, depth) -> status, value
+** run(f, nkeys, nargs) -> status
 ** Calls f under protection. Its keys and arguments are the globals KEYS and
-** ARGV, or two parameters; with less than no keys there are neither. What it returns comes packed; of an error, the text,
-** where it was raised and whether it has been counted already.
+** ARGV, or two parameters; with less than no keys there are neither. The host is
+** told what it returns; of an error, the text, where it was raised and whether it has been counted already.
 */
 static int host_run (lua_State *L) {
-  size_t len;
-  int global = lua_toboolean(L, 3);
-  int nkeys = (int)lua_tointeger(L, 4);
-  int nargs = (int)lua_tointeger(L, 5);
-  const char *words = luaL_checklstring(L, 6, &len);
-  const char *end = words + len;
-  int depth = (int)lua_tointeger(L, 7);
+  const Runner *r = (const Runner *)lua_touserdata(L, lua_upvalueindex(3));
+  int nkeys = (int)lua_tointeger(L, 2);
+  int nargs = (int)lua_tointeger(L, 3);
   int status;
-  lua_settop(L, 6);
-  lua_pushvalue(L, 2);
-  lua_pushcclosure(L, call_handler, 1);
-  lua_replace(L, 2);
-  words = push_words(L, words, end, nkeys);  /* at 7 */
-  push_words(L, words, end, nargs);  /* at 8 */
-  lua_pushlightuserdata(L, (void *)&period_key);
-  lua_rawget(L, LUA_REGISTRYINDEX);
-  if (lua_isnumber(L, -1))
-    lua_sethook(L, watch_hook, LUA_MASKCOUNT, (int)lua_tointeger(L, -1));
-  lua_pop(L, 1);
-  if (global) {
-    lua_setreadonly(L, LUA_GLOBALSINDEX, 0);
-    set_global(L, lua_upvalueindex(1), 7);
-    set_global(L, lua_upvalueindex(2), 8);
-    lua_setreadonly(L, LUA_GLOBALSINDEX, 1);
-    lua_settop(L, 6);
-    lua_pushvalue(L, 1);
-    status = lua_pcall(L, 0, 1, 2);
+  size_t len;
+  const char *bytes;
+  Bytes words;
+  lua_settop(L, 1);
+  lua_pushvalue(L, lua_upvalueindex(4));
+  lua_insert(L, 1);  /* the error handler */
+  if (nkeys >= 0) {
+    const char *end;
+    port(r->port, r->parameters, NULL, 0, &words);
+    end = words.at + words.len;
+    words.at = push_words(L, words.at, end, nkeys);
+    push_words(L, words.at, end, nargs);
+    if (r->global) {
+      lua_setreadonly(L, LUA_GLOBALSINDEX, 0);
+      set_global(L, lua_upvalueindex(1), 3);
+      set_global(L, lua_upvalueindex(2), 4);
+      lua_setreadonly(L, LUA_GLOBALSINDEX, 1);
+      lua_settop(L, 2);
+    }
   }
-  else if (nkeys >= 0) {
-    lua_pushvalue(L, 1);
-    lua_insert(L, 7);
-    status = lua_pcall(L, 2, 1, 2);
-  }
-  else {
-    lua_settop(L, 6);
-    lua_pushvalue(L, 1);
-    status = lua_pcall(L, 0, 1, 2);
-  }
+  lua_sethook(L, watch_hook, LUA_MASKCOUNT, r->period);
+  status = lua_pcall(L, lua_gettop(L) - 2, 1, 1);
   lua_sethook(L, NULL, 0, 0);
-  if (status != 0 && lua_istable(L, 7)) {
-    lua_getfield(L, 7, "err");
-    lua_getfield(L, 7, "source");
-    lua_getfield(L, 7, "line");
-    lua_getfield(L, 7, "ignore_error_stats_update");
-    lua_remove(L, 7);
+  if (status != 0 && lua_istable(L, 2)) {
+    lua_getfield(L, 2, "err");
+    lua_getfield(L, 2, "source");
+    lua_getfield(L, 2, "line");
+    lua_getfield(L, 2, "ignore_error_stats_update");
+    lua_remove(L, 2);
   }
-  values_pack(L, 7, depth);
+  bytes = values_bytes(L, 2, r->depth, &len);
+  port(r->port, r->result, bytes, len, &words);
   lua_pushinteger(L, status);
-  lua_insert(L, -2);
-  return 2;
+  return 1;
+}
+
+
+/* runner(handler, entry, port, parameters, result, depth, period, global): what runs code */
+static int host_runner (lua_State *L) {
+  Runner *r;
+  luaL_checktype(L, 2, LUA_TLIGHTUSERDATA);
+  __atomic_store_n(&port, (Port)lua_touserdata(L, 2), __ATOMIC_RELAXED);
+  lua_pushliteral(L, "KEYS");
+  lua_pushliteral(L, "ARGV");
+  r = (Runner *)lua_newuserdata(L, sizeof(Runner));
+  r->port = (uint32_t)luaL_checknumber(L, 3);
+  r->parameters = (uint32_t)luaL_checknumber(L, 4);
+  r->result = (uint32_t)luaL_checknumber(L, 5);
+  r->depth = luaL_checkint(L, 6);
+  r->period = luaL_checkint(L, 7);
+  r->global = lua_toboolean(L, 8);
+  lua_pushvalue(L, 1);
+  lua_pushcclosure(L, call_handler, 1);
+  lua_pushcclosure(L, host_run, 4);
+  return 1;
 }
 
 
@@ -405,10 +488,11 @@ static const luaL_Reg host_functions[] = {
   {"compile", host_compile},
   {"limit", host_limit},
   {"native", host_native},
-  {"pack", host_pack},
   {"packed", host_packed},
   {"pcall", host_pcall},
+  {"ported", host_ported},
   {"readonly", host_readonly},
+  {"runner", host_runner},
   {"watch", host_watch},
   {"where", host_where},
   {NULL, NULL}
@@ -417,10 +501,6 @@ static const luaL_Reg host_functions[] = {
 
 LUALIB_API int luaopen_io (lua_State *L) {
   luaL_register(L, LUA_IOLIBNAME, host_functions);
-  lua_pushliteral(L, "KEYS");
-  lua_pushliteral(L, "ARGV");
-  lua_pushcclosure(L, host_run, 2);
-  lua_setfield(L, -2, "run");
   add_random(L);
   return 1;
 }

@@ -40,14 +40,14 @@ enum tag {
 ** ===================================================================
 */
 
-/* a larger buffer is not kept for the next time */
-#define KEPT_BYTES	(64 * 1024)
+/* where a thread packs what is not large; the rest gets a userdata */
+#define SMALL_BYTES	(64 * 1024)
 
-static const char buffer_key = 'b';
+static _Thread_local char small[SMALL_BYTES];
 
 typedef struct Packer {
   lua_State *L;
-  int at;  /* stack index of the userdata that is the buffer */
+  int at;  /* stack index of the userdata that is the buffer, if it is one */
   char *bytes;
   size_t used;
   size_t size;
@@ -152,33 +152,31 @@ static int put (Packer *p, int idx, int depth) {
 }
 
 
-void values_pack (lua_State *L, int first, int depth) {
+const char *values_bytes (lua_State *L, int first, int depth, size_t *len) {
   Packer p;
   int last = lua_gettop(L);
   int i;
-  luaL_checkstack(L, 3, "too many arguments");
-  lua_pushlightuserdata(L, (void *)&buffer_key);
-  lua_rawget(L, LUA_REGISTRYINDEX);
   p.L = L;
   p.at = last + 1;
+  p.bytes = small;
   p.used = 0;
+  p.size = SMALL_BYTES;
   p.cut = (depth < 0);
-  if (!lua_isuserdata(L, p.at)) {
-    lua_newuserdata(L, 256);
-    lua_replace(L, p.at);
-  }
-  p.bytes = (char *)lua_touserdata(L, p.at);
-  p.size = lua_objlen(L, p.at);
+  luaL_checkstack(L, 3, "too many arguments");
+  lua_pushnil(L);
   for (i = first; i <= last; i++) {
     if (!put(&p, i, p.cut ? -1 - depth : depth))
       break;
   }
-  lua_pushlstring(L, p.bytes, p.used);
-  if (p.size <= KEPT_BYTES) {
-    lua_pushlightuserdata(L, (void *)&buffer_key);
-    lua_pushvalue(L, p.at);
-    lua_rawset(L, LUA_REGISTRYINDEX);
-  }
+  *len = p.used;
+  return p.bytes;
+}
+
+
+void values_pack (lua_State *L, int first, int depth) {
+  size_t len;
+  const char *bytes = values_bytes(L, first, depth, &len);
+  lua_pushlstring(L, bytes, len);
   lua_replace(L, first);
   lua_settop(L, first);
 }
@@ -272,13 +270,12 @@ static int get (Unpacker *u) {
 }
 
 
-int values_unpack (lua_State *L, int idx) {
+int values_unpack (lua_State *L, const char *bytes, size_t len) {
   Unpacker u;
-  size_t len;
   int n = 0;
   u.L = L;
-  u.at = lua_tolstring(L, idx, &len);
-  u.end = u.at + len;
+  u.at = bytes;
+  u.end = bytes + len;
   while (u.at < u.end) {
     get(&u);
     n++;

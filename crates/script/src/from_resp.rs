@@ -23,14 +23,6 @@ use crate::values::Writer;
 /// A reply that our own commands have not written.
 const WELL_FORMED: &str = "replies of commands are complete";
 
-/// The one string that `reply` is, if it is one.
-#[inline]
-pub(crate) fn single_string(reply: &[u8]) -> Option<&[u8]> {
-    let rest = reply.strip_prefix(b"$")?;
-    let (len, rest) = header(rest);
-    (len >= 0).then(|| &rest[..len as usize])
-}
-
 /// The line of an error reply, without its mark.
 #[inline]
 pub(crate) fn error_line(reply: &[u8]) -> Option<&[u8]> {

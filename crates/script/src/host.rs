@@ -124,6 +124,19 @@ impl Parameters {
     /// When a word is longer than 4 GiB.
     pub fn new<'a>(keys: impl Iterator<Item = &'a [u8]>, arguments: impl Iterator<Item = &'a [u8]>) -> Parameters {
         let mut parameters = Parameters::default();
+        parameters.set(keys, arguments);
+        parameters
+    }
+
+    /// Replaces what is there; keeps a modest amount of memory.
+    ///
+    /// # Panics
+    /// When a word is longer than 4 GiB.
+    pub fn set<'a>(&mut self, keys: impl Iterator<Item = &'a [u8]>, arguments: impl Iterator<Item = &'a [u8]>) {
+        let parameters = self;
+        parameters.packed.clear();
+        parameters.packed.shrink_to(KEPT_BYTES);
+        (parameters.keys, parameters.arguments) = (0, 0);
         keys.for_each(|key| {
             parameters.pack(key);
             parameters.keys += 1;
@@ -132,7 +145,6 @@ impl Parameters {
             parameters.pack(argument);
             parameters.arguments += 1;
         });
-        parameters
     }
 
     fn pack(&mut self, word: &[u8]) {

@@ -42,10 +42,10 @@ impl Engine {
         });
         let registered = self.state.loading.take().unwrap_or_default();
         match outcome {
-            Ok((0, _)) if registered.is_empty() => Err(b"ERR No functions registered".into()),
-            Ok((0, _)) => Ok(registered),
-            Ok((_, packed)) => {
-                let error = ScriptError::read(Reader::new(&packed.as_bytes()));
+            Ok(0) if registered.is_empty() => Err(b"ERR No functions registered".into()),
+            Ok(0) => Ok(registered),
+            Ok(_) => {
+                let error = ScriptError::read(Reader::new(&self.state.result.borrow()));
                 Err([b"ERR Error registering functions: ", &error.text[..]].concat())
             }
             Err(error) => Err(format!("ERR Error registering functions: ERR {}", reason(&error)).into_bytes()),

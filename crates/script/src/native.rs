@@ -7,21 +7,14 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use mlua::{FromLuaMulti, Function, Lua, LuaString, Result, Table, Value};
+use kinovar_ds::port::{self, Port};
+use mlua::{FromLuaMulti, Function, LightUserData, Lua, LuaString, Result, Table, Value};
 
 use crate::host::KEPT_BYTES;
 use crate::values::{Reader, Writer};
 
 /// What a function answers.
 pub(crate) type Answer<T> = std::result::Result<T, Raise>;
-
-/// The results of a function that takes its arguments packed.
-pub(crate) enum Results {
-    /// What it has written.
-    Written,
-    /// One string.
-    String(LuaString),
-}
 
 /// An error to raise in the script.
 pub(crate) enum Raise {
@@ -52,6 +45,46 @@ mod code {
     pub const RAISE_ARGUMENT: i64 = 4;
 }
 
+/// A function behind a port: it is given its arguments packed.
+type Ported = dyn Fn(Reader<'_>, &mut Writer) -> Answer<()>;
+
+/// The functions of an interpreter that its C code calls without a detour. They stay as long as the interpreter does.
+pub(crate) struct Switchboard {
+    port: Port,
+    functions: Rc<RefCell<Vec<Rc<Ported>>>>,
+}
+
+impl Switchboard {
+    /// One without functions.
+    pub(crate) fn new() -> Switchboard {
+        let functions: Rc<RefCell<Vec<Rc<Ported>>>> = Rc::default();
+        let known = functions.clone();
+        let port = Port::open(Box::new(move |function, arguments, out| {
+            let Some(function) = known.borrow().get(function as usize).cloned() else { return -1 };
+            let mut results = Writer::new(std::mem::take(out));
+            let code = match function(Reader::new(arguments), &mut results) {
+                Ok(()) => code::RETURN_PACKED,
+                Err(raise) => raise.written(&mut results),
+            };
+            *out = results.into_bytes();
+            code as i32
+        }));
+        Switchboard { port, functions }
+    }
+
+    /// Adds a function: its number.
+    pub(crate) fn add(&self, function: impl Fn(Reader<'_>, &mut Writer) -> Answer<()> + 'static) -> usize {
+        let mut functions = self.functions.borrow_mut();
+        functions.push(Rc::new(function));
+        functions.len() - 1
+    }
+
+    /// How C code finds it: the function to call, and the number to call.
+    pub(crate) fn place(&self) -> (LightUserData, u32) {
+        (LightUserData(port::entry()), self.port.number())
+    }
+}
+
 /// Makes functions for scripts.
 pub(crate) struct Natives<'l> {
     pub(crate) lua: &'l Lua,
@@ -62,6 +95,7 @@ pub(crate) struct Natives<'l> {
 pub(crate) struct Parts {
     native: Function,
     packed: Function,
+    ported: Function,
     /// Where results are written before they cross the border.
     scratch: RefCell<Vec<u8>>,
 }
@@ -80,8 +114,8 @@ impl Depth {
 impl<'l> Natives<'l> {
     /// `host` is the table of functions of `khost.c`.
     pub(crate) fn new(lua: &'l Lua, host: &Table) -> Result<Natives<'l>> {
-        let (native, packed) = (host.raw_get("native")?, host.raw_get("packed")?);
-        Ok(Natives { lua, parts: Rc::new(Parts { native, packed, scratch: RefCell::default() }) })
+        let (native, packed, ported) = (host.raw_get("native")?, host.raw_get("packed")?, host.raw_get("ported")?);
+        Ok(Natives { lua, parts: Rc::new(Parts { native, packed, ported, scratch: RefCell::default() }) })
     }
 
     /// For functions that nest tables this deep: see [`Depth::set`].
@@ -113,15 +147,14 @@ impl<'l> Natives<'l> {
     /// A function that takes and returns any values, by way of their packed form.
     pub(crate) fn packed<F>(&self, depth: &Depth, function: F) -> Result<Function>
     where
-        F: Fn(&Lua, Reader<'_>, &mut Writer) -> Answer<Results> + 'static,
+        F: Fn(Reader<'_>, &mut Writer) -> Answer<()> + 'static,
     {
         let parts = self.parts.clone();
         let function = self.lua.create_function(move |lua, arguments: LuaString| {
             let mut results = Writer::new(parts.scratch.take());
-            let answer = function(lua, Reader::new(&arguments.as_bytes()), &mut results);
+            let answer = function(Reader::new(&arguments.as_bytes()), &mut results);
             let returned = match answer {
-                Ok(Results::Written) => Ok((code::RETURN_PACKED, Value::String(lua.create_string(results.bytes())?))),
-                Ok(Results::String(string)) => Ok((code::RETURN, Value::String(string))),
+                Ok(()) => Ok((code::RETURN_PACKED, Value::String(lua.create_string(results.bytes())?))),
                 Err(raise) => raise.returned(lua, results.bytes()),
             };
             let mut bytes = results.into_bytes();
@@ -132,6 +165,15 @@ impl<'l> Natives<'l> {
             returned
         })?;
         self.parts.packed.call((function, &depth.0))
+    }
+
+    /// The same for one that is there as long as the interpreter is, and sees of tables only that they are there.
+    pub(crate) fn ported<F>(&self, board: &Switchboard, levels: u32, function: F) -> Result<Function>
+    where
+        F: Fn(Reader<'_>, &mut Writer) -> Answer<()> + 'static,
+    {
+        let (entry, port) = board.place();
+        self.parts.ported.call((entry, port, board.add(function), -1 - i64::from(levels)))
     }
 }
 
@@ -151,6 +193,25 @@ impl Raise {
             Raise::Lua(error) => return Err(error.clone()),
         };
         Ok((code, Value::String(lua.create_string(bytes)?)))
+    }
+
+    /// The same behind a port, where what the C function needs is to be written.
+    #[cold]
+    fn written(self, out: &mut Writer) -> i64 {
+        let (code, bytes) = match self {
+            Raise::Written => return code::RAISE_PACKED,
+            Raise::Error(text) => {
+                out.clear();
+                crate::redis::write_error(&text, out);
+                return code::RAISE_PACKED;
+            }
+            Raise::Text(text) => (code::RAISE_TEXT, text),
+            Raise::Argument(number, text) => (code::RAISE_ARGUMENT | i64::from(number) << 8, text),
+            Raise::Lua(error) => (code::RAISE_TEXT, Cow::Owned(crate::run::reason(&error).into_bytes())),
+        };
+        out.clear();
+        out.raw(&bytes);
+        code
     }
 
     /// An error text with the place of the call before it.

@@ -4,10 +4,10 @@ use std::rc::Rc;
 
 use kinovar_resp::Protocol;
 use kinovar_resp::number::push_f64;
-use mlua::{Lua, Result, Table};
+use mlua::{Result, Table};
 
 use crate::host::{LogLevel, Words};
-use crate::native::{Answer, Depth, Natives, Raise, Results};
+use crate::native::{Answer, Natives, Raise, Switchboard};
 use crate::number::push_lua;
 use crate::options::{as_number, until_nul};
 use crate::run::State;
@@ -31,43 +31,52 @@ const LEVELS: &[(&str, LogLevel)] = &[
 ];
 
 /// What the table holds while code runs.
-pub(crate) fn library(natives: &Natives<'_>, kind: Kind, version: &Version, state: &Rc<State>) -> Result<Table> {
-    let table = log_and_version(natives, version, state)?;
-    let flat = natives.cut(0)?;
-    let add = |name: &str, function: fn(&State, &Lua, Reader<'_>, &mut Writer) -> Answer<Results>| {
+pub(crate) fn library(
+    natives: &Natives<'_>,
+    board: &Switchboard,
+    kind: Kind,
+    version: &Version,
+    state: &Rc<State>,
+) -> Result<Table> {
+    let table = log_and_version(natives, board, version, state)?;
+    let add = |name: &str, function: fn(&State, Reader<'_>, &mut Writer) -> Answer<()>| {
         let state = state.clone();
-        table.raw_set(name, natives.packed(&flat, move |lua, args, out| function(&state, lua, args, out))?)
+        table.raw_set(name, natives.ported(board, 0, move |args, out| function(&state, args, out))?)
     };
-    add("call", |state, lua, args, out| call(state, lua, args, out, true))?;
-    add("pcall", |state, lua, args, out| call(state, lua, args, out, false))?;
-    add("error_reply", |_, _, args, out| error_reply(args, out))?;
-    add("status_reply", |_, _, args, out| status_reply(args, out))?;
-    add("sha1hex", |_, _, args, out| sha1hex(args, out))?;
-    add("setresp", |state, _, args, _| setresp(state, args))?;
-    add("set_repl", |state, _, args, _| set_repl(state, args))?;
-    add("acl_check_cmd", |state, _, args, out| acl_check_cmd(state, args, out))?;
+    add("call", |state, args, out| call(state, args, out, true))?;
+    add("pcall", |state, args, out| call(state, args, out, false))?;
+    add("error_reply", |_, args, out| error_reply(args, out))?;
+    add("status_reply", |_, args, out| status_reply(args, out))?;
+    add("sha1hex", |_, args, out| sha1hex(args, out))?;
+    add("setresp", |state, args, _| setresp(state, args))?;
+    add("set_repl", |state, args, _| set_repl(state, args))?;
+    add("acl_check_cmd", |state, args, out| acl_check_cmd(state, args, out))?;
     if kind == Kind::Scripts {
-        add("replicate_commands", |_, _, _, out| {
+        add("replicate_commands", |_, _, out| {
             out.boolean(true);
-            Ok(Results::Written)
+            Ok(())
         })?;
         // There is no debugger to stop in, and nobody to show values to.
-        add("breakpoint", |_, _, _, out| {
+        add("breakpoint", |_, _, out| {
             out.boolean(false);
-            Ok(Results::Written)
+            Ok(())
         })?;
-        add("debug", |_, _, _, _| Ok(Results::Written))?;
+        add("debug", |_, _, _| Ok(()))?;
     }
     TARGETS.iter().try_for_each(|&(name, bits)| table.raw_set(name, bits))?;
     Ok(table)
 }
 
 /// What it holds while a library is loaded as well, when commands cannot be called.
-pub(crate) fn log_and_version(natives: &Natives<'_>, version: &Version, state: &Rc<State>) -> Result<Table> {
+pub(crate) fn log_and_version(
+    natives: &Natives<'_>,
+    board: &Switchboard,
+    version: &Version,
+    state: &Rc<State>,
+) -> Result<Table> {
     let table = natives.lua.create_table()?;
-    let flat: Depth = natives.cut(0)?;
     let state = state.clone();
-    table.raw_set("log", natives.packed(&flat, move |_, args, _| log(&state, args))?)?;
+    table.raw_set("log", natives.ported(board, 0, move |args, _| log(&state, args))?)?;
     for (number, (name, _)) in LEVELS.iter().enumerate() {
         table.raw_set(*name, number)?;
     }
@@ -131,29 +140,26 @@ fn push_word(out: &mut Vec<u8>, number: f64) {
     }
 }
 
-fn call(state: &State, lua: &Lua, args: Reader<'_>, out: &mut Writer, raise: bool) -> Answer<Results> {
+fn call(state: &State, args: Reader<'_>, out: &mut Writer, raise: bool) -> Answer<()> {
     let mut words = state.words.borrow_mut();
     if let Err(text) = collect(args, &mut words) {
         write_error(text.as_bytes(), out);
-        return if raise { Err(Raise::Written) } else { Ok(Results::Written) };
+        return if raise { Err(Raise::Written) } else { Ok(()) };
     }
-    let mut answer = Ok(Results::Written);
+    let mut answer = Ok(());
     state.with_host(|host| {
-        host.call(&words, state.protocol.get(), &mut |reply| answer = take_reply(lua, reply, out, raise));
+        host.call(&words, state.protocol.get(), &mut |reply| answer = take_reply(reply, out, raise));
     });
     answer
 }
 
-fn take_reply(lua: &Lua, reply: &[u8], out: &mut Writer, raise: bool) -> Answer<Results> {
+fn take_reply(reply: &[u8], out: &mut Writer, raise: bool) -> Answer<()> {
     if let Some(line) = from_resp::error_line(reply) {
         from_resp::write_error(line, out);
-        return if raise { Err(Raise::Written) } else { Ok(Results::Written) };
-    }
-    if let Some(string) = from_resp::single_string(reply) {
-        return Ok(Results::String(lua.create_string(string)?));
+        return if raise { Err(Raise::Written) } else { Ok(()) };
     }
     from_resp::write(reply, out);
-    Ok(Results::Written)
+    Ok(())
 }
 
 /// The one text that was given, if that is what was given.
@@ -166,10 +172,10 @@ fn one_text<'a>(mut args: Reader<'a>) -> Option<&'a [u8]> {
 
 const WRONG_REPLY: &[u8] = b"ERR wrong number or type of arguments";
 
-fn error_reply(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
+fn error_reply(args: Reader<'_>, out: &mut Writer) -> Answer<()> {
     let Some(text) = one_text(args) else {
         write_error(WRONG_REPLY, out);
-        return Ok(Results::Written);
+        return Ok(());
     };
     let text = until_nul(text.strip_prefix(b"-").unwrap_or(text));
     let end = text.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
@@ -180,10 +186,10 @@ fn error_reply(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
     }
     line.extend(text.iter().map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }));
     write_error(&line, out);
-    Ok(Results::Written)
+    Ok(())
 }
 
-fn status_reply(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
+fn status_reply(args: Reader<'_>, out: &mut Writer) -> Answer<()> {
     match one_text(args) {
         None => write_error(WRONG_REPLY, out),
         Some(text) => {
@@ -193,20 +199,20 @@ fn status_reply(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
             out.end();
         }
     }
-    Ok(Results::Written)
+    Ok(())
 }
 
-fn sha1hex(mut args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
+fn sha1hex(mut args: Reader<'_>, out: &mut Writer) -> Answer<()> {
     let (Some(value), None) = (args.next(), args.next()) else {
         return Err(Raise::error("ERR wrong number of arguments"));
     };
     let mut digits = Vec::new();
     let digest = sha1::digest(text(value, &mut digits).unwrap_or_default());
     out.string(&sha1::hex(&digest));
-    Ok(Results::Written)
+    Ok(())
 }
 
-fn setresp(state: &State, mut args: Reader<'_>) -> Answer<Results> {
+fn setresp(state: &State, mut args: Reader<'_>) -> Answer<()> {
     let (Some(value), None) = (args.next(), args.next()) else {
         return Err(Raise::error("ERR redis.setresp() requires one argument."));
     };
@@ -215,10 +221,10 @@ fn setresp(state: &State, mut args: Reader<'_>) -> Answer<Results> {
         3 => Protocol::Resp3,
         _ => return Err(Raise::error("ERR RESP version must be 2 or 3.")),
     });
-    Ok(Results::Written)
+    Ok(())
 }
 
-fn set_repl(state: &State, mut args: Reader<'_>) -> Answer<Results> {
+fn set_repl(state: &State, mut args: Reader<'_>) -> Answer<()> {
     let (Some(value), None) = (args.next(), args.next()) else {
         return Err(Raise::error("ERR redis.set_repl() requires one argument."));
     };
@@ -228,10 +234,10 @@ fn set_repl(state: &State, mut args: Reader<'_>) -> Answer<Results> {
         return Err(Raise::error("ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE."));
     };
     state.with_host(|host| host.set_replication(targets));
-    Ok(Results::Written)
+    Ok(())
 }
 
-fn acl_check_cmd(state: &State, args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
+fn acl_check_cmd(state: &State, args: Reader<'_>, out: &mut Writer) -> Answer<()> {
     let mut words = state.words.borrow_mut();
     if let Err(text) = collect(args, &mut words) {
         return Err(Raise::error(text));
@@ -242,10 +248,10 @@ fn acl_check_cmd(state: &State, args: Reader<'_>, out: &mut Writer) -> Answer<Re
         Some(allowed) => out.boolean(allowed),
         None => return Err(Raise::error("ERR Invalid command passed to redis.acl_check_cmd()")),
     }
-    Ok(Results::Written)
+    Ok(())
 }
 
-fn log(state: &State, args: Reader<'_>) -> Answer<Results> {
+fn log(state: &State, args: Reader<'_>) -> Answer<()> {
     let values: Vec<Value<'_>> = args.collect();
     let [level, parts @ ..] = &values[..] else {
         return Err(Raise::error("ERR redis.log() requires two arguments or more."));
@@ -270,5 +276,5 @@ fn log(state: &State, args: Reader<'_>) -> Answer<Results> {
         }
     }
     state.with_host(|host| host.log(level, &line));
-    Ok(Results::Written)
+    Ok(())
 }

@@ -9,7 +9,7 @@ use kinovar_resp::{Protocol, Reply};
 use mlua::{Function, LuaString};
 
 use crate::Version;
-use crate::host::{Host, Hosts, Parameters, WATCH_PERIOD, Words};
+use crate::host::{Host, Hosts, KEPT_BYTES, Parameters, WATCH_PERIOD, Words};
 use crate::library::Registered;
 use crate::options::until_nul;
 use crate::sandbox::{Kind, Sandbox};
@@ -24,6 +24,10 @@ pub(crate) struct State {
     pub(crate) protocol: Cell<Protocol>,
     /// Words of the command that is called.
     pub(crate) words: RefCell<Words>,
+    /// Keys and arguments of the code that is about to run, packed.
+    parameters: RefCell<Vec<u8>>,
+    /// What has come of the code that ran, packed.
+    pub(crate) result: RefCell<Vec<u8>>,
     /// Set when code that runs must end.
     killed: Cell<Option<&'static str>>,
     /// Functions of the library that is being loaded.
@@ -112,6 +116,8 @@ impl Engine {
             host: Loan::default(),
             protocol: Cell::new(Protocol::Resp2),
             words: RefCell::default(),
+            parameters: RefCell::default(),
+            result: RefCell::default(),
             killed: Cell::new(None),
             loading: RefCell::default(),
         });
@@ -127,8 +133,8 @@ impl Engine {
                 Ok(Some(error))
             }
         })?;
-        host.raw_get::<Function>("watch")?.call::<()>((watch, WATCH_PERIOD))?;
-        let (run, compile) = (host.raw_get("run")?, host.raw_get("compile")?);
+        host.raw_get::<Function>("watch")?.call::<()>(watch)?;
+        let (run, compile) = (runner(&sandbox, &state)?, host.raw_get("compile")?);
         Ok(Engine { sandbox, state, run, compile, is_busy: Cell::new(false) })
     }
 
@@ -166,16 +172,16 @@ impl Engine {
         let Invocation { code, name, parameters, protocol } = invocation;
         let (keys, arguments) = (i64::from(parameters.keys()), parameters.arguments());
         let outcome = self.with_host(host, || self.enter(&code.function, keys, arguments, parameters.packed()));
+        let packed = self.state.result.borrow();
         match outcome {
-            Ok((0, packed)) => {
-                let packed = packed.as_bytes();
+            Ok(0) => {
                 let value = Reader::new(&packed).next().unwrap_or(Value::Nil);
                 let start = reply.len();
                 to_resp::write(value, Spelling { client: *protocol, script: self.state.protocol.get() }, reply);
                 (reply.get(start) == Some(&b'-')).then(|| Failure { counted: to_resp::is_counted(value) })
             }
-            Ok((_, packed)) => {
-                let error = ScriptError::read(Reader::new(&packed.as_bytes()));
+            Ok(_) => {
+                let error = ScriptError::read(Reader::new(&packed));
                 Reply::new(reply, *protocol).error(&error.line(name));
                 Some(Failure { counted: error.counted })
             }
@@ -197,18 +203,36 @@ impl Engine {
         result
     }
 
-    /// Calls `function` under protection, with so many keys and arguments; fewer than no keys are no parameters at all.
-    pub(crate) fn enter(
-        &self,
-        function: &Function,
-        keys: i64,
-        arguments: u32,
-        packed: &[u8],
-    ) -> mlua::Result<(i64, LuaString)> {
-        let words = self.sandbox.lua.create_string(packed)?;
-        let global = self.sandbox.kind == Kind::Scripts;
-        self.run.call((function, &self.sandbox.error_handler, global, keys, arguments, words, to_resp::DEPTH))
+    /// Calls `function` under protection, with so many keys and arguments; fewer than no keys are no parameters at all. Its
+    /// result, or the error, is left in [`State::result`]; 0 if it is a result.
+    pub(crate) fn enter(&self, function: &Function, keys: i64, arguments: u32, packed: &[u8]) -> mlua::Result<i64> {
+        let mut parameters = self.state.parameters.borrow_mut();
+        parameters.clear();
+        parameters.extend_from_slice(packed);
+        drop(parameters);
+        self.run.call((function, keys, arguments))
     }
+}
+
+/// What runs code.
+fn runner(sandbox: &Sandbox, state: &Rc<State>) -> mlua::Result<Function> {
+    let from = state.clone();
+    let parameters = sandbox.board.add(move |_, out| {
+        out.raw(&from.parameters.borrow());
+        Ok(())
+    });
+    let to = state.clone();
+    let result = sandbox.board.add(move |packed, _| {
+        let mut result = to.result.borrow_mut();
+        result.clear();
+        result.shrink_to(KEPT_BYTES);
+        result.extend_from_slice(packed.bytes());
+        Ok(())
+    });
+    let (entry, port) = sandbox.board.place();
+    let global = sandbox.kind == Kind::Scripts;
+    let make: Function = sandbox.host.raw_get("runner")?;
+    make.call((&sandbox.error_handler, entry, port, parameters, result, to_resp::DEPTH, WATCH_PERIOD, global))
 }
 
 fn internal(error: mlua::Error) -> CompileError {

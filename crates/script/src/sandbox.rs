@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use mlua::{Function, Lua, LuaOptions, LuaString, Result, StdLib, Table, Value};
 
-use crate::native::{Answer, Natives, Raise};
+use crate::native::{Answer, Natives, Raise, Switchboard};
 use crate::options::until_nul;
 use crate::run::State;
 use crate::{Version, bit, cjson, cmsgpack, library, redis, structs};
@@ -30,6 +30,8 @@ pub(crate) struct Sandbox {
     pub(crate) host: Table,
     /// Gives an error what its reply needs.
     pub(crate) error_handler: Function,
+    /// Functions of ours that its C code calls.
+    pub(crate) board: Switchboard,
     /// The globals of code that runs.
     pub(crate) globals: Table,
     pub(crate) kind: Kind,
@@ -60,7 +62,8 @@ impl Sandbox {
         }
         let readonly = host.raw_get("readonly")?;
         let error_handler = error_handler(&lua, &host)?;
-        let mut sandbox = Sandbox { lua, host, error_handler, globals, kind, stages: None, readonly };
+        let mut sandbox =
+            Sandbox { lua, host, error_handler, board: Switchboard::new(), globals, kind, stages: None, readonly };
         sandbox.fill(kind, version, state)?;
         if kind == Kind::Functions {
             sandbox.stages = Some(sandbox.stages(version, state)?);
@@ -69,7 +72,7 @@ impl Sandbox {
     }
 
     fn fill(&self, kind: Kind, version: &Version, state: &Rc<State>) -> Result<()> {
-        let (lua, globals) = (&self.lua, &self.globals);
+        let (lua, globals, board) = (&self.lua, &self.globals, &self.board);
         let natives = Natives::new(lua, &self.host)?;
         globals.raw_set("pcall", self.host.raw_get::<Function>("pcall")?)?;
         let math: Table = globals.raw_get("math")?;
@@ -77,10 +80,10 @@ impl Sandbox {
             math.raw_set(name, self.host.raw_get::<Function>(name)?)?;
         }
         globals.raw_set("bit", bit::library(&natives)?)?;
-        globals.raw_set("struct", structs::library(&natives)?)?;
+        globals.raw_set("struct", structs::library(&natives, board)?)?;
         globals.raw_set("cjson", cjson::library(&natives)?)?;
-        globals.raw_set("cmsgpack", cmsgpack::library(&natives)?)?;
-        globals.raw_set("redis", redis::library(&natives, kind, version, state)?)?;
+        globals.raw_set("cmsgpack", cmsgpack::library(&natives, board)?)?;
+        globals.raw_set("redis", redis::library(&natives, board, kind, version, state)?)?;
         if kind == Kind::Scripts {
             globals.raw_set("__redis__err__handler", &self.error_handler)?;
         }
@@ -94,7 +97,7 @@ impl Sandbox {
     fn stages(&self, version: &Version, state: &Rc<State>) -> Result<Stages> {
         let natives = Natives::new(&self.lua, &self.host)?;
         let loading = self.lua.create_table()?;
-        let api = redis::log_and_version(&natives, version, state)?;
+        let api = redis::log_and_version(&natives, &self.board, version, state)?;
         api.raw_set("register_function", library::register_function(&natives, state)?)?;
         self.protect(&api)?;
         loading.raw_set("redis", api)?;

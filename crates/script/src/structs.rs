@@ -17,7 +17,7 @@
 
 use mlua::{Result, Table};
 
-use crate::native::{Answer, Natives, Raise, Results};
+use crate::native::{Answer, Natives, Raise, Switchboard};
 use crate::number::to_c_integer;
 use crate::options::{as_number, until_nul};
 use crate::values::{Reader, Value, Writer};
@@ -28,12 +28,11 @@ const INTEGER_MAX: usize = 32;
 const ALIGNMENT: usize = 8;
 
 /// A table of the library's functions.
-pub(crate) fn library(natives: &Natives<'_>) -> Result<Table> {
+pub(crate) fn library(natives: &Natives<'_>, board: &Switchboard) -> Result<Table> {
     let table = natives.lua.create_table()?;
-    let flat = natives.cut(0)?;
-    table.raw_set("pack", natives.packed(&flat, |_, args, out| pack(args, out))?)?;
-    table.raw_set("unpack", natives.packed(&flat, |_, args, out| unpack(args, out))?)?;
-    table.raw_set("size", natives.packed(&flat, |_, args, out| size(args, out))?)?;
+    table.raw_set("pack", natives.ported(board, 0, |args, out| pack(args, out))?)?;
+    table.raw_set("unpack", natives.ported(board, 0, |args, out| unpack(args, out))?)?;
+    table.raw_set("size", natives.ported(board, 0, |args, out| size(args, out))?)?;
     Ok(table)
 }
 
@@ -148,7 +147,7 @@ impl<'a> Arguments<'a> {
     }
 }
 
-fn pack(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
+fn pack(args: Reader<'_>, out: &mut Writer) -> Answer<()> {
     let mut args = Arguments { values: args.collect(), missing: "no value" };
     let mut digits = Vec::new();
     let mut format = Format::new(args.text(1, &mut digits)?);
@@ -191,7 +190,7 @@ fn pack(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
         }
     }
     out.string(&bytes);
-    Ok(Results::Written)
+    Ok(())
 }
 
 /// What the reference's processor makes of a number that it casts to 64 bits.
@@ -222,7 +221,7 @@ enum Unpacked<'a> {
     Text(&'a [u8]),
 }
 
-fn unpack(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
+fn unpack(args: Reader<'_>, out: &mut Writer) -> Answer<()> {
     let args = Arguments { values: args.collect(), missing: "no value" };
     let (mut digits, mut text) = (Vec::new(), Vec::new());
     let mut format = Format::new(args.text(1, &mut digits)?);
@@ -285,7 +284,7 @@ fn unpack(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
         }
     }
     out.number(position.wrapping_add(1) as i64 as f64);
-    Ok(Results::Written)
+    Ok(())
 }
 
 /// Values that a function can return.
@@ -310,7 +309,7 @@ fn ordered<const N: usize>(bytes: &[u8], big_endian: bool) -> [u8; N] {
     ordered
 }
 
-fn size(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
+fn size(args: Reader<'_>, out: &mut Writer) -> Answer<()> {
     let args = Arguments { values: args.collect(), missing: "no value" };
     let mut digits = Vec::new();
     let mut format = Format::new(args.text(1, &mut digits)?);
@@ -326,5 +325,5 @@ fn size(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
         position += field.size;
     }
     out.number(position as f64);
-    Ok(Results::Written)
+    Ok(())
 }

@@ -65,6 +65,11 @@ impl<'a> Reader<'a> {
         Reader { rest: bytes }
     }
 
+    /// All that is left, as it is.
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.rest
+    }
+
     fn take(&mut self, len: usize) -> &'a [u8] {
         let (taken, rest) = self.rest.split_at_checked(len).expect(WELL_FORMED);
         self.rest = rest;
@@ -143,6 +148,15 @@ impl Writer {
 
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// Adds bytes that stand for themselves.
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// Adds the values that another one has written.

@@ -116,10 +116,8 @@ fn others_go_on(stage: &mut Stage) -> Result<()> {
 
 /// A script and a function, each on its own thread: each KILL ends its own kind.
 fn two_at_a_time(stage: &mut Stage) -> Result<()> {
-    let library = format!(
-        "FUNCTION LOAD \"#!lua name=declared\\nredis.register_function{{function_name = 'declared', \
-         callback = function() while true do end end, flags = {{'declared-keys-only'}}}}\""
-    );
+    let library = "FUNCTION LOAD \"#!lua name=declared\\nredis.register_function{function_name = 'declared', \
+     callback = function() while true do end end, flags = {'declared-keys-only'}}\"";
     stage.control.must(&library)?;
     let script = format!("EVAL \"{DECLARED}while true do end\" 1 key");
     for (second, first_kill, second_kill) in [

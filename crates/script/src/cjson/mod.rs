@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use mlua::{Lua, Result, Table, Value as LuaValue};
 
-use crate::native::{Answer, Depth, Natives, Raise, Results};
+use crate::native::{Answer, Depth, Natives, Raise};
 use crate::options::Options;
 use crate::values::{Reader, Value, Writer};
 
@@ -71,11 +71,11 @@ pub(crate) fn library(natives: &Natives<'_>) -> Result<Table> {
     let deep = natives.depth(settings.borrow().encode_depth)?;
     let flat = natives.cut(0)?;
     let with = settings.clone();
-    table.raw_set("encode", natives.packed(&deep, move |_, args, out| encode(&with.borrow(), args, out))?)?;
-    let add = |name: &str, function: fn(&mut Settings, &Depth, Reader<'_>, &mut Writer) -> Answer<Results>| {
+    table.raw_set("encode", natives.packed(&deep, move |args, out| encode(&with.borrow(), args, out))?)?;
+    let add = |name: &str, function: fn(&mut Settings, &Depth, Reader<'_>, &mut Writer) -> Answer<()>| {
         let (settings, deep) = (settings.clone(), deep.clone());
         let function =
-            natives.packed(&flat, move |_, args, out| function(&mut settings.borrow_mut(), &deep, args, out))?;
+            natives.packed(&flat, move |args, out| function(&mut settings.borrow_mut(), &deep, args, out))?;
         table.raw_set(name, function)
     };
     add("decode", |settings, _, args, out| decode(settings, args, out))?;
@@ -104,16 +104,16 @@ pub(crate) fn library(natives: &Natives<'_>) -> Result<Table> {
     Ok(table)
 }
 
-fn encode(settings: &Settings, mut args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
+fn encode(settings: &Settings, mut args: Reader<'_>, out: &mut Writer) -> Answer<()> {
     let (Some(value), None) = (args.next(), args.next()) else {
         return Err(Raise::argument(1, "expected 1 argument"));
     };
     let json = encode::encode(settings, value)?;
     out.string(&json);
-    Ok(Results::Written)
+    Ok(())
 }
 
-fn decode(settings: &Settings, mut args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
+fn decode(settings: &Settings, mut args: Reader<'_>, out: &mut Writer) -> Answer<()> {
     let (Some(value), None) = (args.next(), args.next()) else {
         return Err(Raise::argument(1, "expected 1 argument"));
     };
@@ -122,29 +122,24 @@ fn decode(settings: &Settings, mut args: Reader<'_>, out: &mut Writer) -> Answer
         return Err(Raise::argument(1, format!("string expected, got {}", value.type_name())));
     };
     decode::decode(settings, json, out)?;
-    Ok(Results::Written)
+    Ok(())
 }
 
-fn integer(
-    setting: &mut u32,
-    range: std::ops::RangeInclusive<i64>,
-    args: Reader<'_>,
-    out: &mut Writer,
-) -> Answer<Results> {
+fn integer(setting: &mut u32, range: std::ops::RangeInclusive<i64>, args: Reader<'_>, out: &mut Writer) -> Answer<()> {
     let options = Options::new(args, 1)?;
     options.integer(1, setting, range)?;
     out.number(f64::from(*setting));
-    Ok(Results::Written)
+    Ok(())
 }
 
-fn switch(setting: &mut bool, args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
+fn switch(setting: &mut bool, args: Reader<'_>, out: &mut Writer) -> Answer<()> {
     let options = Options::new(args, 1)?;
     options.switch(1, setting)?;
     out.boolean(*setting);
-    Ok(Results::Written)
+    Ok(())
 }
 
-fn invalid_numbers(setting: &mut Invalid, args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
+fn invalid_numbers(setting: &mut Invalid, args: Reader<'_>, out: &mut Writer) -> Answer<()> {
     let options = Options::new(args, 1)?;
     match options.choice(1, &["off", "on", "null"])? {
         Some(0) => *setting = Invalid::Refused,
@@ -157,10 +152,10 @@ fn invalid_numbers(setting: &mut Invalid, args: Reader<'_>, out: &mut Writer) ->
         Invalid::Written => out.boolean(true),
         Invalid::Null => out.string(b"null"),
     }
-    Ok(Results::Written)
+    Ok(())
 }
 
-fn sparse_array(setting: &mut Sparse, args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
+fn sparse_array(setting: &mut Sparse, args: Reader<'_>, out: &mut Writer) -> Answer<()> {
     let options = Options::new(args, 3)?;
     options.switch(1, &mut setting.convert)?;
     out.boolean(setting.convert);
@@ -168,7 +163,7 @@ fn sparse_array(setting: &mut Sparse, args: Reader<'_>, out: &mut Writer) -> Ans
     out.number(f64::from(setting.ratio));
     options.integer(3, &mut setting.safe, 0..=LIMIT)?;
     out.number(f64::from(setting.safe));
-    Ok(Results::Written)
+    Ok(())
 }
 
 /// What a value is called in errors.

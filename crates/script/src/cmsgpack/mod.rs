@@ -7,7 +7,7 @@ mod tests;
 
 use mlua::{Result, Table};
 
-use crate::native::{Answer, Natives, Raise, Results};
+use crate::native::{Answer, Natives, Raise, Switchboard};
 use crate::options::as_number;
 use crate::values::{Reader, Value, Writer};
 
@@ -15,13 +15,12 @@ use crate::values::{Reader, Value, Writer};
 const NESTING_MAX: u32 = 16;
 
 /// A table of the library's functions.
-pub(crate) fn library(natives: &Natives<'_>) -> Result<Table> {
+pub(crate) fn library(natives: &Natives<'_>, board: &Switchboard) -> Result<Table> {
     let table = natives.lua.create_table()?;
-    let (flat, deep) = (natives.cut(0)?, natives.cut(NESTING_MAX)?);
-    table.raw_set("pack", natives.packed(&deep, |_, args, out| pack(args, out))?)?;
-    table.raw_set("unpack", natives.packed(&flat, |_, args, out| unpack(args, out))?)?;
-    table.raw_set("unpack_one", natives.packed(&flat, |_, args, out| unpack_one(args, out))?)?;
-    table.raw_set("unpack_limit", natives.packed(&flat, |_, args, out| unpack_limit(args, out))?)?;
+    table.raw_set("pack", natives.ported(board, NESTING_MAX, |args, out| pack(args, out))?)?;
+    table.raw_set("unpack", natives.ported(board, 0, |args, out| unpack(args, out))?)?;
+    table.raw_set("unpack_one", natives.ported(board, 0, |args, out| unpack_one(args, out))?)?;
+    table.raw_set("unpack_limit", natives.ported(board, 0, |args, out| unpack_limit(args, out))?)?;
     table.raw_set("_NAME", "cmsgpack")?;
     table.raw_set("_VERSION", "lua-cmsgpack 0.4.0")?;
     table.raw_set("_COPYRIGHT", "Copyright (C) 2012, Salvatore Sanfilippo")?;
@@ -29,7 +28,7 @@ pub(crate) fn library(natives: &Natives<'_>) -> Result<Table> {
     Ok(table)
 }
 
-fn pack(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
+fn pack(args: Reader<'_>, out: &mut Writer) -> Answer<()> {
     let mut bytes = Vec::new();
     let mut empty = true;
     for value in args {
@@ -40,7 +39,7 @@ fn pack(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
         return Err(Raise::argument(0, "MessagePack pack needs input."));
     }
     out.string(&bytes);
-    Ok(Results::Written)
+    Ok(())
 }
 
 fn wrong(number: u32, expected: &str, value: Option<&Value<'_>>) -> Raise {
@@ -59,18 +58,18 @@ fn integer(args: &[Value<'_>], number: usize, default: Option<i64>) -> Answer<i6
     }
 }
 
-fn unpack(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
+fn unpack(args: Reader<'_>, out: &mut Writer) -> Answer<()> {
     let args: Vec<_> = args.collect();
     unpack_some(&args, 0, 0, out)
 }
 
-fn unpack_one(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
+fn unpack_one(args: Reader<'_>, out: &mut Writer) -> Answer<()> {
     let args: Vec<_> = args.collect();
     let offset = integer(&args, 2, Some(0))?;
     unpack_some(&args, 1, offset, out)
 }
 
-fn unpack_limit(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
+fn unpack_limit(args: Reader<'_>, out: &mut Writer) -> Answer<()> {
     let args: Vec<_> = args.collect();
     let limit = integer(&args, 2, None)?;
     let offset = integer(&args, 3, Some(0))?;
@@ -79,7 +78,7 @@ fn unpack_limit(args: Reader<'_>, out: &mut Writer) -> Answer<Results> {
 
 /// At most `limit` values from `offset` on, after the offset to go on at; -1 says that there is nothing left. All values
 /// and no offset if both are zero.
-fn unpack_some(args: &[Value<'_>], limit: i64, offset: i64, out: &mut Writer) -> Answer<Results> {
+fn unpack_some(args: &[Value<'_>], limit: i64, offset: i64, out: &mut Writer) -> Answer<()> {
     let mut digits = Vec::new();
     let value = args.first();
     let Some(bytes) = value.and_then(|&value| crate::redis::text(value, &mut digits)) else {
@@ -111,7 +110,7 @@ fn unpack_some(args: &[Value<'_>], limit: i64, offset: i64, out: &mut Writer) ->
         out.number(if left == 0 { -1.0 } else { (bytes.len() - left) as f64 });
     }
     out.append(&values);
-    Ok(Results::Written)
+    Ok(())
 }
 
 /// Values that a function can return.
