@@ -50,7 +50,7 @@ pub(crate) fn library(
     add("sha1hex", |_, args, out| sha1hex(args, out))?;
     add("setresp", |state, args, _| setresp(state, args))?;
     add("set_repl", |state, args, _| set_repl(state, args))?;
-    add("acl_check_cmd", |state, args, out| acl_check_cmd(state, args, out))?;
+    add("acl_check_cmd", acl_check_cmd)?;
     if kind == Kind::Scripts {
         add("replicate_commands", |_, _, out| {
             out.boolean(true);

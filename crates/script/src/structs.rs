@@ -30,9 +30,9 @@ const ALIGNMENT: usize = 8;
 /// A table of the library's functions.
 pub(crate) fn library(natives: &Natives<'_>, board: &Switchboard) -> Result<Table> {
     let table = natives.lua.create_table()?;
-    table.raw_set("pack", natives.ported(board, 0, |args, out| pack(args, out))?)?;
-    table.raw_set("unpack", natives.ported(board, 0, |args, out| unpack(args, out))?)?;
-    table.raw_set("size", natives.ported(board, 0, |args, out| size(args, out))?)?;
+    table.raw_set("pack", natives.ported(board, 0, pack)?)?;
+    table.raw_set("unpack", natives.ported(board, 0, unpack)?)?;
+    table.raw_set("size", natives.ported(board, 0, size)?)?;
     Ok(table)
 }
 

@@ -118,7 +118,7 @@ fn others_go_on(stage: &mut Stage) -> Result<()> {
 fn two_at_a_time(stage: &mut Stage) -> Result<()> {
     let library = "FUNCTION LOAD \"#!lua name=declared\\nredis.register_function{function_name = 'declared', \
      callback = function() while true do end end, flags = {'declared-keys-only'}}\"";
-    stage.control.must(&library)?;
+    stage.control.must(library)?;
     let script = format!("EVAL \"{DECLARED}while true do end\" 1 key");
     for (second, first_kill, second_kill) in [
         ("FCALL declared 1 other".to_string(), "SCRIPT KILL", Some("FUNCTION KILL")),

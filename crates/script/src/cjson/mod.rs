@@ -81,9 +81,9 @@ pub(crate) fn library(natives: &Natives<'_>) -> Result<Table> {
     add("decode", |settings, _, args, out| decode(settings, args, out))?;
     add("encode_sparse_array", |settings, _, args, out| sparse_array(&mut settings.sparse, args, out))?;
     add("encode_max_depth", |settings, deep, args, out| {
-        let results = integer(&mut settings.encode_depth, 1..=LIMIT, args, out)?;
+        integer(&mut settings.encode_depth, 1..=LIMIT, args, out)?;
         deep.set(settings.encode_depth)?;
-        Ok(results)
+        Ok(())
     })?;
     add("decode_max_depth", |settings, _, args, out| integer(&mut settings.decode_depth, 1..=LIMIT, args, out))?;
     add("encode_number_precision", |settings, _, args, out| {

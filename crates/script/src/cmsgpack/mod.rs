@@ -17,10 +17,10 @@ const NESTING_MAX: u32 = 16;
 /// A table of the library's functions.
 pub(crate) fn library(natives: &Natives<'_>, board: &Switchboard) -> Result<Table> {
     let table = natives.lua.create_table()?;
-    table.raw_set("pack", natives.ported(board, NESTING_MAX, |args, out| pack(args, out))?)?;
-    table.raw_set("unpack", natives.ported(board, 0, |args, out| unpack(args, out))?)?;
-    table.raw_set("unpack_one", natives.ported(board, 0, |args, out| unpack_one(args, out))?)?;
-    table.raw_set("unpack_limit", natives.ported(board, 0, |args, out| unpack_limit(args, out))?)?;
+    table.raw_set("pack", natives.ported(board, NESTING_MAX, pack)?)?;
+    table.raw_set("unpack", natives.ported(board, 0, unpack)?)?;
+    table.raw_set("unpack_one", natives.ported(board, 0, unpack_one)?)?;
+    table.raw_set("unpack_limit", natives.ported(board, 0, unpack_limit)?)?;
     table.raw_set("_NAME", "cmsgpack")?;
     table.raw_set("_VERSION", "lua-cmsgpack 0.4.0")?;
     table.raw_set("_COPYRIGHT", "Copyright (C) 2012, Salvatore Sanfilippo")?;
