@@ -220,18 +220,24 @@ static const char watch_key = 'w';
 
 /*
 ** Asks the watcher whether to go on. A value that is not nil ends the script:
-** it is raised again at every instruction, so that no pcall outlives it.
+** it is raised again at every instruction, so that no pcall outlives it. The
+** watcher has a stack of its own: that of the script may be as deep as it can
+** be, and the error of a call would be the script's to catch.
 */
 static void watch_hook (lua_State *L, lua_Debug *ar) {
+  lua_State *W;
   (void)ar;
-  luaL_checkstack(L, 3, "watch");
   lua_pushlightuserdata(L, (void *)&watch_key);
   lua_rawget(L, LUA_REGISTRYINDEX);
-  lua_call(L, 0, 1);
-  if (lua_isnil(L, -1)) {
-    lua_pop(L, 1);
+  W = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  lua_settop(W, 1);
+  lua_pushvalue(W, 1);
+  if (lua_pcall(W, 0, 1, 0) != 0 || lua_isnil(W, -1)) {
+    lua_settop(W, 1);
     return;
   }
+  lua_xmove(W, L, 1);
   lua_sethook(L, watch_hook, LUA_MASKCOUNT, 1);
   lua_error(L);
 }
@@ -239,9 +245,12 @@ static void watch_hook (lua_State *L, lua_Debug *ar) {
 
 /* watch(f): has f called every so many instructions while a script runs */
 static int host_watch (lua_State *L) {
+  lua_State *W;
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_pushlightuserdata(L, (void *)&watch_key);
+  W = lua_newthread(L);
   lua_pushvalue(L, 1);
+  lua_xmove(L, W, 1);
   lua_rawset(L, LUA_REGISTRYINDEX);
   return 0;
 }

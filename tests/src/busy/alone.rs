@@ -79,6 +79,10 @@ fn others_go_on(stage: &mut Stage) -> Result<()> {
     for is_killed in [true, false] {
         let [mut victim, mut other] = two_conns(stage)?;
         let [mut same_thread, mut waits] = two_conns(stage)?;
+        // The thread that accepts them may be the one that runs the script.
+        for conn in [&mut victim, &mut other, &mut same_thread, &mut waits] {
+            conn.must("PING")?;
+        }
         let start = Instant::now();
         victim.send(&words(&script))?;
         std::thread::sleep(Duration::from_millis(50));
@@ -125,6 +129,8 @@ fn two_at_a_time(stage: &mut Stage) -> Result<()> {
         (script.replace("1 key", "1 other"), "SCRIPT KILL", None),
     ] {
         let [mut first, mut other] = two_conns(stage)?;
+        first.must("PING")?;
+        other.must("PING")?;
         first.send(&words(&script))?;
         other.send(&words(&second))?;
         stage.until_busy("one of two")?;
@@ -210,6 +216,8 @@ const STUBBORN: &[&str] = &[
     "local s = string.rep('x', 2^24) while true do cjson.encode(s) cmsgpack.pack(s) struct.pack('s', s) redis.sha1hex(s) end",
     "while true do pcall(string.rep, 'x', 2^30) end",
     "local t = {} while true do pcall(function() while true do t[#t + 1] = {} end end) end",
+    "local function f(n) if n > 0 then return 1 + f(n - 1) end while true do end end \
+     while true do for n = 16000, 16400 do pcall(f, n) end end",
 ];
 
 fn stubborn(stage: &mut Stage) -> Result<()> {

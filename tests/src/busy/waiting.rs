@@ -46,7 +46,8 @@ pub(super) fn those_who_wait(stage: &mut Stage) -> Result<()> {
     let mut victim = stage.begin(LOOP)?;
     drop(leaves);
     drop(watcher_leaves);
-    stage.note_new(&format!("CLIENT UNBLOCK {id}"))?;
+    let told = stage.conn()?.line(&format!("CLIENT UNBLOCK {id}"))?;
+    stage.write("CLIENT UNBLOCK", &told);
     stage.note_new("RPUSH queue x")?;
     // The time of one is up long before the script is ended.
     std::thread::sleep(Duration::from_millis(600));
