@@ -299,13 +299,18 @@ typedef struct Runner {
 
 /*
 ** The error handler of a run, as a C function: those of scripts are not called
-** for errors of the hook.
+** for errors of the hook. Nobody watches it: a script that is killed would be
+** killed once more in there.
 */
 static int call_handler (lua_State *L) {
+  lua_Hook hook = lua_gethook(L);
+  int mask = lua_gethookmask(L), count = lua_gethookcount(L);
+  lua_sethook(L, NULL, 0, 0);
   lua_settop(L, 1);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
   lua_call(L, 1, 1);
+  lua_sethook(L, hook, mask, count);
   return 1;
 }
 
