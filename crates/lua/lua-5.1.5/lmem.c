@@ -92,7 +92,7 @@ static void *takespare (global_State *g, size_t size) {
 
 /* whether the block is kept */
 static int keepspare (global_State *g, void *block, size_t size) {
-  if (g->nspare[classof(size)] >= LUAM_SPARESMAX)
+  if (g->nspare[classof(size)] >= LUAM_SPAREBYTES / (int)rounded(size))
     return 0;
   memcpy(block, &g->spare[classof(size)], sizeof(void *));
   g->spare[classof(size)] = block;

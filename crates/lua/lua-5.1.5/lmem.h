@@ -21,7 +21,7 @@
 */
 #define LUAM_UNIT	16
 #define LUAM_SPARES	16
-#define LUAM_SPARESMAX	128
+#define LUAM_SPAREBYTES	(64 * 1024)  /* of each size */
 
 
 #define luaM_reallocv(L,b,on,n,e) \
