@@ -6,6 +6,7 @@
 
 
 #include <stddef.h>
+#include <string.h>
 
 #define lmem_c
 #define LUA_CORE
@@ -75,6 +76,74 @@ void *luaM_toobig (lua_State *L) {
 
 
 /*
+** kinovar: small blocks. A class is a number of units, counted from 0.
+*/
+#define issmall(size)	((size) - 1 < LUAM_SPARES * LUAM_UNIT)
+#define classof(size)	(((size) - 1) / LUAM_UNIT)
+#define rounded(size)	(issmall(size) ? (classof(size) + 1) * LUAM_UNIT : (size))
+
+
+static void *takespare (global_State *g, size_t size) {
+  void *block = g->spare[classof(size)];
+  if (block != NULL) {
+    memcpy(&g->spare[classof(size)], block, sizeof(void *));
+    g->nspare[classof(size)]--;
+  }
+  return block;
+}
+
+
+/* whether the block is kept */
+static int keepspare (global_State *g, void *block, size_t size) {
+  if (g->nspare[classof(size)] >= LUAM_SPAREBYTES / (int)rounded(size))
+    return 0;
+  memcpy(block, &g->spare[classof(size)], sizeof(void *));
+  g->spare[classof(size)] = block;
+  g->nspare[classof(size)]++;
+  return 1;
+}
+
+
+void luaM_freespares (lua_State *L) {
+  global_State *g = G(L);
+  size_t size;
+  for (size = LUAM_UNIT; issmall(size); size += LUAM_UNIT) {
+    void *block;
+    while ((block = takespare(g, size)) != NULL)
+      (*g->frealloc)(g->ud, block, size, 0);
+  }
+}
+
+
+static void *reallocate (global_State *g, void *block, size_t osize, size_t nsize) {
+  if (block == NULL) {
+    if (issmall(nsize)) {
+      block = takespare(g, nsize);
+      if (block != NULL)
+        return block;
+    }
+  }
+  else if (nsize == 0) {
+    if (issmall(osize) && keepspare(g, block, osize))
+      return NULL;
+  }
+  else if (issmall(osize) && issmall(nsize)) {
+    void *other;
+    if (classof(osize) == classof(nsize))
+      return block;
+    other = takespare(g, nsize);
+    if (other != NULL) {
+      memcpy(other, block, osize < nsize ? osize : nsize);
+      if (!keepspare(g, block, osize))
+        (*g->frealloc)(g->ud, block, rounded(osize), 0);
+      return other;
+    }
+  }
+  return (*g->frealloc)(g->ud, block, rounded(osize), rounded(nsize));
+}
+
+
+/*
 ** generic allocation routine.
 */
 void *luaM_realloc_ (lua_State *L, void *block, size_t osize, size_t nsize) {
@@ -86,7 +155,7 @@ void *luaM_realloc_ (lua_State *L, void *block, size_t osize, size_t nsize) {
   }
   if (nsize > LARGEBLOCK)
     luaC_work(L, nsize);  /* kinovar: somebody fills or copies it */
-  block = (*g->frealloc)(g->ud, block, osize, nsize);
+  block = reallocate(g, block, osize, nsize);
   if (block == NULL && nsize > 0)
     luaD_throw(L, LUA_ERRMEM);
   lua_assert((nsize == 0) == (block == NULL));

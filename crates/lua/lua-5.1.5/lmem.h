@@ -15,6 +15,14 @@
 
 #define MEMERRMSG	"not enough memory"
 
+/*
+** kinovar: blocks of up to LUAM_SPARES units have a size of whole units, and
+** some that are freed are kept for the next of their size
+*/
+#define LUAM_UNIT	16
+#define LUAM_SPARES	16
+#define LUAM_SPAREBYTES	(64 * 1024)  /* of each size */
+
 
 #define luaM_reallocv(L,b,on,n,e) \
 	((cast(size_t, (n)+1) <= MAX_SIZET/(e)) ?  /* +1 to avoid warnings */ \
@@ -40,6 +48,7 @@
 
 LUAI_FUNC void *luaM_realloc_ (lua_State *L, void *block, size_t oldsize,
                                                           size_t size);
+LUAI_FUNC void luaM_freespares (lua_State *L);
 LUAI_FUNC void *luaM_toobig (lua_State *L);
 LUAI_FUNC void *luaM_growaux_ (lua_State *L, void *block, int *size,
                                size_t size_elem, int limit,

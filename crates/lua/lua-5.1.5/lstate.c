@@ -112,6 +112,7 @@ static void close_state (lua_State *L) {
   luaZ_freebuffer(L, &g->buff);
   freestack(L, L);
   lua_assert(g->totalbytes == sizeof(LG));
+  luaM_freespares(L);
   (*g->frealloc)(g->ud, fromstate(L), state_size(LG), 0);
 }
 
@@ -181,6 +182,10 @@ LUA_API lua_State *lua_newstate (lua_Alloc f, void *ud) {
   g->gcstepmul = LUAI_GCMUL;
   g->gcdept = 0;
   for (i=0; i<NUM_TAGS; i++) g->mt[i] = NULL;
+  for (i=0; i<LUAM_SPARES; i++) {
+    g->spare[i] = NULL;
+    g->nspare[i] = 0;
+  }
   if (luaD_rawrunprotected(L, f_luaopen, NULL) != 0) {
     /* memory allocation error: free partial state */
     close_state(L);

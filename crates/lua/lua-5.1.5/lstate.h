@@ -82,6 +82,8 @@ typedef struct global_State {
   lu_mem GCthreshold;
   lu_mem memlimit;  /* kinovar: bytes that scripts may hold */
   lu_mem work;  /* kinovar: see `luaC_work' */
+  void *spare[LUAM_SPARES];  /* kinovar: lists of small blocks that are free */
+  int nspare[LUAM_SPARES];  /* kinovar: how long they are */
   lu_mem totalbytes;  /* number of bytes currently allocated */
   lu_mem estimate;  /* an estimate of number of bytes actually in use */
   lu_mem gcdept;  /* how much GC is `behind schedule' */

@@ -51,16 +51,17 @@ type Ported = dyn Fn(Reader<'_>, &mut Writer) -> Answer<()>;
 /// The functions of an interpreter that its C code calls without a detour. They stay as long as the interpreter does.
 pub(crate) struct Switchboard {
     port: Port,
-    functions: Rc<RefCell<Vec<Rc<Ported>>>>,
+    functions: Rc<RefCell<Vec<Box<Ported>>>>,
 }
 
 impl Switchboard {
     /// One without functions.
     pub(crate) fn new() -> Switchboard {
-        let functions: Rc<RefCell<Vec<Rc<Ported>>>> = Rc::default();
+        let functions: Rc<RefCell<Vec<Box<Ported>>>> = Rc::default();
         let known = functions.clone();
         let port = Port::open(Box::new(move |function, arguments, out| {
-            let Some(function) = known.borrow().get(function as usize).cloned() else { return -1 };
+            let known = known.borrow();
+            let Some(function) = known.get(function as usize) else { return -1 };
             let mut results = Writer::new(std::mem::take(out));
             let code = match function(Reader::new(arguments), &mut results) {
                 Ok(()) => code::RETURN_PACKED,
@@ -75,7 +76,7 @@ impl Switchboard {
     /// Adds a function: its number.
     pub(crate) fn add(&self, function: impl Fn(Reader<'_>, &mut Writer) -> Answer<()> + 'static) -> usize {
         let mut functions = self.functions.borrow_mut();
-        functions.push(Rc::new(function));
+        functions.push(Box::new(function));
         functions.len() - 1
     }
 

@@ -208,6 +208,7 @@ impl Engine {
     pub(crate) fn enter(&self, function: &Function, keys: i64, arguments: u32, packed: &[u8]) -> mlua::Result<i64> {
         let mut parameters = self.state.parameters.borrow_mut();
         parameters.clear();
+        parameters.shrink_to(KEPT_BYTES);
         parameters.extend_from_slice(packed);
         drop(parameters);
         self.run.call((function, keys, arguments))
@@ -218,7 +219,7 @@ impl Engine {
 fn runner(sandbox: &Sandbox, state: &Rc<State>) -> mlua::Result<Function> {
     let from = state.clone();
     let parameters = sandbox.board.add(move |_, out| {
-        out.raw(&from.parameters.borrow());
+        out.swap(&mut from.parameters.borrow_mut());
         Ok(())
     });
     let to = state.clone();

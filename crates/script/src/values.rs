@@ -159,6 +159,11 @@ impl Writer {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Takes what `bytes` has in the place of what it has.
+    pub(crate) fn swap(&mut self, bytes: &mut Vec<u8>) {
+        std::mem::swap(&mut self.bytes, bytes);
+    }
+
     /// Adds the values that another one has written.
     pub(crate) fn append(&mut self, other: &Writer) {
         self.bytes.extend_from_slice(&other.bytes);

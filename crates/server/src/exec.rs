@@ -743,7 +743,7 @@ pub fn note_slow_from(
 }
 
 /// The smaller of the two thresholds that are set.
-fn slow_ns(config: &Config) -> u64 {
+pub fn slow_ns(config: &Config) -> u64 {
     let slowlog = u64::try_from(config.slowlog_log_slower_than_us).map_or(u64::MAX, |us| us.saturating_mul(1000));
     let latency = match config.latency_monitor_threshold_ms {
         0 => u64::MAX,

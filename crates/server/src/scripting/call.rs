@@ -7,7 +7,7 @@ use crate::cmdstats::bump;
 use crate::server::Server;
 use crate::session::{Replies, Session};
 use kinovar_command::{Args, CommandError, Ctx, Outcome, number};
-use kinovar_script::{Code, Engine, Flags, Invocation, Parameters};
+use kinovar_script::{Code, Engine, Flags, Invocation};
 
 /// Which of the arguments are keys: from the first to before the second.
 type Keys = (usize, usize);
@@ -61,15 +61,20 @@ fn run_script(ctx: &mut Ctx<'_>, args: Args<'_>, keys: Keys, compiled: &runtime:
 pub fn fcall(ctx: &mut Ctx<'_>, args: Args<'_>, read_only: bool) -> Outcome {
     const NOT_FOUND: CommandError = CommandError::text("ERR Function not found");
     tell_monitors(ctx, &args);
-    let shelf = Server::of(ctx).scripting.libraries.shelf();
-    let (library, function) = shelf.function(args.at(1)).ok_or(NOT_FOUND)?;
-    let keys = keys(&args, CommandError::text("ERR Bad number of keys provided"))?;
-    let loaded = runtime::function(library, &function.name, &mut LoadHost::new())?;
+    const BAD_COUNT: CommandError = CommandError::text("ERR Bad number of keys provided");
+    let (keys, loaded) = match runtime::called_function(args.at(1)) {
+        Some(loaded) => (keys(&args, BAD_COUNT)?, loaded),
+        None => {
+            let shelf = Server::of(ctx).scripting.libraries.shelf();
+            let (library, function) = shelf.function(args.at(1)).ok_or(NOT_FOUND)?;
+            (keys(&args, BAD_COUNT)?, runtime::function(library, function, &mut LoadHost::new())?)
+        }
+    };
     let call = Call {
         what: What::Function,
-        name: &function.name,
-        flags: Some(function.flags),
-        code: &loaded.registered.code,
+        name: &loaded.name,
+        flags: Some(loaded.flags),
+        code: &loaded.code,
         engine: &loaded.engine,
     };
     run(ctx, args, keys, &call, read_only)
@@ -117,7 +122,8 @@ fn run(ctx: &mut Ctx<'_>, args: Args<'_>, keys: Keys, call: &Call<'_>, read_only
     let declared = flags.has(Flags::DECLARED_KEYS_ONLY).then_some(keys);
     lock(ctx, &args, declared).map_err(|_| server.busy.error())?;
     let words = |from: usize, to: usize| (from..to).map(move |index| args.at(index));
-    let parameters = Parameters::new(words(keys.0, keys.1), words(keys.1, args.argc()));
+    let mut parameters = runtime::parameters();
+    parameters.set(words(keys.0, keys.1), words(keys.1, args.argc()));
     let session = Session::of(ctx);
     // Commands of the script have a session of their own, as far as they can change it.
     let (protocol, db, replies) = (session.protocol, session.db, session.replies);
@@ -134,6 +140,7 @@ fn run(ctx: &mut Ctx<'_>, args: Args<'_>, keys: Keys, call: &Call<'_>, read_only
     let mut host = ScriptHost::new(ctx, server, reactor, run);
     let failure = call.engine.run(&invocation, &mut host, &mut reply);
     host.end();
+    runtime::recycle_parameters(parameters);
     let session = Session::of(ctx);
     (session.protocol, session.replies) = (protocol, replies);
     if session.db != db {

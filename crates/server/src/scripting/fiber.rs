@@ -14,13 +14,14 @@ use kinovar_io::clock::Ticks;
 use kinovar_io::fiber::{self, Fiber, Step};
 use kinovar_resp::Span;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// What a command does in its fiber.
 pub type Body = fn(&mut Ctx<'_>, Args<'_>) -> Outcome;
 
 /// A command that was left in the middle.
 pub struct Task {
-    fiber: Option<Fiber<Done>>,
+    fiber: Option<Fiber<Box<Done>>>,
     left: Left,
 }
 
@@ -35,9 +36,9 @@ pub struct Left {
     pub was_silent: bool,
 }
 
-/// What comes of a command.
+/// What a command has in its fiber, and what comes of it. One that is done with is used for the next command.
 pub struct Done {
-    /// The connection's session.
+    /// The connection's session; while the connection has it, one that stands in for it.
     pub session: Session,
     /// The reply, unless the outcome is an error.
     pub reply: Vec<u8>,
@@ -48,6 +49,7 @@ pub struct Done {
 }
 
 /// A request that is owned.
+#[derive(Default)]
 struct Words {
     buf: Vec<u8>,
     spans: Vec<Span>,
@@ -55,14 +57,16 @@ struct Words {
 }
 
 impl Words {
-    fn of(args: &Args<'_>) -> Words {
-        let (mut buf, mut spans) = (Vec::new(), Vec::with_capacity(args.argc()));
-        for index in 0..args.argc() {
-            let word = args.at(index);
-            spans.push(Span { start: buf.len() as u32, len: word.len() as u32 });
-            buf.extend_from_slice(word);
+    fn set(&mut self, args: &Args<'_>) {
+        let words = (0..args.argc()).map(|index| args.at(index));
+        self.buf.clear();
+        self.buf.reserve(words.clone().map(<[u8]>::len).sum());
+        self.spans.clear();
+        for word in words {
+            self.spans.push(Span { start: self.buf.len() as u32, len: word.len() as u32 });
+            self.buf.extend_from_slice(word);
         }
-        Words { buf, spans, passed: args.index() }
+        self.passed = args.index();
     }
 
     fn args(&self) -> Args<'_> {
@@ -71,6 +75,30 @@ impl Words {
 }
 
 impl Done {
+    /// Takes over a connection's session, and what it is to do.
+    fn begin(spare: Option<Box<Done>>, own: &mut Session, args: &Args<'_>) -> Box<Done> {
+        let mut done = spare.unwrap_or_else(|| {
+            let session = Session::new(own.info.clone(), own.authenticated);
+            Box::new(Done { session, reply: Vec::new(), outcome: Ok(()), words: Words::default() })
+        });
+        // Nothing but these two of the one that stands in for it is looked at.
+        if !Arc::ptr_eq(&done.session.info, &own.info) {
+            done.session.info = own.info.clone();
+        }
+        done.session.authenticated = own.authenticated;
+        std::mem::swap(&mut done.session, own);
+        done.words.set(args);
+        done.reply.clear();
+        done
+    }
+
+    /// Whether it is small enough to be kept for the next command.
+    fn is_handy(&self) -> bool {
+        const BYTES_MAX: usize = 64 << 10;
+        let spans = self.words.spans.capacity() * size_of::<Span>();
+        self.reply.capacity().max(self.words.buf.capacity()).max(spans) <= BYTES_MAX
+    }
+
     /// The request.
     pub fn args(&self) -> Args<'_> {
         self.words.args()
@@ -92,19 +120,21 @@ pub fn enter(ctx: &mut Ctx<'_>, args: Args<'_>, work: Body) -> Outcome {
     }
     let own = Session::of(ctx);
     let was_silent = own.replies.is_silent();
-    let placeholder = Session::new(own.info.clone(), own.authenticated);
-    let session = std::mem::replace(own, placeholder);
-    let words = Words::of(&args);
+    let done = Done::begin(runtime::spare_fiber(), own, &args);
     let (now_ms, db) = (ctx.now_ms(), ctx.db.index());
     let started = Ticks::now();
-    match fiber::start(move || run(session, words, db, now_ms, work)) {
-        Step::Done(done) => {
-            *Session::of(ctx) = done.session;
+    match fiber::start(move || run(done, db, now_ms, work)) {
+        Step::Done(mut done) => {
+            let own = Session::of(ctx);
+            std::mem::swap(own, &mut done.session);
+            let protocol = own.protocol;
             ctx.reply.raw(&done.reply);
-            runtime::recycle(done.reply);
-            let protocol = Session::of(ctx).protocol;
             ctx.reply.set_protocol(protocol);
-            done.outcome
+            let outcome = std::mem::replace(&mut done.outcome, Ok(()));
+            if done.is_handy() {
+                runtime::recycle_fiber(done);
+            }
+            outcome
         }
         Step::Suspended(fiber) => {
             let command = Server::of(ctx).registry.resolve(&args).map_or(0, |entry| entry.id);
@@ -116,10 +146,10 @@ pub fn enter(ctx: &mut Ctx<'_>, args: Args<'_>, work: Body) -> Outcome {
 }
 
 /// The life of the fiber.
-fn run(mut session: Session, words: Words, db: u32, now_ms: u64, work: Body) -> Done {
-    let mut reply = runtime::buffer();
-    let outcome = perform(&mut session, &mut reply, words.args(), db, now_ms, work);
-    Done { session, reply, outcome, words }
+fn run(mut done: Box<Done>, db: u32, now_ms: u64, work: Body) -> Box<Done> {
+    let Done { session, reply, words, .. } = &mut *done;
+    done.outcome = perform(session, reply, words.args(), db, now_ms, work);
+    done
 }
 
 fn perform(session: &mut Session, reply: &mut Vec<u8>, args: Args<'_>, db: u32, now_ms: u64, work: Body) -> Outcome {
@@ -162,7 +192,7 @@ impl Task {
     pub fn resume(mut self) -> Progress {
         let fiber = self.fiber.take().expect("only `resume` takes it, and consumes the task");
         match fiber.resume() {
-            Step::Done(done) => Progress::Done(self.left, Box::new(done)),
+            Step::Done(done) => Progress::Done(self.left, done),
             Step::Suspended(fiber) => {
                 self.fiber = Some(fiber);
                 Progress::Left(self)

@@ -1,6 +1,7 @@
 //! What scripts reach the server by.
 
 use super::runs::{Details, Running};
+use super::runtime::{self, Surroundings};
 use crate::busy::Runs as What;
 use crate::cmdstats::bump;
 use crate::exec::note_slow_from;
@@ -12,6 +13,7 @@ use kinovar_command::{Args, Ctx, Flags, KeyAt, Lock, Protocol};
 use kinovar_io::clock::Ticks;
 use kinovar_io::fiber;
 use kinovar_script::{Host, LogLevel, Words};
+use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Time that a run which keeps everybody waiting may take of a turn, us.
@@ -33,6 +35,10 @@ pub struct ScriptHost<'h, 'c> {
     /// It keeps everybody waiting.
     is_slow: bool,
     keys: Vec<KeyAt>,
+    reactor: usize,
+    surroundings: Rc<Surroundings>,
+    /// What counts as slow, ns.
+    slow_ns: u64,
 }
 
 /// What is run.
@@ -55,7 +61,20 @@ impl<'h, 'c> ScriptHost<'h, 'c> {
     pub fn new(ctx: &'h mut Ctx<'c>, server: &'static Server, reactor: usize, run: RunInfo<'h>) -> Self {
         let running = server.scripting.runs.begin(reactor, run.what, ctx.now_ms());
         let started = Ticks::now();
-        ScriptHost { ctx, server, running, run, started, resumed: started, is_slow: false, keys: Vec::new() }
+        let surroundings = runtime::surroundings();
+        ScriptHost {
+            ctx,
+            server,
+            running,
+            run,
+            started,
+            resumed: started,
+            is_slow: false,
+            keys: Vec::new(),
+            reactor,
+            slow_ns: crate::exec::slow_ns(&surroundings.config),
+            surroundings,
+        }
     }
 
     /// The run is over.
@@ -101,8 +120,7 @@ impl<'h, 'c> ScriptHost<'h, 'c> {
     /// Runs the command; where its reply begins, at the end of the context's own.
     fn run(&mut self, entry: &Entry, args: Args<'_>) -> usize {
         let ctx = &mut *self.ctx;
-        let info = Session::of(ctx).info.clone();
-        let stats = &self.server.reactors[info.reactor];
+        let stats = &self.server.reactors[self.reactor];
         let flags = entry.command.flags;
         if self.server.monitors.any() && !flags.has(Flags::SKIP_MONITOR) && !flags.has(Flags::ADMIN) {
             self.server.feed_monitors_from("lua", ctx.db.index(), &args);
@@ -117,9 +135,11 @@ impl<'h, 'c> ScriptHost<'h, 'c> {
             crate::tracking::remember(ctx, entry, &words);
         }
         let ns = Ticks::now().ns_since(start);
-        let config = self.server.config();
+        let config = &self.surroundings.config;
         stats.commands[entry.id].record(ns, config.latency_tracking);
-        note_slow_from(self.server, &config, None, &args, entry, ns);
+        if ns >= self.slow_ns {
+            note_slow_from(self.server, config, None, &args, entry, ns);
+        }
         if let Err(error) = &outcome {
             bump(&stats.commands[entry.id].failed, 1);
             ctx.reply.truncate(position);
@@ -141,8 +161,7 @@ impl Host for ScriptHost<'_, '_> {
         let position = match self.admit(&args) {
             Ok(entry) => self.run(entry, args),
             Err(text) => {
-                let reactor = Session::of(self.ctx).info.reactor;
-                self.server.count_error(&self.server.reactors[reactor], "ERR");
+                self.server.count_error(&self.server.reactors[self.reactor], "ERR");
                 let position = self.ctx.reply.position();
                 self.ctx.reply.error(text.as_bytes());
                 position

@@ -1,14 +1,15 @@
 //! What a reactor's thread has to run code with: an interpreter for scripts, one for functions, and what is compiled in them.
 
 use super::cache::{Digest, Script};
-use super::libraries::Library;
+use super::fiber::Done;
+use super::libraries::{Function, Library};
 use super::{MEMORY_BYTES, VERSION};
 use crate::config::Config;
 use crate::server::Server;
 use kinovar_command::CommandError;
 use kinovar_command::keyspace::{Settings, Work};
 use kinovar_script::library::Registered;
-use kinovar_script::{Code, Engine, Host, Kind, sha1};
+use kinovar_script::{Code, Engine, Flags, Host, Kind, Parameters, sha1};
 use std::borrow::Borrow;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -29,6 +30,10 @@ struct Runtime {
     functions: Option<Functions>,
     /// A buffer for replies.
     spare: Vec<u8>,
+    /// Keys and arguments of the last run, whose memory is used again.
+    parameters: Parameters,
+    /// What the last fiber had.
+    fiber: Option<Box<Done>>,
 }
 
 /// What surrounds work on the data in a fiber. Those of the reactor are borrowed while it executes requests.
@@ -103,6 +108,8 @@ struct Functions {
     version: u64,
     /// What each library has registered here; the address of a library that is loaded stands for it.
     loaded: HashMap<*const Library, Loaded>,
+    /// Functions that have been called, by their names.
+    called: HashMap<Box<[u8]>, Rc<LoadedFunction>, foldhash::fast::RandomState>,
 }
 
 struct Loaded {
@@ -112,8 +119,12 @@ struct Loaded {
 
 /// A function that this thread has loaded.
 pub struct LoadedFunction {
-    /// The function.
-    pub registered: Registered,
+    /// Its name.
+    pub name: String,
+    /// What it promises.
+    pub flags: Flags,
+    /// Its code.
+    pub code: Rc<Code>,
     /// Where it runs.
     pub engine: Rc<Engine>,
 }
@@ -128,6 +139,8 @@ pub fn begin(server: &'static Server, reactor: usize) {
         scripts: None,
         functions: None,
         spare: Vec::new(),
+        parameters: Parameters::default(),
+        fiber: None,
     }));
 }
 
@@ -165,6 +178,26 @@ pub fn recycle(mut buffer: Vec<u8>) {
         buffer.clear();
         with(|runtime| runtime.spare = buffer);
     }
+}
+
+/// Keys and arguments of a run that is over, or none.
+pub fn parameters() -> Parameters {
+    with(|runtime| std::mem::take(&mut runtime.parameters))
+}
+
+/// Takes them back.
+pub fn recycle_parameters(parameters: Parameters) {
+    with(|runtime| runtime.parameters = parameters);
+}
+
+/// What a fiber had that is over.
+pub fn spare_fiber() -> Option<Box<Done>> {
+    with(|runtime| runtime.fiber.take())
+}
+
+/// Takes it back.
+pub fn recycle_fiber(done: Box<Done>) {
+    with(|runtime| runtime.fiber = Some(done));
 }
 
 /// Bytes that the interpreters of this thread take: for scripts, for functions.
@@ -257,7 +290,7 @@ impl Runtime {
     fn functions(&mut self) -> Result<&mut Functions, CommandError> {
         if self.functions.is_none() {
             let engine = Rc::new(Engine::new(Kind::Functions, &VERSION, MEMORY_BYTES).map_err(no_memory)?);
-            self.functions = Some(Functions { engine, version: 0, loaded: HashMap::new() });
+            self.functions = Some(Functions { engine, version: 0, loaded: HashMap::new(), called: HashMap::default() });
         }
         Ok(self.functions.as_mut().expect("made a moment ago"))
     }
@@ -286,11 +319,24 @@ impl Scripts {
     }
 }
 
-/// A function; loads its library unless it has been loaded here.
+/// A function that has been called here by this name and is the same still.
+pub fn called_function(name: &[u8]) -> Option<Rc<LoadedFunction>> {
+    with(|runtime| {
+        let functions = runtime.functions.as_ref()?;
+        let is_current = functions.version == runtime.server.scripting.libraries.version();
+        is_current.then(|| functions.called.get(name).cloned()).flatten()
+    })
+}
+
+/// A function of a library as it was registered; loads the library unless it has been loaded here.
 ///
 /// # Errors
 /// Why it cannot be loaded, which it could before.
-pub fn function(library: &Arc<Library>, name: &str, host: &mut dyn Host) -> Result<LoadedFunction, CommandError> {
+pub fn function(
+    library: &Arc<Library>,
+    function: &Function,
+    host: &mut dyn Host,
+) -> Result<Rc<LoadedFunction>, CommandError> {
     with(|runtime| {
         let scripting = &runtime.server.scripting;
         let functions = runtime.functions()?;
@@ -300,6 +346,7 @@ pub fn function(library: &Arc<Library>, name: &str, host: &mut dyn Host) -> Resu
             functions.loaded.retain(|_, loaded| {
                 shelf.library(&loaded.library.name).is_some_and(|library| Arc::ptr_eq(library, &loaded.library))
             });
+            functions.called.clear();
             functions.version = version;
         }
         let address = Arc::as_ptr(library);
@@ -307,9 +354,22 @@ pub fn function(library: &Arc<Library>, name: &str, host: &mut dyn Host) -> Resu
             let registered = functions.engine.load(&library.text[library.code..], host).map_err(CommandError::Bytes)?;
             functions.loaded.insert(address, Loaded { library: library.clone(), functions: registered });
         }
-        let found = functions.loaded[&address].functions.iter().find(|function| function.name == name);
-        let registered = found.cloned().ok_or(CommandError::text("ERR Function not found"))?;
-        Ok(LoadedFunction { registered, engine: functions.engine.clone() })
+        let name = &function.name;
+        let found = functions.loaded[&address].functions.iter().find(|function| function.name == *name);
+        let code = found.ok_or(CommandError::text("ERR Function not found"))?.code.clone();
+        let engine = functions.engine.clone();
+        let loaded = Rc::new(LoadedFunction { name: name.clone(), flags: function.flags, code, engine });
+        // The library that this one was looked up in may have been replaced since.
+        if functions.version == version
+            && scripting
+                .libraries
+                .shelf()
+                .function(name.as_bytes())
+                .is_some_and(|(current, _)| Arc::ptr_eq(current, library))
+        {
+            functions.called.insert(name.as_bytes().into(), loaded.clone());
+        }
+        Ok(loaded)
     })
 }
 
