@@ -15,7 +15,7 @@ use kinovar_tests::resp;
 use libfuzzer_sys::fuzz_target;
 
 /// What values may take up, bytes. Little, so that no instruction takes long.
-const MEMORY_BYTES: usize = 2 << 20;
+const MEMORY_BYTES: usize = 1 << 20;
 /// Garbage may double it, and the replies of commands come on top.
 const MEMORY_BYTES_MAX: usize = 3 * MEMORY_BYTES;
 const VERSION: Version = Version { text: "1.2.3", number: 0x0001_0203 };

@@ -403,8 +403,6 @@ const CATCHING: &[&str] = &[
     "while true do pcall(redis.call, 'ping') end",
     "while true do pcall(redis.call, 'nosuch') end",
     "local f = coroutine.wrap(function() while true do coroutine.yield() end end) while true do f() end",
-    "while true do pcall(coroutine.wrap(function() while true do end end)) end",
-    "while true do coroutine.resume(coroutine.create(function() while true do end end)) end",
     "local t = setmetatable({}, {__index = function(t, k) while true do end end}) while true do pcall(function() return t.x end) end",
     "local t = {} for i = 1, 100 do t[i] = i end while true do pcall(table.sort, t, function(a, b) return a < b end) end",
     "string.gsub('x', '.', function() while true do pcall(error) end end)",

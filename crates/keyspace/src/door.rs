@@ -484,10 +484,12 @@ impl Db<'_> {
     }
 
     /// Removes up to `budget` keys and fields of partition `index` (which is locked here) whose time has come, in every
-    /// database. Returns how many; less than `budget` when nothing is left to do.
-    pub fn expire_due(&mut self, index: usize, budget: usize) -> usize {
-        if self.visit(index).is_err() {
-            return 0;
+    /// database. Returns how many; less than `budget` when nothing is left to do. `None` when somebody else has locked it, who
+    /// is not waited for: it may be a script that takes long.
+    pub fn expire_due(&mut self, index: usize, budget: usize) -> Option<usize> {
+        self.unlock();
+        if !self.try_lock_also(index) {
+            return None;
         }
         let selected = self.index;
         let mut removed = 0;
@@ -505,7 +507,7 @@ impl Db<'_> {
         self.index = selected;
         let next_ms = self.locked.partition(index).next_due_ms();
         self.keyspace.set_due(index, next_ms);
-        removed
+        Some(removed)
     }
 
     /// Removes the first key of a partition that is due.

@@ -212,9 +212,10 @@ impl Keyspace {
     }
 
     /// Moves the tables of partition `index` that are changing their size on by up to `buckets` buckets each; for idle time, as
-    /// nobody may come to insert the keys that would drive them. Whether any is not done yet.
+    /// nobody may come to insert the keys that would drive them. Whether any is not done yet; a partition that somebody has locked
+    /// is left alone, since that may be a script that takes long.
     pub fn migrate_tables(&self, index: usize, buckets: usize) -> bool {
-        self.sites[index].lock.lock_or_give_up().is_some_and(|mut partition| partition.migrate_tables(buckets))
+        self.sites[index].lock.try_lock().is_some_and(|mut partition| partition.migrate_tables(buckets))
     }
 
     /// Number of keys in database `db`. Locks one partition after the other.

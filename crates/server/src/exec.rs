@@ -627,7 +627,9 @@ impl Executor {
                 let observer = notifier.as_ref().map(|notifier| notifier as &dyn Observer);
                 let env = Env { observer, ..self.env(server, now_ms) };
                 let mut db = Db::new(&server.keyspace, Locked::None, 0, env);
-                db.expire_due(index, SLICE);
+                if db.expire_due(index, SLICE).is_none() {
+                    break;
+                }
                 if !self.work.ready.borrow().is_empty() {
                     waiting::serve(server, db, &env);
                 }
