@@ -45,6 +45,9 @@ enum tag {
 
 static _Thread_local char small[SMALL_BYTES];
 
+/* more than any command takes; it is copied several times on its way */
+#define PACKED_MAX	((size_t)513 * 1024 * 1024)
+
 typedef struct Packer {
   lua_State *L;
   int at;  /* stack index of the userdata that is the buffer, if it is one */
@@ -60,6 +63,12 @@ static char *room (Packer *p, size_t more) {
   if (more > p->size - p->used) {
     size_t size = p->size * 2;
     char *bytes;
+    if (more > PACKED_MAX - p->used) {
+      lua_pushliteral(p->L, "not enough memory");
+      lua_error(p->L);
+    }
+    if (size > PACKED_MAX)
+      size = PACKED_MAX;
     if (size < p->used + more)
       size = p->used + more;
     luaL_checkstack(p->L, 1, "too many nested values");

@@ -244,6 +244,7 @@ fn internal(error: mlua::Error) -> CompileError {
 pub(crate) fn reason(error: &mlua::Error) -> String {
     match error {
         mlua::Error::MemoryError(_) => "not enough memory".into(),
+        mlua::Error::RuntimeError(text) => text.lines().next().unwrap_or_default().into(),
         error => error.to_string().lines().next().unwrap_or_default().into(),
     }
 }
