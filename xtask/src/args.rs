@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use anyhow::{Context, Result};
 
 /// Options that stand alone; every other one takes a value.
-const SWITCHES: &[&str] = &["quick", "check", "no-check"];
+const SWITCHES: &[&str] = &["quick", "check", "no-check", "help"];
 
 /// A parsed command line.
 #[derive(Debug, Default)]

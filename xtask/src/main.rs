@@ -25,8 +25,8 @@ cargo xtask COMMAND
 
   check                 formatting, lints, architecture rules, unit tests
   test [SUITE…]         all of check, then the system suites:
-                        compat scripts workshop random concurrency chaos crowds limits operation clients apps
-                        garbage
+                        compat scripts workshop random concurrency chaos crowds busy limits operation clients
+                        apps garbage
        [--subject PATH] [--count N] [--seconds N] [--no-check]
   diff [--group G] [--count N] [--seed S] [--script FILE|NAME] [--subject PATH]
                         one differential run: random groups and scripts
@@ -60,6 +60,10 @@ fn run() -> Result<()> {
     let mut words = std::env::args().skip(1);
     let command = words.next().unwrap_or_else(|| "help".into());
     let args = Args::parse(words);
+    if args.switch("help") {
+        println!("{HELP}");
+        return Ok(());
+    }
     match command.as_str() {
         "check" => checks::run(),
         "test" => suites::run(&args),
