@@ -9,7 +9,7 @@ use crate::report::Report;
 use crate::server::Program;
 use crate::show::show;
 
-/// A start may take this long: ten times what it does take, for machines that are busy.
+/// A start may take this long: far more than it does, for machines that are busy.
 const START_MAX: Duration = Duration::from_secs(10);
 
 /// Runs every check.
