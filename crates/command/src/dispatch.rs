@@ -24,7 +24,6 @@ pub fn resolve<'r>(registry: &'r Registry, args: &Args<'_>) -> Result<&'r Entry,
 ///
 /// # Errors
 /// A script has it and keeps everybody waiting.
-#[inline]
 pub fn lock<'k>(
     entry: &Entry,
     args: &Args<'_>,
@@ -32,9 +31,8 @@ pub fn lock<'k>(
     scratch: &mut KeyScratch,
 ) -> Result<Locked<'k>, Unavailable> {
     let locked = match entry.command.lock {
-        Lock::Keys => match (args.hashed(), entry.single_key()) {
-            ([only], _) => keyspace.lock_one_or_give_up(keyspace.partition_of_slot(only.slot)),
-            (_, Some((index, _))) if index < args.argc() => {
+        Lock::Keys => match entry.single_key() {
+            Some((index, _)) if index < args.argc() => {
                 keyspace.lock_one_or_give_up(keyspace.partition_of(&args.key_at(index)))
             }
             _ => lock_keys(entry, args, keyspace, scratch),
@@ -111,6 +109,9 @@ fn lock_keys<'k>(
     keyspace: &'k Keyspace,
     scratch: &mut KeyScratch,
 ) -> Option<Locked<'k>> {
+    if let Some(all) = keyspace.lock_all_if_cheap() {
+        return Some(all);
+    }
     scratch.partitions.clear();
     if args.hashed().is_empty() {
         scratch.keys.clear();

@@ -276,6 +276,12 @@ impl AllLocked {
         Some(AllLocked { owner, _not_send: PhantomData })
     }
 
+    /// Locks everything in O(1) if that can be done: in single mode, while no lock is held.
+    pub fn try_lock() -> Option<AllLocked> {
+        let is_free = MODE.load(Ordering::Relaxed) == thread_identity() && HELD.load(Ordering::Relaxed) == 0;
+        if is_free { AllLocked::lock() } else { None }
+    }
+
     /// What `lock` protects.
     #[inline]
     pub fn get<'a, T>(&'a self, lock: &'a PartitionLock<T>) -> &'a T {

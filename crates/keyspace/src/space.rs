@@ -127,10 +127,18 @@ impl Keyspace {
         }
     }
 
-    fn take_or_give_up(&self, indexes: impl Iterator<Item = usize>) -> Option<Locked<'_>> {
-        let guards: Option<Vec<_>> =
-            indexes.map(|index| Some((index, self.sites[index].lock.lock_or_give_up()?))).collect();
-        guards.map(Locked::Many)
+    /// Locks everything, if that costs less than to lock a few partitions one by one.
+    #[inline]
+    pub fn lock_all_if_cheap(&self) -> Option<Locked<'_>> {
+        AllLocked::try_lock().map(|all| Locked::Whole(self, all))
+    }
+
+    fn take_or_give_up(&self, indexes: impl ExactSizeIterator<Item = usize>) -> Option<Locked<'_>> {
+        let mut guards = Vec::with_capacity(indexes.len());
+        for index in indexes {
+            guards.push((index, self.sites[index].lock.lock_or_give_up()?));
+        }
+        Some(Locked::Many(guards))
     }
 
     /// Asks the processor to fetch the bucket of `key` in database 0. Takes no lock: the address may be out of date, which

@@ -215,7 +215,7 @@ impl Parser {
                 batch.spans.extend(moved);
                 (pending.argc, start + pending.at)
             }
-            None => match number_line(buf, start + 1) {
+            None => match count_line(buf, start) {
                 Line::Number(argc, next) => {
                     if argc > i64::from(i32::MAX) {
                         return Err(ParseError::MultibulkLength);
@@ -266,8 +266,40 @@ enum Bulk {
     },
 }
 
+/// The number of arguments, on the line that starts with the `*` at `start`.
+#[inline]
+fn count_line(buf: &[u8], start: usize) -> Line {
+    match buf[start..].first_chunk() {
+        Some(&[_, count @ b'1'..=b'9', b'\r', _]) => Line::Number(i64::from(count - b'0'), start + 4),
+        _ => number_line(buf, start + 1),
+    }
+}
+
 #[inline]
 fn bulk(buf: &[u8], at: usize, limits: &RequestLimits) -> Result<Bulk, ParseError> {
+    match short_bulk(buf, at) {
+        Some((span, next)) if i64::from(span.len) <= limits.bulk_len_max => Ok(Bulk::Complete(span, next)),
+        _ => long_bulk(buf, at, limits),
+    }
+}
+
+/// The common case: a bulk of less than a hundred bytes that is there as a whole.
+#[inline]
+fn short_bulk(buf: &[u8], at: usize) -> Option<(Span, usize)> {
+    let &[b'$', tens, ones, end, _] = buf.get(at..)?.first_chunk::<5>()? else { return None };
+    let (tens, ones_digit) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+    let (len, start) = if ones == b'\r' && tens <= 9 {
+        (u32::from(tens), at + 4)
+    } else if end == b'\r' && ones_digit <= 9 && (1..=9).contains(&tens) {
+        (u32::from(tens) * 10 + u32::from(ones_digit), at + 5)
+    } else {
+        return None;
+    };
+    let next = start + len as usize + 2;
+    (next <= buf.len()).then_some((Span { start: start as u32, len }, next))
+}
+
+fn long_bulk(buf: &[u8], at: usize, limits: &RequestLimits) -> Result<Bulk, ParseError> {
     let Some(&kind) = buf.get(at) else {
         return Ok(Bulk::Incomplete { needed: at + 1 });
     };

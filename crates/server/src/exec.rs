@@ -217,7 +217,7 @@ impl Executor {
             bump(&stats.prefetch_entries, entries);
         }
         let start = Ticks::now();
-        let mut clock = Clock { start, now_ms, started: now_ms, first: start };
+        let mut clock = Clock { start, now_ms, started: now_ms, elapsed_ns: 0 };
         let mut executed = 0;
         for (index, frame) in batch.frames.iter().enumerate() {
             let prepared = self.prepared[index];
@@ -524,13 +524,13 @@ impl Executor {
     ) -> Result<(), CommandError> {
         let stats = &server.reactors[self.reactor];
         session.info.command.store(entry.id + 1, Relaxed);
-        let locked = match entry.command.lock {
-            Lock::None | Lock::Walk => Locked::None,
-            _ => match dispatch::lock(entry, &args, &server.keyspace, &mut self.scratch) {
-                Ok(locked) => locked,
-                Err(_) => return Err(server.busy.error()),
-            },
+        let keyspace = &server.keyspace;
+        let locked = match (entry.command.lock, args.hashed()) {
+            (Lock::Keys, [only]) => keyspace.lock_one_or_give_up(keyspace.partition_of_slot(only.slot)),
+            (Lock::None | Lock::Walk, _) => Some(Locked::None),
+            _ => dispatch::lock(entry, &args, keyspace, &mut self.scratch).ok(),
         };
+        let Some(locked) = locked else { return Err(server.busy.error()) };
         let notifier = if self.notifies { Notifier::new(server, &self.config) } else { None };
         let env = Env {
             now_ms: clock.now_ms,
@@ -756,8 +756,10 @@ pub fn slow_ns(config: &Config) -> u64 {
 
 /// Time within a batch: every command sees when it started, at the price of one look at the clock each.
 struct Clock {
-    first: Ticks,
+    /// Unix time at which the batch was started, ms.
     started: u64,
+    /// Time since then, ns.
+    elapsed_ns: u64,
     start: Ticks,
     now_ms: u64,
 }
@@ -769,9 +771,9 @@ impl Clock {
         let now = Ticks::now();
         let ns = now.ns_since(self.start);
         self.start = now;
-        let since_first_ms = now.us_since(self.first) / 1000;
-        if since_first_ms > 0 {
-            self.now_ms = self.started + since_first_ms;
+        self.elapsed_ns += ns;
+        if self.elapsed_ns >= 1_000_000 {
+            self.now_ms = self.started + self.elapsed_ns / 1_000_000;
         }
         ns
     }
