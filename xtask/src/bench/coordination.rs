@@ -99,7 +99,7 @@ const ROWS: &[Row] = &[
         name: "LPUSH to waiting BLPOPs, 16 at once",
         needs: &["BLPOP"],
         way: Way::Stepwise(3 * TOGETHER, hand_over_together),
-        target: 0.65,
+        target: 0.8,
     },
     Row {
         name: "LPUSH to a waiting BLPOP, 50 pairs",
