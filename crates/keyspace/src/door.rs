@@ -5,8 +5,8 @@
 //! 1. *expire*: a key whose time has come is removed first ([`Db::live`]);
 //! 2. *before*: [`before_change`] sees the entry as it was. A running snapshot writes it here if it has not yet;
 //! 3. the change itself;
-//! 4. *after*: [`Env::changed`] records it: dirty counter, observer. Watched keys, client tracking, waiting clients and the
-//!    journal are told here.
+//! 4. *after*: [`Env::changed`] records it: dirty counter, observer. Watched keys, client tracking and waiting clients are told
+//!    here. The journal is told of what nobody asked for ([`crate::effects`]), and by the command of all else.
 //!
 //! Collections are changed through an [`Update`] guard and strings through a [`StringUpdate`]; when a guard goes out of
 //! scope it does step 4, keeps the expiry index true and removes the key if nothing is left in it. A guard must be told
@@ -109,6 +109,7 @@ impl Site<'_> {
     fn expire(&mut self, key: &Key<'_>, place: Position) {
         let entry = self.remove(key.hash, place);
         self.env.stats.expired_keys.add(1);
+        self.env.work.effects.note(self.db_index, &[self.env.settings.word_of_expiry(), key.name]);
         if self.interests.any() {
             tell_interested(self.interests, self.keyspace, self.env, self.db_index, key.hash, key.name, true);
         }
@@ -497,6 +498,8 @@ impl Db<'_> {
             self.index = database;
             while removed < budget && self.expire_next(index) {
                 removed += 1;
+                // Each for itself: nothing holds them together.
+                self.env.work.effects.hand_over();
             }
             while removed < budget
                 && let Some(fields) = self.expire_next_fields(index, budget - removed)

@@ -24,6 +24,15 @@ pub struct Settings {
     pub lfu: bool,
     pub lfu_log_factor: u32,
     pub lfu_decay_time_min: u32,
+    /// Keys that expire go by `UNLINK` where effects are kept, not by `DEL`.
+    pub lazyfree_lazy_expire: bool,
+}
+
+impl Settings {
+    /// The command by which a key goes whose time has come.
+    pub fn word_of_expiry(&self) -> &'static [u8] {
+        if self.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" }
+    }
 }
 
 impl Default for Settings {
@@ -44,6 +53,7 @@ impl Default for Settings {
             lfu: false,
             lfu_log_factor: 10,
             lfu_decay_time_min: 1,
+            lazyfree_lazy_expire: false,
         }
     }
 }

@@ -268,6 +268,8 @@ pub struct Config {
 
     pub save: Vec<SaveRule>,
     pub appendonly: bool,
+    pub appenddirname: PathBuf,
+    pub appendfilename: String,
     pub cluster_enabled: bool,
 }
 
@@ -393,6 +395,8 @@ impl Config {
                 other => unreachable!("save is {other:?}"),
             },
             appendonly: store.flag("appendonly"),
+            appenddirname: bytes_path(store.text("appenddirname")),
+            appendfilename: utf8(store.text("appendfilename")),
             cluster_enabled: store.flag("cluster-enabled"),
         }
     }
@@ -415,6 +419,7 @@ impl Config {
             lfu: self.maxmemory_policy.is_lfu(),
             lfu_log_factor: self.lfu_log_factor,
             lfu_decay_time_min: self.lfu_decay_time_min,
+            lazyfree_lazy_expire: self.lazyfree_lazy_expire,
         }
     }
 

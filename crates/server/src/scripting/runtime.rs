@@ -51,7 +51,7 @@ impl Surroundings {
         Rc::new(Surroundings {
             settings: config.data_settings(),
             config,
-            work: Work { caches: Some(server), ..Work::default() },
+            work: server.work(),
         })
     }
 }
