@@ -6,7 +6,8 @@
 use crate::object::{self, Text, Value, WrongType};
 use crate::partition::{Partition, PartitionDb};
 use crate::{
-    All, Caches, Effects, Entry, Key, Keyspace, Locked, Observer, Reader, Ready, Settings, Stats, Trash, Unavailable, access,
+    All, Caches, Effects, Entry, Key, Keyspace, Locked, Observer, Reader, Ready, Settings, Stats, Trash, Unavailable,
+    access,
 };
 use kinovar_ds::table::Position;
 use std::cell::RefCell;

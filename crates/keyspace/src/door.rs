@@ -540,7 +540,7 @@ impl Db<'_> {
         db.field_expires.insert(at_ms, hash);
         let key = Key { hash, ..Key::new(&name) };
         let mut update = self.update::<crate::hash::Hash>(&key).ok()??;
-        let removed = update.expire_fields(now_ms, max);
+        let removed = update.remove_due(now_ms, max);
         update.expired(removed);
         Some(removed)
     }
@@ -659,6 +659,41 @@ impl<'d, T: Value> Update<'d, T> {
 }
 
 impl Update<'_, crate::Hash> {
+    /// Removes a field if it has expired; whether it had. The journal hears of it.
+    pub fn remove_expired(&mut self, name: &[u8], now_ms: u64) -> bool {
+        let hash: &mut crate::Hash = self;
+        let removed = hash.remove_expired(name, now_ms);
+        if removed {
+            self.tell_removed(name);
+        }
+        removed
+    }
+
+    /// Removes up to `max` fields whose time has come, and returns how many. The journal hears of each for itself: nothing holds
+    /// them together.
+    fn remove_due(&mut self, now_ms: u64, max: usize) -> usize {
+        let effects = &self.site.env.work.effects;
+        let is_on = effects.is_on();
+        let mut names = Vec::new();
+        let hash: &mut crate::Hash = self;
+        let removed = hash.expire_fields(now_ms, max, &mut |name| {
+            if is_on {
+                names.push(name.to_vec());
+            }
+        });
+        for name in names {
+            self.tell_removed(&name);
+            effects.hand_over();
+        }
+        removed
+    }
+
+    #[cold]
+    fn tell_removed(&self, field: &[u8]) {
+        let key = self.site.db.table.at(self.place).key();
+        self.site.env.work.effects.note(self.site.db_index, &[b"HDEL", key, field]);
+    }
+
     /// Says that so many fields were removed because their time had come.
     pub fn expired(&mut self, fields: usize) {
         self.site.env.stats.expired_fields.add(fields as u64);

@@ -26,6 +26,8 @@ pub struct Settings {
     pub lfu_decay_time_min: u32,
     /// Keys that expire go by `UNLINK` where effects are kept, not by `DEL`.
     pub lazyfree_lazy_expire: bool,
+    /// The same for values that commands leave empty.
+    pub lazyfree_lazy_server_del: bool,
 }
 
 impl Settings {
@@ -54,6 +56,7 @@ impl Default for Settings {
             lfu_log_factor: 10,
             lfu_decay_time_min: 1,
             lazyfree_lazy_expire: false,
+            lazyfree_lazy_server_del: false,
         }
     }
 }
