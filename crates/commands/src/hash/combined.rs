@@ -213,22 +213,13 @@ fn hsetex(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let key = args.key()?;
     let (now_ms, settings, effects) = (ctx.now_ms(), ctx.db.settings(), ctx.effects());
     let options = SetOptions::take(&mut args, now_ms)?;
-    if let Some(must_exist) = options.must_exist {
-        // A hash is only made once it is clear that something goes into it.
-        let hash = ctx.db.peek_value::<Hash>(&key)?;
-        let exists = |name| hash.is_some_and(|hash| hash.find_live(name, now_ms).is_some());
-        if args.rest().step_by(2).any(|name| exists(name) != must_exist) {
-            ctx.reply.flag(false);
-            return Ok(());
-        }
+    if let Some(must_exist) = options.must_exist
+        && !all_exist_or_none(ctx, &key, args, must_exist)?
+    {
+        ctx.reply.flag(false);
+        return Ok(());
     }
     let mut update = ctx.db.upsert::<Hash>(&key, Hash::default)?;
-    if options.must_exist == Some(false) {
-        // They have expired if they are there at all, so there are no times to be kept.
-        for name in args.rest().step_by(2) {
-            update.remove_expired(name, now_ms);
-        }
-    }
     let (hash, pairs) = (&mut *update, args.left() / 2);
     hash.expect_fields(args.rest(), settings);
     let (mut expiring, mut event) = (options.expiry, None);
@@ -262,6 +253,22 @@ fn hsetex(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     }
     ctx.reply.flag(true);
     Ok(())
+}
+
+/// Whether all fields named in `args`, or none, exist. Those that have expired are removed up to the first that decides it.
+fn all_exist_or_none(ctx: &mut Ctx<'_>, key: &Key<'_>, args: Args<'_>, must_exist: bool) -> Result<bool, CommandError> {
+    let now_ms = ctx.now_ms();
+    let Some(mut hash) = ctx.db.update::<Hash>(key)? else { return Ok(!must_exist) };
+    hash.unchanged();
+    let mut expired = 0;
+    let holds = args.rest().step_by(2).all(|name| {
+        expired += usize::from(hash.remove_expired(name, now_ms));
+        hash.find(name).is_some() == must_exist
+    });
+    if expired > 0 {
+        hash.expired(expired);
+    }
+    Ok(holds)
 }
 
 /// The options of `HSETEX`.

@@ -30,7 +30,9 @@ fn hincrby(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let delta = args.integer()?;
     let (now_ms, settings) = (ctx.now_ms(), ctx.db.settings());
     let mut hash = ctx.db.upsert::<Hash>(&key, Hash::default)?;
-    hash.remove_expired(name, now_ms);
+    if hash.remove_expired(name, now_ms) {
+        hash.expired(1);
+    }
     match hash.increment(name, delta, now_ms, settings) {
         Ok(sum) => {
             hash.changed("hincrby", 1);
@@ -77,7 +79,9 @@ fn hincrbyfloat(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     };
     let mut text = Vec::with_capacity(32);
     value.checked_add(increment).ok_or(CommandError::NanOrInfinity)?.push_text(&mut text);
-    hash.remove_expired(name, now_ms);
+    if hash.remove_expired(name, now_ms) {
+        hash.expired(1);
+    }
     hash.set(name, &text, FieldTtl::Keep, settings);
     hash.changed("hincrbyfloat", 1);
     drop(hash);

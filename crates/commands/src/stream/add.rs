@@ -141,7 +141,7 @@ fn tell(
         words[at] = b"=";
         words[at + 1] = match trim.by {
             TrimBy::MaxLen(_) => len.as_bytes(),
-            TrimBy::MinId(_) => stream.first().map_or(StreamId::MAX, |entry| entry.id).text(&mut threshold_text),
+            TrimBy::MinId(_) => stream.first_kept_id().unwrap_or(StreamId::MAX).text(&mut threshold_text),
         };
     }
     if let Some((at, id)) = id {
