@@ -14,6 +14,7 @@ pub mod concurrency;
 pub mod conn;
 pub mod control;
 pub mod crowds;
+pub mod effects;
 pub mod garbage;
 pub mod known;
 pub mod limits;

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
 use kinovar_tests::{
-    apps, busy, chaos, clients, concurrency, crowds, garbage, limits, operation, script, tests_dir, workshop,
+    apps, busy, chaos, clients, concurrency, crowds, effects, garbage, limits, operation, script, tests_dir, workshop,
 };
 
 use crate::args::Args;
@@ -16,6 +16,7 @@ use crate::{build, checks, compat, diff, sys, tools};
 const SUITES: &[&str] = &[
     "compat",
     "scripts",
+    "effects",
     "workshop",
     "random",
     "concurrency",
@@ -74,6 +75,7 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
             Ok(report)
         }
         "scripts" => script::run_folder(&tests_dir().join("diff"), None, sides),
+        "effects" => effects::run(sides, args.option("script")),
         "workshop" => workshop::run(sides),
         "random" => diff::random_groups(args, sides),
         "concurrency" => concurrency::run(&sides.subject, Duration::from_secs(args.number("seconds", STRESS_SECONDS)?)),
