@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use crate::known::Known;
 use crate::pair::{Pair, Sides};
 use crate::quote::join;
+use crate::random::{self, Plan};
 use crate::report::Report;
 use crate::script::{self, Script};
 
@@ -38,6 +39,22 @@ const UNIX_MS_MIN: i64 = 1_600_000_000_000;
 const PATIENCE: Duration = Duration::from_millis(400);
 
 type Words = Vec<Vec<u8>>;
+
+/// Random commands of each group.
+const RANDOM_COUNT: usize = 20_000;
+
+/// Runs random commands of each group, or of the one that `filter` names.
+pub fn run_random(sides: &Sides, filter: Option<&str>, seed: u64) -> Result<Report> {
+    let mut report = Report::default();
+    // What the group "server" does to the configuration goes to no file.
+    for group in
+        random::GROUPS.iter().filter(|&&group| group != "server" && filter.is_none_or(|wanted| wanted == group))
+    {
+        let plan = Plan { group: group.to_string(), count: RANDOM_COUNT, seed };
+        report.merge(random::run_for_effects(&plan, sides)?);
+    }
+    Ok(report)
+}
 
 /// Runs all scripts, or the one that `filter` names.
 pub fn run(sides: &Sides, filter: Option<&str>) -> Result<Report> {
@@ -86,14 +103,32 @@ impl Watch {
 
     /// Compares what was written since the last time. `place` says where that is, `text` what was done.
     pub fn compare(&mut self, place: &str, text: &str) -> Result<()> {
+        match self.difference(text)? {
+            Found::Agree(count) => self.report.passed += count,
+            Found::Differ { subject, oracle } => {
+                self.report.failures.push(format!("{place}: {text}\n--- subject\n{subject}\n--- oracle\n{oracle}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes over what was written since the last time.
+    pub fn skip(&mut self) -> Result<()> {
+        self.subject.read()?;
+        self.oracle.read()?;
+        self.aside = Default::default();
+        Ok(())
+    }
+
+    /// What was written since the last time, where the two differ. `text` is what was done.
+    pub fn difference(&mut self, text: &str) -> Result<Found> {
         let start = Instant::now();
         let (mut subject, mut oracle) = (Vec::new(), Vec::new());
         loop {
             subject.extend(self.subject.read().context("subject")?);
             oracle.extend(self.oracle.read().context("oracle")?);
             if agree(text, &subject, &oracle) {
-                self.report.passed += 1;
-                return Ok(());
+                return Ok(Found::Agree(oracle.len()));
             }
             if start.elapsed() > PATIENCE {
                 break;
@@ -103,19 +138,12 @@ impl Watch {
         let ([subject_rest, oracle_rest], aside) =
             ([without_removals(&subject)?, without_removals(&oracle)?], [removals(&subject)?, removals(&oracle)?]);
         if !agree(text, &subject_rest, &oracle_rest) {
-            let lines = |list: &[Words]| list.iter().map(|words| format!("\n{}", join(words))).collect::<String>();
-            self.report.failures.push(format!(
-                "{place}: {text}\n--- subject{}\n--- oracle{}",
-                lines(&subject),
-                lines(&oracle)
-            ));
-            return Ok(());
+            return Ok(Found::differ(text, &subject, &oracle));
         }
-        self.report.passed += 1;
         for (all, new) in self.aside.iter_mut().zip(aside) {
             all.extend(new);
         }
-        Ok(())
+        Ok(Found::Agree(oracle_rest.len()))
     }
 
     /// Compares what was put aside: each key or field must have gone in both.
@@ -136,6 +164,30 @@ impl Watch {
                 only(oracle, subject)
             )
         });
+    }
+}
+
+/// What a comparison has found.
+pub enum Found {
+    /// So many effects agree.
+    Agree(usize),
+    /// They do not.
+    Differ {
+        /// Those of the server under test, from the first that differs.
+        subject: String,
+        /// Those of the reference.
+        oracle: String,
+    },
+}
+
+impl Found {
+    fn differ(text: &str, subject: &[Words], oracle: &[Words]) -> Found {
+        const SHOWN_MAX: usize = 12;
+        let equal = subject.iter().zip(oracle).take_while(|(a, b)| same(text, a, b)).count();
+        let lines = |list: &[Words]| {
+            list.iter().skip(equal).take(SHOWN_MAX).map(|words| join(words)).collect::<Vec<_>>().join("\n")
+        };
+        Found::Differ { subject: lines(subject), oracle: lines(oracle) }
     }
 }
 

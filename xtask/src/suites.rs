@@ -75,7 +75,13 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
             Ok(report)
         }
         "scripts" => script::run_folder(&tests_dir().join("diff"), None, sides),
-        "effects" => effects::run(sides, args.option("script")),
+        "effects" => {
+            let mut report = effects::run(sides, args.option("script"))?;
+            if args.option("script").is_none() {
+                report.merge(effects::run_random(sides, args.option("group"), args.number("seed", 1)?)?);
+            }
+            Ok(report)
+        }
         "workshop" => workshop::run(sides),
         "random" => diff::random_groups(args, sides),
         "concurrency" => concurrency::run(&sides.subject, Duration::from_secs(args.number("seconds", STRESS_SECONDS)?)),
