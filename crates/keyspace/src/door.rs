@@ -387,6 +387,26 @@ impl Db<'_> {
         site.changed(key.hash, place, event, 1);
     }
 
+    /// Puts a value that was serialised under `key`, whatever it held: to an observer the key is new in any case. `meta` is its
+    /// access clock. Event `restore`.
+    pub fn put_restored(
+        &mut self,
+        key: &Key<'_>,
+        payload: NewPayload<'_, Object>,
+        expire_at_ms: Option<u64>,
+        meta: u32,
+    ) {
+        let mut entry = Entry::new(key.name, payload, expire_at_ms, Some(meta));
+        match expire_at_ms {
+            Some(_) => object::note_expiry(&mut entry),
+            None => object::note_embedding(&mut entry),
+        }
+        let (mut site, place) = self.site_live(key);
+        let place = site.replace_entry(key, place, entry);
+        site.made(place);
+        site.changed(key.hash, place, Event::generic("restore"), 1);
+    }
+
     /// Puts a copy of another entry under `key`, whatever the key held. It keeps that entry's expiry.
     pub fn put_copy(&mut self, key: &Key<'_>, mut entry: Entry, event: Event) {
         object::note_embedding(&mut entry);

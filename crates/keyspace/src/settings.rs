@@ -24,6 +24,8 @@ pub struct Settings {
     pub lfu: bool,
     pub lfu_log_factor: u32,
     pub lfu_decay_time_min: u32,
+    /// Whether strings are compressed in RDB files and by DUMP.
+    pub rdb_compression: bool,
 }
 
 impl Default for Settings {
@@ -44,6 +46,7 @@ impl Default for Settings {
             lfu: false,
             lfu_log_factor: 10,
             lfu_decay_time_min: 1,
+            rdb_compression: true,
         }
     }
 }

@@ -267,6 +267,7 @@ pub struct Config {
     pub notify_keyspace_events: u32,
 
     pub save: Vec<SaveRule>,
+    pub rdb_compression: bool,
     pub appendonly: bool,
     pub cluster_enabled: bool,
 }
@@ -392,6 +393,7 @@ impl Config {
                 Value::Save(rules) => rules.clone(),
                 other => unreachable!("save is {other:?}"),
             },
+            rdb_compression: store.flag("rdbcompression"),
             appendonly: store.flag("appendonly"),
             cluster_enabled: store.flag("cluster-enabled"),
         }
@@ -415,6 +417,7 @@ impl Config {
             lfu: self.maxmemory_policy.is_lfu(),
             lfu_log_factor: self.lfu_log_factor,
             lfu_decay_time_min: self.lfu_decay_time_min,
+            rdb_compression: self.rdb_compression,
         }
     }
 
