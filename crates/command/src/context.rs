@@ -1,6 +1,7 @@
 //! What a handler can reach.
 
-use crate::{CommandError, Db, Outcome, Registry, Reply};
+use crate::{Args, CommandError, Db, Outcome, Registry, Reply};
+use kinovar_keyspace::{Effects, Teller};
 use std::any::Any;
 
 /// Largest reply to a command that repeats elements as often as it is asked to, bytes.
@@ -53,6 +54,48 @@ pub enum Absent {
     Null,
     /// [`Reply::null_array`].
     NullArray,
+}
+
+impl<'a> Ctx<'a> {
+    /// To say what the command comes to where that is not its own words: see [`kinovar_keyspace::effects`].
+    #[inline]
+    pub fn effects(&self) -> Teller<'a> {
+        self.db.env().work.effects.teller(self.db.index())
+    }
+
+    /// A command begins whose effects will be [noted](Ctx::note_effect).
+    #[inline]
+    pub fn begin_effect(&self) -> Begun<'a> {
+        let env = self.db.env();
+        env.work.effects.begin();
+        Begun { effects: &env.work.effects, db: self.db.index(), dirty: env.stats.dirty.get() }
+    }
+
+    /// The command with the words `args` is over. Its partitions are still locked.
+    #[inline]
+    pub fn note_effect(&self, begun: Begun<'_>, args: &Args<'_>) {
+        if begun.effects.is_on() {
+            let changed = self.db.env().stats.dirty.get() != begun.dirty;
+            let words = (0..args.argc()).map(|index| args.at(index));
+            begun.effects.end(begun.db, changed, args.argc(), words);
+        }
+    }
+
+    /// Tells the journal of everything that was noted, as one. What it is about is still locked.
+    #[inline]
+    pub fn hand_effects_over(&self) {
+        let effects = &self.db.env().work.effects;
+        if effects.is_on() {
+            effects.hand_over();
+        }
+    }
+}
+
+/// What was known when a command began.
+pub struct Begun<'a> {
+    effects: &'a Effects,
+    db: u32,
+    dirty: u64,
 }
 
 impl Ctx<'_> {

@@ -124,6 +124,11 @@ impl<'a> ExpiryOption<'a> {
         Ok(true)
     }
 
+    /// Whether it names a Unix time in milliseconds, which means the same at any time.
+    pub fn is_unix_ms(&self) -> bool {
+        self.word == Some(ExpiryWord::PxAt)
+    }
+
     /// The change asked for. A time must be positive and within the calendar; `command` names the command in the error.
     pub fn resolve(&self, now_ms: u64, command: &'static str) -> Result<ExpiryChange, CommandError> {
         match self.word {

@@ -6,7 +6,8 @@
 use crate::object::{self, Text, Value, WrongType};
 use crate::partition::{Partition, PartitionDb};
 use crate::{
-    All, Caches, Entry, Key, Keyspace, Locked, Observer, Reader, Ready, Settings, Stats, Trash, Unavailable, access,
+    All, Caches, Effects, Entry, Key, Keyspace, Locked, Observer, Reader, Ready, Settings, Stats, Trash, Unavailable,
+    access,
 };
 use kinovar_ds::table::Position;
 use std::cell::RefCell;
@@ -38,6 +39,8 @@ pub struct Work {
     pub rng: RefCell<fastrand::Rng>,
     /// Keys that have changed and have waiters, to be served before the locks are released.
     pub ready: RefCell<Vec<Ready>>,
+    /// What the command that runs has done, for the journal.
+    pub effects: Effects,
     /// Whoever tells clients that their caches are out of date.
     pub caches: Option<&'static dyn Caches>,
 }
@@ -111,7 +114,7 @@ impl<'a> Db<'a> {
     /// A script has it and keeps everybody waiting; nothing is locked then.
     pub fn visit(&mut self, index: usize) -> Result<(), Unavailable> {
         if !self.locked.has(index) {
-            self.locked = Locked::None;
+            self.unlock();
             self.locked = self.keyspace.lock_one_or_give_up(index).ok_or(Unavailable)?;
         }
         Ok(())
@@ -143,8 +146,9 @@ impl<'a> Db<'a> {
         Db { keyspace: self.keyspace, locked, index: self.index, env: self.env }
     }
 
-    /// Releases what is locked.
+    /// Releases what is locked. The journal hears first what was done under it.
     pub fn unlock(&mut self) {
+        self.env.work.effects.hand_over();
         self.locked = Locked::None;
     }
 

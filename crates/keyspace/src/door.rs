@@ -5,8 +5,8 @@
 //! 1. *expire*: a key whose time has come is removed first ([`Db::live`]);
 //! 2. *before*: [`before_change`] sees the entry as it was. A running snapshot writes it here if it has not yet;
 //! 3. the change itself;
-//! 4. *after*: [`Env::changed`] records it: dirty counter, observer. Watched keys, client tracking, waiting clients and the
-//!    journal are told here.
+//! 4. *after*: [`Env::changed`] records it: dirty counter, observer. Watched keys, client tracking and waiting clients are told
+//!    here. The journal is told of what nobody asked for ([`crate::effects`]), and by the command of all else.
 //!
 //! Collections are changed through an [`Update`] guard and strings through a [`StringUpdate`]; when a guard goes out of
 //! scope it does step 4, keeps the expiry index true and removes the key if nothing is left in it. A guard must be told
@@ -109,6 +109,7 @@ impl Site<'_> {
     fn expire(&mut self, key: &Key<'_>, place: Position) {
         let entry = self.remove(key.hash, place);
         self.env.stats.expired_keys.add(1);
+        self.env.work.effects.note(self.db_index, &[self.env.settings.word_of_expiry(), key.name]);
         if self.interests.any() {
             tell_interested(self.interests, self.keyspace, self.env, self.db_index, key.hash, key.name, true);
         }
@@ -517,6 +518,8 @@ impl Db<'_> {
             self.index = database;
             while removed < budget && self.expire_next(index) {
                 removed += 1;
+                // Each for itself: nothing holds them together.
+                self.env.work.effects.hand_over();
             }
             while removed < budget
                 && let Some(fields) = self.expire_next_fields(index, budget - removed)
@@ -557,7 +560,7 @@ impl Db<'_> {
         db.field_expires.insert(at_ms, hash);
         let key = Key { hash, ..Key::new(&name) };
         let mut update = self.update::<crate::hash::Hash>(&key).ok()??;
-        let removed = update.expire_fields(now_ms, max);
+        let removed = update.remove_due(now_ms, max);
         update.expired(removed);
         Some(removed)
     }
@@ -676,6 +679,41 @@ impl<'d, T: Value> Update<'d, T> {
 }
 
 impl Update<'_, crate::Hash> {
+    /// Removes a field if it has expired; whether it had. The journal hears of it.
+    pub fn remove_expired(&mut self, name: &[u8], now_ms: u64) -> bool {
+        let hash: &mut crate::Hash = self;
+        let removed = hash.remove_expired(name, now_ms);
+        if removed {
+            self.tell_removed(name);
+        }
+        removed
+    }
+
+    /// Removes up to `max` fields whose time has come, and returns how many. The journal hears of each for itself: nothing holds
+    /// them together.
+    fn remove_due(&mut self, now_ms: u64, max: usize) -> usize {
+        let effects = &self.site.env.work.effects;
+        let is_on = effects.is_on();
+        let mut names = Vec::new();
+        let hash: &mut crate::Hash = self;
+        let removed = hash.expire_fields(now_ms, max, &mut |name| {
+            if is_on {
+                names.push(name.to_vec());
+            }
+        });
+        for name in names {
+            self.tell_removed(&name);
+            effects.hand_over();
+        }
+        removed
+    }
+
+    #[cold]
+    fn tell_removed(&self, field: &[u8]) {
+        let key = self.site.db.table.at(self.place).key();
+        self.site.env.work.effects.note(self.site.db_index, &[b"HDEL", key, field]);
+    }
+
     /// Says that so many fields were removed because their time had come.
     pub fn expired(&mut self, fields: usize) {
         self.site.env.stats.expired_fields.add(fields as u64);

@@ -16,6 +16,7 @@
 //! | [`settings`] | thresholds and policies that values obey |
 //! | [`stats`] | counters, one writer each |
 //! | [`event`] | what a change is called |
+//! | [`effects`] | what the journal is told of changes |
 //! | [`interest`] | who watches keys or waits for them |
 //!
 //! # Invariants
@@ -28,6 +29,7 @@
 pub mod access;
 pub mod db;
 pub mod door;
+pub mod effects;
 pub mod event;
 pub mod expiry;
 pub mod hash;
@@ -47,6 +49,7 @@ pub mod zset;
 
 pub use db::{Db, Env, Work};
 pub use door::{Moving, StringUpdate, Update};
+pub use effects::{Effects, Journal, Teller, Unit};
 pub use event::{Event, EventClass, Observer};
 pub use hash::{Field, FieldTtl, Hash};
 pub use interest::{Ready, Taken, Waiter, Watch};

@@ -26,6 +26,17 @@ pub struct Settings {
     pub lfu_decay_time_min: u32,
     /// Whether strings are compressed in RDB files and by DUMP.
     pub rdb_compression: bool,
+    /// Keys that expire go by `UNLINK` where effects are kept, not by `DEL`.
+    pub lazyfree_lazy_expire: bool,
+    /// The same for values that commands leave empty.
+    pub lazyfree_lazy_server_del: bool,
+}
+
+impl Settings {
+    /// The command by which a key goes whose time has come.
+    pub fn word_of_expiry(&self) -> &'static [u8] {
+        if self.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" }
+    }
 }
 
 impl Default for Settings {
@@ -47,6 +58,8 @@ impl Default for Settings {
             lfu_log_factor: 10,
             lfu_decay_time_min: 1,
             rdb_compression: true,
+            lazyfree_lazy_expire: false,
+            lazyfree_lazy_server_del: false,
         }
     }
 }

@@ -109,7 +109,7 @@ impl Executor {
             hashed: Vec::with_capacity(BATCH),
             previewed: Vec::new(),
             scratch: KeyScratch::default(),
-            work: Work { caches: Some(server), ..Work::default() },
+            work: server.work(),
         }
     }
 
@@ -552,7 +552,10 @@ impl Executor {
                 may_wait: true,
                 waiting: None,
             };
+            let begun = ctx.begin_effect();
             let outcome = (entry.command.handler)(&mut ctx, args);
+            ctx.note_effect(begun, &args);
+            ctx.hand_effects_over();
             if CARE && tracks_reads && entry.command.flags.has(Flags::READONLY) {
                 tracking::remember(&mut ctx, entry, &args);
             }

@@ -19,7 +19,9 @@ pub fn call(server: &Server, ctx: &mut Ctx<'_>, entry: &Entry, args: Args<'_>) -
         server.feed_monitors(&info, ctx.db.index(), &args);
     }
     let (start, position) = (Ticks::now(), ctx.reply.position());
+    let begun = ctx.begin_effect();
     let outcome = (entry.command.handler)(ctx, Args::skipping(args, entry.name_words()));
+    ctx.note_effect(begun, &args);
     if Session::of(ctx).tracks_reads && entry.command.flags.has(Flags::READONLY) {
         crate::tracking::remember(ctx, entry, &Args::skipping(args, entry.name_words()));
     }

@@ -9,7 +9,7 @@ use crate::message::Message;
 use crate::monitor::Monitors;
 use crate::pubsub::PubSub;
 use crate::slowlog::SlowLog;
-use kinovar_command::keyspace::{Keyspace, Stats};
+use kinovar_command::keyspace::{Effects, Keyspace, Stats, Work};
 use kinovar_command::{Ctx, Registry};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -32,6 +32,8 @@ pub struct Server {
     pub alert: AtomicBool,
     /// A script that keeps everybody waiting.
     pub busy: crate::busy::Busy,
+    /// What has changed, for the append-only file.
+    pub journal: crate::journal::Journal,
     /// Who is told of changes to keys.
     pub tracking: crate::tracking::Tracking,
     /// Lua scripts and functions.
@@ -198,6 +200,12 @@ impl Server {
     /// How to reach a reactor.
     pub fn mailbox(&self, reactor: usize) -> &Mailbox<Message> {
         &self.mailboxes.get().expect("reactors exist before connections do")[reactor]
+    }
+
+    /// What work on the data needs, for one thread.
+    pub fn work(&'static self) -> Work {
+        let effects = Effects::to(&self.journal, self.journal.switch());
+        Work { caches: Some(self), effects, ..Work::default() }
     }
 
     /// Counts an error reply by its code.

@@ -203,6 +203,7 @@ pub fn execute(ctx: &mut Ctx<'_>) -> Outcome {
             crate::nested::call(server, ctx, entry, queue.args(call));
         }
         info.command.store(own, Relaxed);
+        ctx.effects().none();
     }
     queue.clear();
     Session::of(ctx).spare_queue = Some(queue);

@@ -254,7 +254,10 @@ fn run_again(server: &Server, ctx: &mut Ctx<'_>, waiting: &Waiting) -> Option<Ve
     ctx.reply.set_protocol(waiting.protocol);
     let start = ctx.reply.position();
     let args = Args::skipping(waiting.args(), entry.name_words());
+    let begun = ctx.begin_effect();
     let outcome = tracking::on_behalf(waiting.client.id, || (entry.command.handler)(ctx, args));
+    ctx.note_effect(begun, &args);
+    ctx.hand_effects_over();
     if let Some(reader) = &waiting.reader
         && entry.command.flags.has(Flags::READONLY)
     {

@@ -3,9 +3,9 @@
 use super::expiry::parse_deadline;
 use super::{FIELD_COUNT_NOT_POSITIVE, FIELDS, reply_text, take_names};
 use kinovar_command::expiry::{ExpiryChange, ExpiryWord};
-use kinovar_command::keyspace::{FieldTtl, Hash};
+use kinovar_command::keyspace::{FieldTtl, Hash, Teller};
 use kinovar_command::{
-    Access, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, KeySpec, Outcome, number, until_nul,
+    Access, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, Key, KeySpec, Outcome, number, until_nul,
 };
 
 pub(super) const HGETDEL: Command = Command {
@@ -24,7 +24,7 @@ pub(super) const HGETDEL: Command = Command {
 
 fn hgetdel(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let key = args.key()?;
-    let now_ms = ctx.now_ms();
+    let (now_ms, effects) = (ctx.now_ms(), ctx.effects());
     let mut hash = ctx.db.update::<Hash>(&key)?;
     if let Some(hash) = &mut hash {
         hash.unchanged();
@@ -46,8 +46,19 @@ fn hgetdel(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     }
     if removed > 0 {
         hash.changed("hdel", removed);
+        if effects.is_on() {
+            tell_of_fields(effects, &[b"HDEL", key.name], args);
+        }
     }
     Ok(())
+}
+
+/// Says something of the fields left in `args`.
+#[cold]
+fn tell_of_fields(effects: Teller<'_>, head: &[&[u8]], args: Args<'_>) {
+    let mut words = head.to_vec();
+    words.extend(args.rest());
+    effects.instead(&words);
 }
 
 pub(super) const HGETEX: Command = Command {
@@ -80,7 +91,7 @@ pub(super) const HGETEX: Command = Command {
 
 fn hgetex(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let key = args.key()?;
-    let now_ms = ctx.now_ms();
+    let (now_ms, effects) = (ctx.now_ms(), ctx.effects());
     let mut hash = ctx.db.update::<Hash>(&key)?;
     if let Some(hash) = &mut hash {
         hash.unchanged();
@@ -104,6 +115,7 @@ fn hgetex(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         match change {
             ExpiryChange::At(at_ms) if at_ms <= now_ms => {
                 hash.remove(name);
+                effects.part(&[b"HDEL", key.name, name]);
                 event = "hdel";
             }
             ExpiryChange::At(at_ms) => {
@@ -122,8 +134,28 @@ fn hgetex(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     }
     if changed > 0 {
         hash.changed(event, changed);
+        if effects.is_on() {
+            tell_change(effects, &key, change, now_ms, args);
+        }
     }
     Ok(())
+}
+
+/// Says what HGETEX has done to the expiry of the fields left in `args`. Of those that it has removed was told already.
+#[cold]
+fn tell_change(effects: Teller<'_>, key: &Key<'_>, change: ExpiryChange, now_ms: u64, args: Args<'_>) {
+    let count = args.left().to_string();
+    match change {
+        ExpiryChange::At(at_ms) if at_ms > now_ms => {
+            let time = at_ms.to_string();
+            let head = [&b"HPEXPIREAT"[..], key.name, time.as_bytes(), b"FIELDS", count.as_bytes()];
+            tell_of_fields(effects, &head, args);
+        }
+        ExpiryChange::Persist => {
+            tell_of_fields(effects, &[b"HPERSIST", key.name, b"FIELDS", count.as_bytes()], args);
+        }
+        _ => {}
+    }
 }
 
 /// Takes the option of `HGETEX`, after which at least `FIELDS` and a number must follow.
@@ -179,16 +211,13 @@ const FIELD_COUNT_INVALID: CommandError = CommandError::text("ERR invalid number
 
 fn hsetex(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let key = args.key()?;
-    let (now_ms, settings) = (ctx.now_ms(), ctx.db.settings());
+    let (now_ms, settings, effects) = (ctx.now_ms(), ctx.db.settings(), ctx.effects());
     let options = SetOptions::take(&mut args, now_ms)?;
-    if let Some(must_exist) = options.must_exist {
-        // A hash is only made once it is clear that something goes into it.
-        let hash = ctx.db.peek_value::<Hash>(&key)?;
-        let exists = |name| hash.is_some_and(|hash| hash.find_live(name, now_ms).is_some());
-        if args.rest().step_by(2).any(|name| exists(name) != must_exist) {
-            ctx.reply.flag(false);
-            return Ok(());
-        }
+    if let Some(must_exist) = options.must_exist
+        && !all_exist_or_none(ctx, &key, args, must_exist)?
+    {
+        ctx.reply.flag(false);
+        return Ok(());
     }
     let mut update = ctx.db.upsert::<Hash>(&key, Hash::default)?;
     let (hash, pairs) = (&mut *update, args.left() / 2);
@@ -203,14 +232,11 @@ fn hsetex(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     // A time that is set below takes the place of the old one.
     let ttl = if expiring == ExpiryChange::Persist { FieldTtl::Clear } else { FieldTtl::Keep };
     while let (Some(name), Some(value)) = (args.next(), args.next()) {
-        if options.must_exist == Some(false) {
-            // It has expired if it is there at all, so there is no time to be kept.
-            hash.remove_expired(name, now_ms);
-        }
         hash.set(name, value, ttl, settings);
         match expiring {
             ExpiryChange::At(at_ms) if at_ms <= now_ms => {
                 hash.remove(name);
+                effects.part(&[b"HDEL", key.name, name]);
             }
             ExpiryChange::At(at_ms) => {
                 hash.set_expiry(name, Some(at_ms));
@@ -222,8 +248,27 @@ fn hsetex(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     if let Some(event) = event {
         update.changed(event, 0);
     }
+    if effects.is_on() {
+        options.tell(effects, &args, now_ms);
+    }
     ctx.reply.flag(true);
     Ok(())
+}
+
+/// Whether all fields named in `args`, or none, exist. Those that have expired are removed up to the first that decides it.
+fn all_exist_or_none(ctx: &mut Ctx<'_>, key: &Key<'_>, args: Args<'_>, must_exist: bool) -> Result<bool, CommandError> {
+    let now_ms = ctx.now_ms();
+    let Some(mut hash) = ctx.db.update::<Hash>(key)? else { return Ok(!must_exist) };
+    hash.unchanged();
+    let mut expired = 0;
+    let holds = args.rest().step_by(2).all(|name| {
+        expired += usize::from(hash.remove_expired(name, now_ms));
+        hash.find(name).is_some() == must_exist
+    });
+    if expired > 0 {
+        hash.expired(expired);
+    }
+    Ok(holds)
 }
 
 /// The options of `HSETEX`.
@@ -231,12 +276,14 @@ struct SetOptions {
     /// Whether all fields, or none, must exist.
     must_exist: Option<bool>,
     expiry: ExpiryChange,
+    /// Which argument is the word for the time, if the time is not an absolute one in ms.
+    word_at: Option<usize>,
 }
 
 impl SetOptions {
     /// Takes everything up to the fields, of which exactly the number announced is left then.
     fn take(args: &mut Args<'_>, now_ms: u64) -> Result<SetOptions, CommandError> {
-        let mut options = SetOptions { must_exist: None, expiry: ExpiryChange::Unspecified };
+        let mut options = SetOptions { must_exist: None, expiry: ExpiryChange::Unspecified, word_at: None };
         while !args.accept("FIELDS") {
             let Some(word) = args.next() else { return Err(wrong_arity()) };
             options.accept(word, args, now_ms)?;
@@ -248,6 +295,21 @@ impl SetOptions {
             number::parse_i64(args.take()?).and_then(|count| i32::try_from(count).ok()).filter(|&count| count > 0);
         let count = count.ok_or(FIELD_COUNT_INVALID)? as usize;
         if args.left() == 2 * count { Ok(options) } else { Err(wrong_arity()) }
+    }
+
+    /// Says what the command with the words `args` comes to. Of fields that were removed at once was told already.
+    #[cold]
+    fn tell(&self, effects: Teller<'_>, args: &Args<'_>, now_ms: u64) {
+        if let ExpiryChange::At(at_ms) = self.expiry
+            && at_ms > now_ms
+            && let Some(word_at) = self.word_at
+        {
+            let time = at_ms.to_string();
+            let mut words: Vec<&[u8]> = (0..args.argc()).map(|index| args.at(index)).collect();
+            words[word_at] = b"PXAT";
+            words[word_at + 1] = time.as_bytes();
+            effects.instead(&words);
+        }
     }
 
     fn accept(&mut self, word: &[u8], args: &mut Args<'_>, now_ms: u64) -> Result<(), CommandError> {
@@ -266,6 +328,9 @@ impl SetOptions {
             ExpiryChange::Keep
         } else {
             let value = args.next().ok_or_else(wrong_arity)?;
+            if expiry != ExpiryWord::PxAt {
+                self.word_at = Some(args.index() - 2);
+            }
             ExpiryChange::At(parse_deadline(value, expiry, now_ms, "hsetex")?)
         };
         Ok(())

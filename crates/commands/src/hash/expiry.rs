@@ -4,7 +4,7 @@
 
 use super::{FIELD_COUNT_NOT_POSITIVE, FIELDS, NEGATIVE_TIME, take_names};
 use kinovar_command::expiry::{CONDITION, ExpiryWord, FIELD_MS_MAX, deadline_ms};
-use kinovar_command::keyspace::Hash;
+use kinovar_command::keyspace::{Hash, Teller};
 use kinovar_command::{Access, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, KeySpec, Outcome};
 
 const FIELD_COUNT_TOO_SMALL: CommandError = CommandError::text("ERR Parameter `numFields` should be greater than 0");
@@ -141,12 +141,13 @@ pub(super) fn parse_deadline(
 
 fn set_expiry(ctx: &mut Ctx<'_>, mut args: Args<'_>, word: ExpiryWord, command: &'static str) -> Outcome {
     let key = args.key()?;
-    let now_ms = ctx.now_ms();
+    let (now_ms, effects) = (ctx.now_ms(), ctx.effects());
     let mut hash = ctx.db.update::<Hash>(&key)?;
     if let Some(hash) = &mut hash {
         hash.unchanged();
     }
     let at_ms = parse_deadline(args.take()?, word, now_ms, command)?;
+    let condition_at = args.index();
     let condition = Condition::take(&mut args);
     take_names(&mut args, FIELD_COUNT_TOO_SMALL)?;
     ctx.reply.array(args.left());
@@ -156,11 +157,23 @@ fn set_expiry(ctx: &mut Ctx<'_>, mut args: Args<'_>, word: ExpiryWord, command: 
     };
     hash.expect_expiries();
     let (mut changed, mut removed) = (0, 0);
+    let mut told = Vec::new();
     for name in args.rest() {
         let code = set_field_expiry(hash, name, at_ms, condition, now_ms);
         changed += usize::from(code == CHANGED);
         removed += usize::from(code == REMOVED);
+        if effects.is_on() {
+            match code {
+                CHANGED => told.push(name),
+                REMOVED => effects.part(&[b"HDEL", key.name, name]),
+                _ => {}
+            }
+        }
         ctx.reply.integer(code);
+    }
+    if !told.is_empty() {
+        let head: Vec<&[u8]> = (condition_at..args.index() - 1).map(|index| args.at(index)).collect();
+        tell_expiry(effects, &args, at_ms, word, &head, &told);
     }
     if changed > 0 {
         hash.changed("hexpire", changed);
@@ -169,6 +182,21 @@ fn set_expiry(ctx: &mut Ctx<'_>, mut args: Args<'_>, word: ExpiryWord, command: 
         hash.changed("hdel", removed);
     }
     Ok(())
+}
+
+/// Says that fields expire at a Unix time: those alone whose expiry was set. `head` is what stood between the time and their
+/// number.
+#[cold]
+fn tell_expiry(effects: Teller<'_>, args: &Args<'_>, at_ms: u64, word: ExpiryWord, head: &[&[u8]], fields: &[&[u8]]) {
+    let (time, count) = (at_ms.to_string(), fields.len().to_string());
+    let mut words = match word {
+        ExpiryWord::PxAt => vec![args.at(0), args.at(1), args.at(2)],
+        _ => vec![&b"HPEXPIREAT"[..], args.at(1), time.as_bytes()],
+    };
+    words.extend_from_slice(head);
+    words.push(count.as_bytes());
+    words.extend_from_slice(fields);
+    effects.instead(&words);
 }
 
 fn set_field_expiry(hash: &mut Hash, name: &[u8], at_ms: u64, condition: Condition, now_ms: u64) -> i64 {

@@ -95,6 +95,9 @@ fn hsetnx(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         ctx.reply.flag(false);
         return Ok(());
     }
+    if hash.remove_expired(name, now_ms) {
+        hash.expired(1);
+    }
     hash.expect_fields(pair, settings);
     hash.set(name, value, FieldTtl::Clear, settings);
     hash.changed("hset", 1);

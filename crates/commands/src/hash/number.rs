@@ -30,6 +30,9 @@ fn hincrby(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let delta = args.integer()?;
     let (now_ms, settings) = (ctx.now_ms(), ctx.db.settings());
     let mut hash = ctx.db.upsert::<Hash>(&key, Hash::default)?;
+    if hash.remove_expired(name, now_ms) {
+        hash.expired(1);
+    }
     match hash.increment(name, delta, now_ms, settings) {
         Ok(sum) => {
             hash.changed("hincrby", 1);
@@ -76,9 +79,14 @@ fn hincrbyfloat(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     };
     let mut text = Vec::with_capacity(32);
     value.checked_add(increment).ok_or(CommandError::NanOrInfinity)?.push_text(&mut text);
-    hash.remove_expired(name, now_ms);
+    if hash.remove_expired(name, now_ms) {
+        hash.expired(1);
+    }
     hash.set(name, &text, FieldTtl::Keep, settings);
     hash.changed("hincrbyfloat", 1);
+    drop(hash);
+    // The arithmetic of another machine may differ in the last digit.
+    ctx.effects().instead(&[b"HSETEX", key.name, b"KEEPTTL", b"FIELDS", b"1", name, &text]);
     ctx.reply.bulk(&text);
     Ok(())
 }

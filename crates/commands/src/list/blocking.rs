@@ -1,6 +1,6 @@
 //! The forms that wait until a list has an element.
 
-use super::ends::{move_element, pop_event, pop_many};
+use super::ends::{move_element, pop_event, pop_many, pop_word, tell_popped};
 use super::{removed, take_end, write_element};
 use crate::blocking::{self, timeout_ms};
 use crate::multi_pop::MultiPop;
@@ -114,6 +114,8 @@ fn pop_first(ctx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Outcome {
         ctx.reply.bulk(key.name);
         list.pop(end, |element| write_element(&mut ctx.reply, element));
         removed(&mut list, pop_event(end), 1);
+        drop(list);
+        ctx.effects().instead(&[pop_word(end), key.name]);
         return Ok(());
     }
     ctx.wait(blocking::wait(1..last, timeout_ms, Absent::NullArray));
@@ -132,7 +134,9 @@ fn blmpop(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         let Some(mut list) = ctx.db.update::<List>(&key)? else { continue };
         ctx.reply.array(2);
         ctx.reply.bulk(key.name);
-        pop_many(&mut list, end, count, &mut ctx.reply);
+        let gone = pop_many(&mut list, end, count, &mut ctx.reply);
+        drop(list);
+        tell_popped(ctx, &key, end, gone);
         return Ok(());
     }
     ctx.wait(blocking::wait(keys, timeout_ms, Absent::NullArray));
@@ -143,17 +147,29 @@ fn blmove(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let (source, destination) = (args.key()?, args.key()?);
     let (from, to) = (take_end(&mut args)?, take_end(&mut args)?);
     let timeout_ms = timeout_ms(args.take()?, ctx.now_ms())?;
-    move_or_wait(ctx, source, destination, from, to, timeout_ms)
+    let effect = [&b"LMOVE"[..], source.name, destination.name, args.at(3), args.at(4)];
+    move_or_wait(ctx, source, destination, from, to, timeout_ms, &effect)
 }
 
 fn brpoplpush(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let (source, destination) = (args.key()?, args.key()?);
     let timeout_ms = timeout_ms(args.take()?, ctx.now_ms())?;
-    move_or_wait(ctx, source, destination, End::Right, End::Left, timeout_ms)
+    let effect = [&b"RPOPLPUSH"[..], source.name, destination.name];
+    move_or_wait(ctx, source, destination, End::Right, End::Left, timeout_ms, &effect)
 }
 
-fn move_or_wait(ctx: &mut Ctx<'_>, source: Key<'_>, target: Key<'_>, from: End, to: End, timeout_ms: u64) -> Outcome {
+/// Moves an element, which comes to `effect`, or waits for one.
+fn move_or_wait(
+    ctx: &mut Ctx<'_>,
+    source: Key<'_>,
+    target: Key<'_>,
+    from: End,
+    to: End,
+    timeout_ms: u64,
+    effect: &[&[u8]],
+) -> Outcome {
     if move_element(ctx, source, target, from, to)? {
+        ctx.effects().instead(effect);
         return Ok(());
     }
     ctx.wait(blocking::wait(1..2, timeout_ms, Absent::Null));

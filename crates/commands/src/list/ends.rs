@@ -238,16 +238,31 @@ fn pop(ctx: &mut Ctx<'_>, mut args: Args<'_>, name: &str, end: End) -> Outcome {
             ctx.reply.array(0);
             list.unchanged();
         }
-        Some(count) => pop_many(&mut list, end, count, &mut ctx.reply),
+        Some(count) => {
+            pop_many(&mut list, end, count, &mut ctx.reply);
+        }
     }
     Ok(())
 }
 
 /// Removes up to `count` elements, at least one, from one end; replies with them.
-pub(super) fn pop_many(list: &mut keyspace::Update<'_, List>, end: End, count: usize, reply: &mut Reply<'_>) {
+pub(super) fn pop_many(list: &mut keyspace::Update<'_, List>, end: End, count: usize, reply: &mut Reply<'_>) -> usize {
     reply.array(count.min(list.len()));
     let gone = list.pop_many(end, count, |element| write_element(reply, element));
     removed(list, pop_event(end), gone);
+    gone
+}
+
+/// The command that pops from one list, at once.
+pub(super) fn pop_word(end: End) -> &'static [u8] {
+    if end == End::Left { b"LPOP" } else { b"RPOP" }
+}
+
+/// Says that so many elements were popped from one of several lists.
+pub(super) fn tell_popped(ctx: &Ctx<'_>, key: &Key<'_>, end: End, count: usize) {
+    if ctx.effects().is_on() {
+        ctx.effects().instead(&[pop_word(end), key.name, count.to_string().as_bytes()]);
+    }
 }
 
 fn lmpop(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
@@ -257,7 +272,9 @@ fn lmpop(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         let Some(mut list) = ctx.db.update::<List>(&key)? else { continue };
         ctx.reply.array(2);
         ctx.reply.bulk(key.name);
-        pop_many(&mut list, end, count, &mut ctx.reply);
+        let gone = pop_many(&mut list, end, count, &mut ctx.reply);
+        drop(list);
+        tell_popped(ctx, &key, end, gone);
         return Ok(());
     }
     ctx.reply.null_array();

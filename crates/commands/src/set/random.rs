@@ -1,6 +1,6 @@
 //! Members chosen by chance: `SPOP` and `SRANDMEMBER`.
 
-use kinovar_command::keyspace::Set;
+use kinovar_command::keyspace::{Set, Teller};
 use kinovar_command::{
     Access, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, Key, KeySpec, Outcome, check_reply_size,
 };
@@ -32,17 +32,24 @@ fn spop(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         args.finish()?;
         return pop_many(ctx, &key, count.ok_or(CommandError::MustBePositive)?);
     }
+    let effects = ctx.effects();
     let Some(mut set) = ctx.db.update::<Set>(&key)? else {
         ctx.reply.null();
         return Ok(());
     };
     let rng = &set.env().work.rng;
-    set.pop(&mut rng.borrow_mut(), |member| ctx.reply.bulk(member.bytes(&mut [0; 24])));
+    set.pop(&mut rng.borrow_mut(), |member| {
+        let mut buf = [0; 24];
+        let member = member.bytes(&mut buf);
+        ctx.reply.bulk(member);
+        effects.instead(&[b"SREM", key.name, member]);
+    });
     set.changed("spop", 1);
     Ok(())
 }
 
 fn pop_many(ctx: &mut Ctx<'_>, key: &Key<'_>, count: usize) -> Outcome {
+    let effects = ctx.effects();
     let Some(mut set) = ctx.db.update::<Set>(key)? else {
         ctx.reply.set(0);
         return Ok(());
@@ -56,18 +63,37 @@ fn pop_many(ctx: &mut Ctx<'_>, key: &Key<'_>, count: usize) -> Outcome {
     let env = set.env();
     let old = if count == set.len() {
         super::reply_each(&mut ctx.reply, &set);
+        effects.part(&[if env.settings.lazyfree_lazy_server_del { b"UNLINK" } else { b"DEL" }, key.name]);
         Some(std::mem::take(&mut *set))
     } else {
         let reply = &mut ctx.reply;
-        set.pop_many(count, &mut env.work.rng.borrow_mut(), env.settings, &mut |member| {
-            reply.bulk(member.bytes(&mut [0; 24]));
-        })
+        let mut popped = Vec::new();
+        let old = set.pop_many(count, &mut env.work.rng.borrow_mut(), env.settings, &mut |member| {
+            let mut buf = [0; 24];
+            let member = member.bytes(&mut buf);
+            reply.bulk(member);
+            if effects.is_on() {
+                popped.push(member.to_vec());
+            }
+        });
+        tell_removed(effects, key, &popped);
+        old
     };
     if let Some(old) = old {
         set.discard(old);
     }
     set.changed("spop", count);
     Ok(())
+}
+
+/// Says that members were removed, so many at a time.
+fn tell_removed(effects: Teller<'_>, key: &Key<'_>, members: &[Vec<u8>]) {
+    const AT_A_TIME: usize = 1024;
+    for members in members.chunks(AT_A_TIME) {
+        let mut words = vec![&b"SREM"[..], key.name];
+        words.extend(members.iter().map(Vec::as_slice));
+        effects.part(&words);
+    }
 }
 
 pub(super) const SRANDMEMBER: Command = Command {

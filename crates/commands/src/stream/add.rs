@@ -2,7 +2,8 @@
 
 use super::options::{ADD_TRIM, CONDITION, For, Options, TRIM};
 use super::{id, write_id};
-use kinovar_command::keyspace::stream::{AppendError, NewId, Stream, StreamId};
+use kinovar_command::keyspace::Teller;
+use kinovar_command::keyspace::stream::{AppendError, NewId, STREAM_ID_TEXT_MAX, Stream, StreamId, Trim, TrimBy};
 use kinovar_command::*;
 
 pub(super) const XADD: Command = Command {
@@ -87,7 +88,9 @@ fn append_error(error: AppendError) -> CommandError {
 fn xadd(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let (now_ms, settings) = (ctx.now_ms(), ctx.db.settings());
     let key = args.key()?;
-    let Options { id, no_stream_made, trim } = Options::parse(&mut args, settings, For::Add)?;
+    let effects = ctx.effects();
+    let Options { id, no_stream_made, trim, approximately_at } = Options::parse(&mut args, settings, For::Add)?;
+    let id_at = args.index() - 1;
     let (Some(id), true) = (id, args.left() >= 2 && args.left().is_multiple_of(2)) else {
         return Err(CommandError::WrongArity("xadd".into()));
     };
@@ -100,6 +103,7 @@ fn xadd(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         return Ok(());
     };
     let stream: &mut Stream = &mut guard;
+    let is_chosen = !matches!(id, NewId::Exact(_));
     let id = match stream.append(id, now_ms, args.rest(), settings) {
         Ok(id) => id,
         Err(error) => {
@@ -108,6 +112,10 @@ fn xadd(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         }
     };
     let trimmed = trim.is_some_and(|trim| stream.trim(&trim) > 0);
+    if effects.is_on() && (is_chosen || approximately_at.is_some()) {
+        let at = approximately_at.zip(trim.as_ref());
+        tell(effects, &args, at, stream, is_chosen.then_some((id_at, id)));
+    }
     guard.changed("xadd", 1);
     if trimmed {
         guard.changed("xtrim", 0);
@@ -116,7 +124,34 @@ fn xadd(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     Ok(())
 }
 
+/// Says what XADD or XTRIM has come to: an exact threshold at which the stream is as long as it is now, in the place of an
+/// approximate one; and the id that was chosen.
+#[cold]
+fn tell(
+    effects: Teller<'_>,
+    args: &Args<'_>,
+    approximately: Option<(usize, &Trim)>,
+    stream: &Stream,
+    id: Option<(usize, StreamId)>,
+) {
+    let mut words: Vec<&[u8]> = (0..args.argc()).map(|index| args.at(index)).collect();
+    let (mut threshold_text, mut id_text) = ([0; STREAM_ID_TEXT_MAX], [0; STREAM_ID_TEXT_MAX]);
+    let len = stream.len().to_string();
+    if let Some((at, trim)) = approximately {
+        words[at] = b"=";
+        words[at + 1] = match trim.by {
+            TrimBy::MaxLen(_) => len.as_bytes(),
+            TrimBy::MinId(_) => stream.first_kept_id().unwrap_or(StreamId::MAX).text(&mut threshold_text),
+        };
+    }
+    if let Some((at, id)) = id {
+        words[at] = id.text(&mut id_text);
+    }
+    effects.instead(&words);
+}
+
 fn xtrim(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+    let effects = ctx.effects();
     let key = args.key()?;
     let options = Options::parse(&mut args, ctx.db.settings(), For::Trim)?;
     let trim = options.trim.expect("demanded of XTRIM");
@@ -127,6 +162,10 @@ fn xtrim(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let removed = stream.trim(&trim);
     if removed > 0 {
         stream.changed("xtrim", removed);
+        if effects.is_on() && options.approximately_at.is_some() {
+            let at = options.approximately_at.zip(Some(&trim));
+            tell(effects, &args, at, &stream, None);
+        }
     } else {
         stream.unchanged();
     }

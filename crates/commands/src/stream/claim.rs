@@ -1,6 +1,9 @@
 //! Taking pending entries over from other consumers.
 
-use super::{id, no_key_or_group, or_unchanged, quoting, range_start, see_consumer, write_entry, write_id};
+use super::{
+    Told, id, no_key_or_group, or_unchanged, quoting, range_start, see_consumer, tell_pending, tell_progress,
+    write_entry, write_id,
+};
 use kinovar_command::keyspace::Update;
 use kinovar_command::keyspace::stream::{ConsumerId, Entries, Group as ConsumerGroup, Pending, Stream, StreamId};
 use kinovar_command::*;
@@ -130,6 +133,7 @@ enum Claimed {
 
 /// Claims one entry after the other.
 struct Claim<'s> {
+    told: Told<'s>,
     group: &'s mut ConsumerGroup,
     entries: Entries<'s>,
     consumer: ConsumerId,
@@ -142,21 +146,27 @@ impl<'s> Claim<'s> {
     /// Begins: the consumer is made if it is not there.
     fn new(
         guard: &'s mut Update<'_, Stream>,
-        group: &[u8],
+        told: Told<'s>,
         consumer: &[u8],
         (now_ms, min_idle_ms): (u64, u64),
         options: Options,
     ) -> Claim<'s> {
-        let consumer = see_consumer(guard, group, consumer, now_ms);
+        let (consumer, _) = see_consumer(guard, told.group, consumer, now_ms);
         let stream: &mut Stream = guard;
-        let (group, entries) = stream.group_and_entries(group).expect("callers made sure of the group");
-        Claim { group, entries, consumer, now_ms, min_idle_ms, options }
+        let (group, entries) = stream.group_and_entries(told.group).expect("callers made sure of the group");
+        // What matters of it is said for each entry.
+        told.effects.none();
+        Claim { told, group, entries, consumer, now_ms, min_idle_ms, options }
     }
 
     fn take(&mut self, id: StreamId) -> Claimed {
         let pending = self.group.pending(id);
         if !self.entries.contains(id) {
-            return if self.group.acknowledge(id) { Claimed::Gone } else { Claimed::No };
+            let Some(pending) = pending else { return Claimed::No };
+            // Where this is run again, the entry is deleted as well.
+            self.tell(&pending);
+            self.group.acknowledge(id);
+            return Claimed::Gone;
         }
         let deliveries = match pending {
             Some(pending) if self.now_ms.saturating_sub(pending.delivered_ms) < self.min_idle_ms => return Claimed::No,
@@ -165,14 +175,24 @@ impl<'s> Claim<'s> {
             None => return Claimed::No,
         };
         let once_more = if self.options.just_id { 0 } else { 1 };
-        self.group.set_pending(Pending {
+        let pending = Pending {
             id,
             consumer: self.consumer,
             delivered_ms: self.options.delivered_ms,
             deliveries: self.options.deliveries.unwrap_or(deliveries.wrapping_add(once_more)),
-        });
+        };
+        self.group.set_pending(pending);
+        self.tell(&pending);
         self.group.consumer_mut(self.consumer).active_ms = Some(self.now_ms);
         Claimed::Yes
+    }
+
+    /// Says that an entry is pending.
+    fn tell(&self, pending: &Pending) {
+        if self.told.effects.is_on() {
+            let consumer = self.group.consumer(pending.consumer).name();
+            tell_pending(&self.told, consumer, pending, self.group.last_id());
+        }
     }
 
     /// Replies with a claimed entry, or its id alone.
@@ -186,7 +206,7 @@ impl<'s> Claim<'s> {
 
 fn xclaim(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let (key, name, consumer) = (args.key()?, args.take()?, args.take()?);
-    let now_ms = ctx.now_ms();
+    let (now_ms, effects) = (ctx.now_ms(), ctx.effects());
     ctx.db.touch(&key);
     let mut guard = open(&mut ctx.db, &key, name)?;
     let min_idle_ms = or_unchanged(&mut guard, min_idle(args.take()?, "XCLAIM"))?;
@@ -195,10 +215,11 @@ fn xclaim(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let mut rest = Args::skipping(args, args.index() + ids.clone().count());
     let options = or_unchanged(&mut guard, Options::parse(&mut rest, now_ms))?;
 
+    let told = Told { effects, key: key.name, group: name };
     let group = guard.group_mut(name).expect("its group was found");
     let raised = group.last_id() < options.last_id;
     group.raise_last_id(options.last_id);
-    let mut claim = Claim::new(&mut guard, name, consumer, (now_ms, min_idle_ms), options);
+    let mut claim = Claim::new(&mut guard, told, consumer, (now_ms, min_idle_ms), options);
     let mut changes = 0;
     ctx.reply.array_of(|reply| {
         let mut len = 0;
@@ -213,6 +234,9 @@ fn xclaim(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         len
     });
     // The last id alone is a change, with others it comes along.
+    if raised && changes == 0 && effects.is_on() {
+        tell_progress(&claim.told, claim.group);
+    }
     let count = if raised { changes.max(1) } else { changes };
     guard.noted(None, count);
     Ok(())
@@ -243,7 +267,7 @@ fn auto_options(args: &mut Args<'_>) -> Result<(u64, bool), CommandError> {
 
 fn xautoclaim(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let (key, name, consumer) = (args.key()?, args.take()?, args.take()?);
-    let now_ms = ctx.now_ms();
+    let (now_ms, effects) = (ctx.now_ms(), ctx.effects());
     // The key is looked up before anything else, and what is found counts after everything else.
     ctx.db.touch(&key);
     let min_idle_ms = min_idle(args.take()?, "XAUTOCLAIM")?;
@@ -252,7 +276,8 @@ fn xautoclaim(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
 
     let mut guard = open(&mut ctx.db, &key, name)?;
     let options = Options { just_id, ..Options::new(now_ms) };
-    let mut claim = Claim::new(&mut guard, name, consumer, (now_ms, min_idle_ms), options);
+    let told = Told { effects, key: key.name, group: name };
+    let mut claim = Claim::new(&mut guard, told, consumer, (now_ms, min_idle_ms), options);
     let (mut claimed, mut gone) = (Vec::new(), Vec::new());
     let mut next = claim.group.pending_range(start, StreamId::MAX).next();
     let mut looks_left = count * LOOKED_AT_MAX;

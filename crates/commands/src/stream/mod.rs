@@ -24,8 +24,10 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use kinovar_command::keyspace::stream::{ConsumerId, STREAM_ID_TEXT_MAX, Stream, StreamEntry, StreamId};
-use kinovar_command::keyspace::{Text, Update};
+use kinovar_command::keyspace::stream::{
+    ConsumerId, Group as ConsumerGroup, Pending, STREAM_ID_TEXT_MAX, Stream, StreamEntry, StreamId,
+};
+use kinovar_command::keyspace::{Teller, Text, Update};
 use kinovar_command::{Args, Command, CommandError, Key, Reply, until_nul};
 
 /// The commands of this group.
@@ -101,15 +103,59 @@ fn or_unchanged<R>(stream: &mut Update<'_, Stream>, result: Result<R, CommandErr
     result
 }
 
-/// Finds a consumer of a group that is there, or makes it, and notes that it was seen.
-fn see_consumer(stream: &mut Update<'_, Stream>, group: &[u8], name: &[u8], now_ms: u64) -> ConsumerId {
+/// Finds a consumer of a group that is there, or makes it, and notes that it was seen. Whether it is new.
+fn see_consumer(stream: &mut Update<'_, Stream>, group: &[u8], name: &[u8], now_ms: u64) -> (ConsumerId, bool) {
     let group = stream.group_mut(group).expect("callers made sure of the group");
     let (id, is_new) = group.create_consumer(name, now_ms);
     group.consumer_mut(id).seen_ms = now_ms;
     if is_new {
         stream.noted(Some("xgroup-createconsumer"), 1);
     }
-    id
+    (id, is_new)
+}
+
+/// Says that an entry is pending as it is now, and that the group has read up to `last_id`.
+fn tell_pending(told: &Told<'_>, consumer: &[u8], pending: &Pending, last_id: StreamId) {
+    let (mut id, mut last) = ([0; STREAM_ID_TEXT_MAX], [0; STREAM_ID_TEXT_MAX]);
+    let (time, count) = (pending.delivered_ms.to_string(), (pending.deliveries as i64).to_string());
+    told.effects.part(&[
+        b"XCLAIM",
+        told.key,
+        told.group,
+        consumer,
+        b"0",
+        pending.id.text(&mut id),
+        b"TIME",
+        time.as_bytes(),
+        b"RETRYCOUNT",
+        count.as_bytes(),
+        b"FORCE",
+        b"JUSTID",
+        b"LASTID",
+        last_id.text(&mut last),
+    ]);
+}
+
+/// Says how far a group has read.
+fn tell_progress(told: &Told<'_>, group: &ConsumerGroup) {
+    let entries_read = group.entries_read().unwrap_or(-1).to_string();
+    let mut id = [0; STREAM_ID_TEXT_MAX];
+    told.effects.part(&[
+        b"XGROUP",
+        b"SETID",
+        told.key,
+        told.group,
+        group.last_id().text(&mut id),
+        b"ENTRIESREAD",
+        entries_read.as_bytes(),
+    ]);
+}
+
+/// Of which group effects are told.
+struct Told<'a> {
+    effects: Teller<'a>,
+    key: &'a [u8],
+    group: &'a [u8],
 }
 
 fn write_id(reply: &mut Reply<'_>, id: StreamId) {

@@ -37,6 +37,8 @@ pub(super) struct Options {
     pub no_stream_made: bool,
     /// How to trim, if at all.
     pub trim: Option<Trim>,
+    /// Which argument is the `~` in front of the threshold.
+    pub approximately_at: Option<usize>,
 }
 
 /// How a stream is to be trimmed, while it is being read.
@@ -46,6 +48,7 @@ struct Parsed {
     approximate: bool,
     limit: Option<u64>,
     references: Option<References>,
+    approximately_at: Option<usize>,
 }
 
 /// The word for what happens to references.
@@ -81,7 +84,8 @@ impl Options {
             id = Some(NewId::parse(word).ok_or(INVALID_ID)?);
             break;
         }
-        Ok(Options { id, no_stream_made, trim: parsed.finish(settings, asked)? })
+        let approximately_at = parsed.approximately_at;
+        Ok(Options { id, no_stream_made, trim: parsed.finish(settings, asked)?, approximately_at })
     }
 }
 
@@ -123,7 +127,9 @@ impl Parsed {
         // The last argument is a threshold, whatever it looks like.
         if args.left() > 1 {
             self.approximate = args.accept("~");
-            if !self.approximate {
+            if self.approximate {
+                self.approximately_at = Some(args.index() - 1);
+            } else {
                 args.accept("=");
             }
         }

@@ -1,8 +1,8 @@
 //! Reading what is new in several streams, or waiting for it: by everybody, or shared by the consumers of a group.
 
-use super::{id, no_key_or_group, quoting, see_consumer, write_entry, write_id};
+use super::{Told, id, no_key_or_group, quoting, see_consumer, tell_pending, tell_progress, write_entry, write_id};
 use kinovar_command::keyspace::Update;
-use kinovar_command::keyspace::stream::{ConsumerId, STREAM_ID_TEXT_MAX, Stream, StreamId};
+use kinovar_command::keyspace::stream::{ConsumerId, Pending, STREAM_ID_TEXT_MAX, Stream, StreamId};
 use kinovar_command::*;
 
 pub(super) const XREAD: Command = Command {
@@ -228,7 +228,7 @@ fn xread(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             }
             let mut entries = stream.range(from, StreamId::MAX).take(reading.count).peekable();
             if entries.peek().is_some() {
-                write_stream(reply, &key, |reply| entries.map(|entry| write_entry(reply, entry)).count());
+                write_stream(reply, key.name, |reply| entries.map(|entry| write_entry(reply, entry)).count());
                 found += 1;
             }
         }
@@ -259,11 +259,11 @@ fn reply_by_stream(reply: &mut Reply<'_>, body: impl FnOnce(&mut Reply<'_>) -> u
 }
 
 /// A stream's name and its entries; `body` writes these and returns how many.
-fn write_stream(reply: &mut Reply<'_>, key: &Key<'_>, body: impl FnOnce(&mut Reply<'_>) -> usize) {
+fn write_stream(reply: &mut Reply<'_>, key: &[u8], body: impl FnOnce(&mut Reply<'_>) -> usize) {
     if !reply.is_resp3() {
         reply.array(2);
     }
-    reply.bulk(key.name);
+    reply.bulk(key);
     reply.array_of(body);
 }
 
@@ -304,7 +304,9 @@ fn xreadgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
         from(args.at(id))?;
     }
-    let now_ms = ctx.now_ms();
+    let (now_ms, effects) = (ctx.now_ms(), ctx.effects());
+    // What matters of it is said for each entry and group.
+    effects.none();
     let found = reply_by_stream(&mut ctx.reply, |reply| {
         let mut found = 0;
         for (key, id) in reading.streams() {
@@ -316,7 +318,8 @@ fn xreadgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
                 continue;
             };
             stream.unchanged();
-            found += usize::from(reader.read(reply, &key, &mut stream, from, reading.count, now_ms));
+            let told = Told { effects, key: key.name, group: reader.group };
+            found += usize::from(reader.read(reply, &told, &mut stream, from, reading.count, now_ms));
         }
         found
     });
@@ -331,21 +334,24 @@ impl Reader<'_> {
     fn read(
         &self,
         reply: &mut Reply<'_>,
-        key: &Key<'_>,
+        told: &Told<'_>,
         guard: &mut Update<'_, Stream>,
         from: From,
         count: usize,
         now_ms: u64,
     ) -> bool {
-        let consumer = see_consumer(guard, self.group, self.consumer, now_ms);
+        let (consumer, is_new) = see_consumer(guard, self.group, self.consumer, now_ms);
+        if is_new && self.noack {
+            told.effects.part(&[b"XGROUP", b"CREATECONSUMER", told.key, told.group, self.consumer]);
+        }
         let stream: &mut Stream = guard;
         let after = match from {
             From::After(after) => after,
             From::New => {
-                return self.read_new(reply, key, guard, consumer, count, now_ms);
+                return self.read_new(reply, told, guard, consumer, count, now_ms);
             }
         };
-        write_stream(reply, key, |reply| {
+        write_stream(reply, told.key, |reply| {
             stream.read_pending(self.group, consumer, after, count, now_ms, &mut |id, entry| match entry {
                 Some(entry) => write_entry(reply, entry),
                 None => {
@@ -361,7 +367,7 @@ impl Reader<'_> {
     fn read_new(
         &self,
         reply: &mut Reply<'_>,
-        key: &Key<'_>,
+        told: &Told<'_>,
         guard: &mut Update<'_, Stream>,
         consumer: ConsumerId,
         count: usize,
@@ -374,18 +380,26 @@ impl Reader<'_> {
             return false;
         }
         let (start, mut delivered) = (reply.position(), 0);
-        write_stream(reply, key, |reply| {
-            delivered = stream
-                .read_new(self.group, consumer, count, self.noack, now_ms, &mut |entry| write_entry(reply, entry));
+        write_stream(reply, told.key, |reply| {
+            delivered = stream.read_new(self.group, consumer, count, self.noack, now_ms, &mut |entry| {
+                if told.effects.is_on() && !self.noack {
+                    let pending = Pending { id: entry.id, consumer, delivered_ms: now_ms, deliveries: 1 };
+                    tell_pending(told, self.consumer, &pending, entry.id);
+                }
+                write_entry(reply, entry);
+            });
             delivered
         });
         if delivered == 0 {
             reply.truncate(start);
             return false;
         }
+        let group = stream.group_mut(self.group).expect("callers made sure of the group");
         if !self.noack {
-            let group = stream.group_mut(self.group).expect("callers made sure of the group");
             group.consumer_mut(consumer).active_ms = Some(now_ms);
+        }
+        if told.effects.is_on() {
+            tell_progress(told, group);
         }
         guard.noted(None, 1);
         true

@@ -107,6 +107,7 @@ fn getdel(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let key = args.key()?;
     if reply_value(ctx, &key)? {
         ctx.db.delete(&key);
+        ctx.effects().instead(&[b"DEL", key.name]);
     }
     Ok(())
 }
@@ -150,13 +151,18 @@ fn getex(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     match expiry.resolve(ctx.now_ms(), "getex")? {
         ExpiryChange::At(at_ms) if at_ms <= ctx.now_ms() => {
             ctx.db.delete(&key);
+            ctx.effects().instead(&[ctx.db.settings().word_of_expiry(), key.name]);
         }
         ExpiryChange::At(at_ms) => {
             ctx.db.set_expiry(&key, Some(at_ms));
+            if ctx.effects().is_on() {
+                ctx.effects().instead(&[b"PEXPIREAT", key.name, at_ms.to_string().as_bytes()]);
+            }
         }
         ExpiryChange::Persist => {
             if ctx.db.peek(&key).is_some_and(|entry| entry.expire_at_ms().is_some()) {
                 ctx.db.set_expiry(&key, None);
+                ctx.effects().instead(&[b"PERSIST", key.name]);
             }
         }
         ExpiryChange::Unspecified | ExpiryChange::Keep => {}
@@ -182,7 +188,9 @@ const GETSET: Command = Command {
 fn getset(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let key = args.key()?;
     reply_value(ctx, &key)?;
-    ctx.db.set_text(&key, args.take()?, Ttl::Clear);
+    let value = args.take()?;
+    ctx.db.set_text(&key, value, Ttl::Clear);
+    ctx.effects().instead(&[b"SET", key.name, value]);
     Ok(())
 }
 
@@ -303,6 +311,9 @@ fn set_with_options(ctx: &mut Ctx<'_>, key: &Key<'_>, value: &[u8], args: Args<'
     };
     if wanted {
         ctx.db.set_text(key, value, ttl);
+        if ctx.effects().is_on() {
+            tell_set(ctx, &args, key, value, &options, ttl);
+        }
     }
     match (options.get, wanted) {
         (true, _) => {}
@@ -310,6 +321,25 @@ fn set_with_options(ctx: &mut Ctx<'_>, key: &Key<'_>, value: &[u8], args: Args<'
         (false, false) => ctx.reply.null(),
     }
     Ok(())
+}
+
+/// Says what SET with options comes to: a time to live depends on when it is read, and nobody reads a reply to `GET`.
+#[cold]
+fn tell_set(ctx: &Ctx<'_>, args: &Args<'_>, key: &Key<'_>, value: &[u8], options: &SetOptions<'_>, ttl: Ttl) {
+    match ttl {
+        Ttl::At(at_ms) if !options.expiry.is_unix_ms() => tell_set_until(ctx, key, value, at_ms),
+        Ttl::Keep | Ttl::Clear if options.get => {
+            let is_get = |index: usize| index >= 3 && args.at(index).eq_ignore_ascii_case(b"GET");
+            let words: Vec<_> = (0..args.argc()).filter(|&index| !is_get(index)).map(|index| args.at(index)).collect();
+            ctx.effects().instead(&words);
+        }
+        _ => {}
+    }
+}
+
+/// Says that a string was set that expires at a Unix time.
+fn tell_set_until(ctx: &Ctx<'_>, key: &Key<'_>, value: &[u8], at_ms: u64) {
+    ctx.effects().instead(&[b"SET", key.name, value, b"PXAT", at_ms.to_string().as_bytes()]);
 }
 
 const SETEX: Command = Command {
@@ -353,7 +383,11 @@ fn psetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn set_for(ctx: &mut Ctx<'_>, mut args: Args<'_>, unit: TimeUnit, command: &'static str) -> Outcome {
     let key = args.key()?;
     let at_ms = positive_deadline_ms(args.take()?, unit, ctx.now_ms(), command)?;
-    ctx.db.set_text(&key, args.take()?, Ttl::At(at_ms));
+    let value = args.take()?;
+    ctx.db.set_text(&key, value, Ttl::At(at_ms));
+    if ctx.effects().is_on() {
+        tell_set_until(ctx, &key, value, at_ms);
+    }
     ctx.reply.ok();
     Ok(())
 }

@@ -115,6 +115,11 @@ fn event(highest: bool) -> &'static str {
     if highest { "zpopmax" } else { "zpopmin" }
 }
 
+/// The command that pops from one sorted set, at once.
+fn pop_word(highest: bool) -> &'static [u8] {
+    if highest { b"ZPOPMAX" } else { b"ZPOPMIN" }
+}
+
 /// The `count` lowest or highest ranks of a set of `len`.
 fn end_ranks(len: usize, count: usize, highest: bool) -> std::ops::Range<usize> {
     let count = count.min(len);
@@ -194,6 +199,10 @@ fn pop_nested(ctx: &mut Ctx<'_>, key: &Key<'_>, count: usize, highest: bool) -> 
     });
     let removed = zset.remove_range(ranks, |_, _| {});
     zset.changed(event(highest), removed);
+    drop(zset);
+    if ctx.effects().is_on() {
+        ctx.effects().instead(&[pop_word(highest), key.name, removed.to_string().as_bytes()]);
+    }
     Ok(true)
 }
 
@@ -237,6 +246,8 @@ fn pop_first(ctx: &mut Ctx<'_>, args: Args<'_>, highest: bool) -> Outcome {
         });
         let removed = zset.remove_range(ranks, |_, _| {});
         zset.changed(event(highest), removed);
+        drop(zset);
+        ctx.effects().instead(&[pop_word(highest), key.name]);
         return Ok(());
     }
     ctx.wait(blocking::wait(1..last, timeout_ms, Absent::NullArray));

@@ -281,11 +281,12 @@ impl Hash {
         }
     }
 
-    /// Removes up to `max` fields whose time has come, the earliest first, and returns how many. O(log n) each in a table.
-    pub fn expire_fields(&mut self, now_ms: u64, max: usize) -> usize {
+    /// Removes up to `max` fields whose time has come, the earliest first, and returns how many. `visit` sees the name of each.
+    /// O(log n) each in a table.
+    pub fn expire_fields(&mut self, now_ms: u64, max: usize, visit: &mut dyn FnMut(&[u8])) -> usize {
         match &mut self.0 {
-            Repr::Pack(pack) => pack.expire(now_ms, max),
-            Repr::Table(fields) => fields.expire(now_ms, max),
+            Repr::Pack(pack) => pack.expire(now_ms, max, visit),
+            Repr::Table(fields) => fields.expire(now_ms, max, visit),
         }
     }
 

@@ -156,8 +156,9 @@ impl Pack {
     }
 
     /// Removes up to `max` expired fields; how many.
-    pub(super) fn expire(&mut self, now_ms: u64, max: usize) -> usize {
-        let expired = self.iter().take(max).take_while(|field| field.is_expired(now_ms)).count();
+    pub(super) fn expire(&mut self, now_ms: u64, max: usize, visit: &mut dyn FnMut(&[u8])) -> usize {
+        let due = self.iter().take(max).take_while(|field| field.is_expired(now_ms));
+        let expired = due.inspect(|field| field.name.with(&mut *visit)).count();
         if let Some(first) = self.0.first()
             && expired > 0
         {

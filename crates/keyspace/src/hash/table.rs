@@ -190,14 +190,17 @@ impl Fields {
         self.expiries.as_deref()
     }
 
-    pub(super) fn expire(&mut self, now_ms: u64, max: usize) -> usize {
+    pub(super) fn expire(&mut self, now_ms: u64, max: usize, visit: &mut dyn FnMut(&[u8])) -> usize {
         let Some(index) = &mut self.expiries else { return 0 };
         let mut removed = 0;
         while removed < max
             && let Some((at_ms, hash)) = index.pop_due(now_ms.saturating_sub(1))
         {
             let gone = self.table.remove(hash, |entry| entry.expire_at_ms() == Some(at_ms));
-            removed += usize::from(gone.is_some());
+            if let Some(entry) = gone {
+                visit(entry.key());
+                removed += 1;
+            }
         }
         if index.is_empty() {
             self.expiries = None;

@@ -105,7 +105,7 @@ fn step(hash: &mut Hash, model: &mut Model, now_ms: u64, settings: &Settings, rn
             let mut due: Vec<u64> =
                 model.values().filter(|entry| is_expired(entry)).filter_map(|(_, at_ms)| *at_ms).collect();
             due.sort_unstable();
-            let removed = hash.expire_fields(now_ms, max);
+            let removed = hash.expire_fields(now_ms, max, &mut |_| {});
             assert_eq!(removed, max.min(due.len()));
             let left = contents(hash.iter());
             let mut gone: Vec<u64> = model
@@ -134,7 +134,7 @@ fn every_encoding_agrees_with_a_map() {
             compare(&hash.deep_copy(), &model, now_ms);
             assert_eq!(hash.deep_copy().encoding(), hash.encoding());
             // Whatever is left goes when everything with an expiry is due.
-            hash.expire_fields(u64::MAX, usize::MAX);
+            hash.expire_fields(u64::MAX, usize::MAX, &mut |_| {});
             assert_eq!(hash.next_field_expiry_ms(), None);
             assert_eq!(hash.len(), model.values().filter(|(_, at_ms)| at_ms.is_none()).count());
         }

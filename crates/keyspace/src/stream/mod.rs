@@ -135,6 +135,11 @@ impl Stream {
         self.first_id
     }
 
+    /// The first id that is kept: of an entry, or of one that was deleted since.
+    pub fn first_kept_id(&self) -> Option<StreamId> {
+        self.log.first_block().map(|(first, _)| first)
+    }
+
     /// The oldest entry.
     pub fn first(&self) -> Option<StreamEntry<'_>> {
         self.range(StreamId::MIN, StreamId::MAX).next()

@@ -119,6 +119,7 @@ fn flushed(ctx: &mut Ctx<'_>, is_async: bool) {
 fn flushdb(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let is_async = parse_flush(ctx, &mut args)?;
     ctx.db.clear(ctx.db.index());
+    ctx.effects().anyway();
     flushed(ctx, is_async);
     ctx.reply.ok();
     Ok(())
@@ -129,6 +130,7 @@ fn flushall(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     for index in 0..Server::of(ctx).keyspace.databases() {
         ctx.db.clear(index);
     }
+    ctx.effects().anyway();
     flushed(ctx, is_async);
     ctx.reply.ok();
     Ok(())
@@ -143,6 +145,7 @@ fn swapdb(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     if first != second {
         ctx.db.swap(first, second);
     }
+    ctx.effects().anyway();
     ctx.reply.ok();
     Ok(())
 }

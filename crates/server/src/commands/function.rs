@@ -77,7 +77,7 @@ const FUNCTION_DELETE: Command = Command {
     args: &[Arg::string("library-name")],
     summary: "Removes a library and its functions.",
     since: "7.0.0",
-    lock: Lock::None,
+    lock: Lock::All,
     handler: function_delete,
     ..Command::DEFAULT
 };
@@ -107,7 +107,7 @@ const FUNCTION_FLUSH: Command = Command {
     summary: "Removes all libraries.",
     complexity: "O(N) in the number of functions",
     since: "7.0.0",
-    lock: Lock::None,
+    lock: Lock::All,
     handler: function_flush,
     ..Command::DEFAULT
 };
@@ -169,7 +169,7 @@ const FUNCTION_LOAD: Command = Command {
     summary: "Adds a library.",
     complexity: "O(1), compiling aside",
     since: "7.0.0",
-    lock: Lock::None,
+    lock: Lock::All,
     handler: function_load,
     ..Command::DEFAULT
 };
@@ -192,7 +192,7 @@ const FUNCTION_RESTORE: Command = Command {
     summary: "Adds the libraries of a serialised value.",
     complexity: "O(N) in the number of functions",
     since: "7.0.0",
-    lock: Lock::None,
+    lock: Lock::All,
     handler: function_restore,
     ..Command::DEFAULT
 };
@@ -219,10 +219,17 @@ fn function_kill(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     kill(ctx, What::Function)
 }
 
+/// Counts a change to the libraries. All partitions are locked: for whoever keeps what this server holds, libraries change in one
+/// order with the data.
+fn changed(ctx: &Ctx<'_>) {
+    ctx.db.env().stats.dirty.add(1);
+}
+
 fn function_delete(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let name = String::from_utf8_lossy(args.at(2));
     let removed = Server::of(ctx).scripting.libraries.change(|shelf| shelf.remove(&name).then_some(()).ok_or(()));
     removed.map_err(|()| CommandError::text("ERR Library not found"))?;
+    changed(ctx);
     ctx.reply.ok();
     Ok(())
 }
@@ -240,6 +247,7 @@ fn function_flush(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     });
     debug_assert!(cleared.is_ok());
     runtime::forget_functions();
+    changed(ctx);
     ctx.reply.ok();
     Ok(())
 }
@@ -257,6 +265,7 @@ fn function_load(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let libraries = &Server::of(ctx).scripting.libraries;
     let (library, registered) = compile(text, &libraries.shelf(), replace)?;
     libraries.change(|shelf| shelf.add(library.clone(), replace)).map_err(clash)?;
+    changed(ctx);
     ctx.reply.bulk(library.name.as_bytes());
     runtime::keep(&library, registered);
     Ok(())
@@ -415,6 +424,7 @@ fn function_restore(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         })
         .map_err(clash)?;
     loaded.into_iter().for_each(|(library, registered)| runtime::keep(&library, registered));
+    changed(ctx);
     ctx.reply.ok();
     Ok(())
 }

@@ -269,6 +269,8 @@ pub struct Config {
     pub save: Vec<SaveRule>,
     pub rdb_compression: bool,
     pub appendonly: bool,
+    pub appenddirname: PathBuf,
+    pub appendfilename: String,
     pub cluster_enabled: bool,
 }
 
@@ -395,6 +397,8 @@ impl Config {
             },
             rdb_compression: store.flag("rdbcompression"),
             appendonly: store.flag("appendonly"),
+            appenddirname: bytes_path(store.text("appenddirname")),
+            appendfilename: utf8(store.text("appendfilename")),
             cluster_enabled: store.flag("cluster-enabled"),
         }
     }
@@ -418,6 +422,8 @@ impl Config {
             lfu_log_factor: self.lfu_log_factor,
             lfu_decay_time_min: self.lfu_decay_time_min,
             rdb_compression: self.rdb_compression,
+            lazyfree_lazy_expire: self.lazyfree_lazy_expire,
+            lazyfree_lazy_server_del: self.lazyfree_lazy_server_del,
         }
     }
 

@@ -116,8 +116,12 @@ pub enum Progress {
 /// Does `work` in a fiber; in the one that the caller runs in, if it does.
 pub fn enter(ctx: &mut Ctx<'_>, args: Args<'_>, work: Body) -> Outcome {
     if fiber::is_active() {
-        return work(ctx, args);
+        let outcome = work(ctx, args);
+        ctx.effects().none();
+        return outcome;
     }
+    // What runs in the fiber says itself what it does.
+    ctx.effects().none();
     let own = Session::of(ctx);
     let was_silent = own.replies.is_silent();
     let done = Done::begin(runtime::spare_fiber(), own, &args);
@@ -175,6 +179,7 @@ fn perform(session: &mut Session, reply: &mut Vec<u8>, args: Args<'_>, db: u32, 
         waiting: None,
     };
     let outcome = work(&mut ctx, args);
+    ctx.hand_effects_over();
     // Those who wait for what has changed are served under the locks that are held.
     if surroundings.work.ready.borrow().is_empty() {
         drop(ctx);

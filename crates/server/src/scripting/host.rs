@@ -20,6 +20,8 @@ use std::sync::atomic::Ordering::Relaxed;
 const SLICE_US: u64 = 2000;
 /// Time that loading a library may take, ms.
 const LOAD_MS: u64 = 500;
+/// The flag of `redis.set_repl` for the append-only file.
+const REPL_AOF: u8 = 1;
 /// What a run ends with that is killed.
 const KILLED: &str = "ERR Script killed by user with SCRIPT KILL...";
 
@@ -79,6 +81,7 @@ impl<'h, 'c> ScriptHost<'h, 'c> {
 
     /// The run is over.
     pub fn end(self) {
+        self.ctx.db.env().work.effects.mute(false);
         self.running.end(self.server);
     }
 
@@ -130,7 +133,9 @@ impl<'h, 'c> ScriptHost<'h, 'c> {
         }
         let (start, position) = (Ticks::now(), ctx.reply.position());
         let words = Args::skipping(args, entry.name_words());
+        let begun = ctx.begin_effect();
         let outcome = crate::tracking::by_script(|| (entry.command.handler)(ctx, words));
+        ctx.note_effect(begun, &args);
         if flags.has(Flags::READONLY) && Session::of(ctx).tracks_reads {
             crate::tracking::remember(ctx, entry, &words);
         }
@@ -180,8 +185,9 @@ impl Host for ScriptHost<'_, '_> {
         write_log(level, text);
     }
 
-    fn set_replication(&mut self, _: u8) {
-        // Effects go nowhere yet.
+    fn set_replication(&mut self, flags: u8) {
+        // There are no replicas that could be told of more, or less, than the file.
+        self.ctx.db.env().work.effects.mute(flags & REPL_AOF == 0);
     }
 
     fn watch(&mut self) -> Option<&'static str> {

@@ -48,11 +48,7 @@ pub struct Surroundings {
 
 impl Surroundings {
     fn new(server: &'static Server, config: Arc<Config>) -> Rc<Surroundings> {
-        Rc::new(Surroundings {
-            settings: config.data_settings(),
-            config,
-            work: Work { caches: Some(server), ..Work::default() },
-        })
+        Rc::new(Surroundings { settings: config.data_settings(), config, work: server.work() })
     }
 }
 
