@@ -15,10 +15,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ds", &[]),
     ("keyspace", &["ds"]),
     ("command", &["keyspace", "resp"]),
-    ("commands", &["command"]),
+    ("rdb", &["keyspace"]),
+    ("commands", &["command", "rdb"]),
     ("lua", &[]),
     ("script", &["lua", "resp"]),
-    ("server", &["commands", "command", "keyspace", "script", "ds", "io", "resp"]),
+    ("server", &["commands", "command", "keyspace", "rdb", "script", "ds", "io", "resp"]),
 ];
 
 /// Crates that may contain unsafe code; in all others it is forbidden.

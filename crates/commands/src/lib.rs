@@ -6,6 +6,7 @@
 
 mod blocking;
 pub mod command;
+pub mod dump;
 pub mod generic;
 pub mod hash;
 pub mod list;
@@ -25,6 +26,7 @@ pub const TABLES: &[&[Command]] = &[
     command::COMMANDS,
     string::COMMANDS,
     generic::COMMANDS,
+    dump::COMMANDS,
     list::COMMANDS,
     set::COMMANDS,
     zset::COMMANDS,

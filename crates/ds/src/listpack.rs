@@ -156,14 +156,19 @@ impl Listpack {
 
     /// The serialised form, as RDB stores it. O(n).
     pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.bytes_len());
+        self.append_to(&mut bytes);
+        bytes
+    }
+
+    /// Appends the serialised form. O(n).
+    pub fn append_to(&self, out: &mut Vec<u8>) {
         let total = u32::try_from(self.bytes_len()).expect("checked whenever the list grows");
         let count = u16::try_from(self.stored_count()).unwrap_or(SERIAL_COUNT_UNKNOWN);
-        let mut bytes = Vec::with_capacity(self.bytes_len());
-        bytes.extend_from_slice(&total.to_le_bytes());
-        bytes.extend_from_slice(&count.to_le_bytes());
-        bytes.extend_from_slice(self.body());
-        bytes.push(END);
-        bytes
+        out.extend_from_slice(&total.to_le_bytes());
+        out.extend_from_slice(&count.to_le_bytes());
+        out.extend_from_slice(self.body());
+        out.push(END);
     }
 
     /// The entries, one behind the other, as they are in the serialised form.
@@ -585,6 +590,52 @@ impl DoubleEndedIterator for Iter<'_> {
 }
 
 impl std::iter::FusedIterator for Iter<'_> {}
+
+/// The elements of a serialised form, which is checked first: every length, back length and the count. O(n).
+pub fn items(bytes: &[u8]) -> Result<Iter<'_>, ListpackError> {
+    validate(bytes)?;
+    let body = &bytes[HEADER..bytes.len() - 1];
+    Ok(Iter { bytes: body, front: 0, back: body.len() })
+}
+
+/// A serialised form that is written element by element, for lists that are made only to be stored.
+pub struct Writer<'a> {
+    out: &'a mut Vec<u8>,
+    start: usize,
+    count: usize,
+}
+
+impl<'a> Writer<'a> {
+    /// Begins at the end of `out`.
+    pub fn new(out: &'a mut Vec<u8>) -> Writer<'a> {
+        let start = out.len();
+        out.extend_from_slice(&[0; HEADER]);
+        Writer { out, start, count: 0 }
+    }
+
+    /// Appends an element; a string stays one even if it is the text of an integer.
+    #[inline]
+    pub fn push(&mut self, item: Item<'_>) {
+        codec::append_entry(self.out, item);
+        self.count += 1;
+    }
+
+    /// Appends an integer.
+    #[inline]
+    pub fn push_int(&mut self, value: i64) {
+        self.push(Item::Int(value));
+    }
+
+    /// Writes the end mark and the header.
+    pub fn finish(self) {
+        self.out.push(END);
+        let total = u32::try_from(self.out.len() - self.start).expect("callers keep to the format's limit");
+        let count = u16::try_from(self.count).unwrap_or(SERIAL_COUNT_UNKNOWN);
+        let head = &mut self.out[self.start..self.start + HEADER];
+        head[..4].copy_from_slice(&total.to_le_bytes());
+        head[4..].copy_from_slice(&count.to_le_bytes());
+    }
+}
 
 /// Checks a serialised form; the number of its elements.
 fn validate(bytes: &[u8]) -> Result<usize, ListpackError> {

@@ -226,6 +226,14 @@ impl Quicklist {
         })
     }
 
+    /// The node at `index`. O(1).
+    pub fn node(&self, index: usize) -> Option<NodeRef<'_>> {
+        self.nodes.get(index).map(|node| match node {
+            Node::Packed(list) => NodeRef::Packed(list),
+            Node::Plain(bytes) => NodeRef::Plain(bytes),
+        })
+    }
+
     /// Number of elements. O(1).
     pub fn len(&self) -> usize {
         self.len

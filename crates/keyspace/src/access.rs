@@ -35,6 +35,23 @@ pub fn touched(bits: u32, now_ms: u64, settings: &Settings, random: impl FnOnce(
     minute(now_ms) << 8 | counter
 }
 
+/// Bits for a key that was used last so many seconds ago, under an LRU policy. Times beyond what the clock can tell come out as
+/// the reference's arithmetic has them.
+pub fn with_idle(idle_s: i64, now_ms: u64) -> u32 {
+    // The reference counts in ms, which wraps, and takes the clock modulo one less than its values.
+    const REFERENCE_MODULUS: i64 = CLOCK_MASK as i64;
+    let now_s = i64::from(lru_clock(now_ms));
+    let at_s = now_s.wrapping_sub(idle_s.wrapping_mul(1000) / 1000);
+    let at_s = if at_s < 0 { at_s + REFERENCE_MODULUS } else { at_s } & CLOCK_MASK as i64;
+    let idle_s = if at_s <= now_s { now_s - at_s } else { now_s + REFERENCE_MODULUS - at_s };
+    ((now_s - idle_s) & CLOCK_MASK as i64) as u32
+}
+
+/// Bits for a key with this access counter, under an LFU policy.
+pub fn with_freq(freq: u8, now_ms: u64) -> u32 {
+    minute(now_ms) << 8 | u32::from(freq)
+}
+
 /// Seconds since the last access, under an LRU policy.
 pub fn idle_s(bits: u32, now_ms: u64) -> u64 {
     (u64::from(lru_clock(now_ms)) + CLOCK_MASK + 1 - u64::from(bits)) & CLOCK_MASK

@@ -104,12 +104,19 @@ impl List {
 
     /// Goes back to a listpack when the list has become half as large as one may be. To be called after removals.
     pub fn shrink(&mut self, settings: &Settings) {
+        self.make_listpack(settings, 2);
+    }
+
+    /// Makes a list of one packed node a listpack, if the limits of one, divided by `parts`, are kept.
+    fn make_listpack(&mut self, settings: &Settings, parts: usize) {
         let Encoding::Quicklist(list) = &mut self.0 else { return };
         let (bytes_max, count_max) = node_limit(fill(settings));
         let fits = {
             let mut nodes = list.nodes();
             match (nodes.next(), nodes.next()) {
-                (Some(NodeRef::Packed(pack)), None) => pack.bytes_len() <= bytes_max / 2 && pack.len() <= count_max / 2,
+                (Some(NodeRef::Packed(pack)), None) => {
+                    pack.bytes_len() <= bytes_max / parts && pack.len() <= count_max / parts
+                }
                 _ => false,
             }
         };
@@ -336,6 +343,49 @@ impl List {
                 List(Encoding::Quicklist(copy))
             }
         }
+    }
+
+    /// Number of nodes that the list is stored as in RDB files. O(1).
+    pub fn node_count(&self) -> usize {
+        match &self.0 {
+            Encoding::Listpack(_) => 1,
+            Encoding::Quicklist(list) => list.node_count(),
+        }
+    }
+
+    /// One of these nodes. O(1).
+    pub fn node(&self, index: usize) -> Option<NodeRef<'_>> {
+        match &self.0 {
+            Encoding::Listpack(pack) => (index == 0).then_some(NodeRef::Packed(pack)),
+            Encoding::Quicklist(list) => list.node(index),
+        }
+    }
+
+    /// An empty quicklist, to which the nodes of an RDB file are appended.
+    pub fn of_nodes(settings: &Settings) -> List {
+        List(Encoding::Quicklist(Box::new(Quicklist::new(fill(settings)))))
+    }
+
+    /// Appends a node to [`List::of_nodes`]; an empty one is dropped.
+    pub fn push_node(&mut self, pack: Listpack) {
+        self.quicklist_mut().push_packed_node(pack);
+    }
+
+    /// Appends a node of one large element to [`List::of_nodes`].
+    pub fn push_plain_node(&mut self, element: &[u8]) {
+        self.quicklist_mut().push_plain_node(element.into());
+    }
+
+    fn quicklist_mut(&mut self) -> &mut Quicklist {
+        match &mut self.0 {
+            Encoding::Quicklist(list) => list,
+            Encoding::Listpack(_) => panic!("nodes are appended to a quicklist"),
+        }
+    }
+
+    /// Makes a list of one node a listpack, if that is not larger than one may be. To be called when all nodes were appended.
+    pub fn compact(&mut self, settings: &Settings) {
+        self.make_listpack(settings, 1);
     }
 
     /// Bytes it holds; see [`crate::Object::memory_bytes`]. Exact whatever `samples` says: nodes know their size.

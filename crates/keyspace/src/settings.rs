@@ -24,6 +24,8 @@ pub struct Settings {
     pub lfu: bool,
     pub lfu_log_factor: u32,
     pub lfu_decay_time_min: u32,
+    /// Whether strings are compressed in RDB files and by DUMP.
+    pub rdb_compression: bool,
     /// Keys that expire go by `UNLINK` where effects are kept, not by `DEL`.
     pub lazyfree_lazy_expire: bool,
     /// The same for values that commands leave empty.
@@ -55,6 +57,7 @@ impl Default for Settings {
             lfu: false,
             lfu_log_factor: 10,
             lfu_decay_time_min: 1,
+            rdb_compression: true,
             lazyfree_lazy_expire: false,
             lazyfree_lazy_server_del: false,
         }

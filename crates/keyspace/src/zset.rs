@@ -125,6 +125,56 @@ impl ZSet {
         }
     }
 
+    /// Members and scores by turns, as RDB stores them, if it is a listpack.
+    pub fn as_listpack(&self) -> Option<&Listpack> {
+        match &self.0 {
+            Encoding::Listpack(pack) => Some(pack),
+            Encoding::Tree(_) => None,
+        }
+    }
+
+    /// A set of these members and scores by turns; too many make a tree. The caller knows that the members are different and
+    /// in order, and the scores what [`number::push_f64`] writes: see [`ZSet::stored_score`].
+    pub fn from_listpack(pack: Listpack, settings: &Settings) -> ZSet {
+        let too_many = pack.len() / 2 > settings.zset_max_listpack_entries;
+        let mut set = ZSet(Encoding::Listpack(pack));
+        if too_many {
+            set.convert_to_tree();
+        }
+        set
+    }
+
+    /// The score that an element of a listpack is, if it is one.
+    pub fn stored_score(item: Item<'_>) -> Option<f64> {
+        match item {
+            Item::Int(value) => Some(value as f64),
+            Item::Str(text) => {
+                let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+                (!value.is_nan()).then_some(value)
+            }
+        }
+    }
+
+    /// An empty tree, to be filled in whatever order and then [compacted](ZSet::compact).
+    pub fn new_tree() -> ZSet {
+        ZSet(Encoding::Tree(Box::default()))
+    }
+
+    /// Adds a member that the caller knows to be greater than all others to [`ZSet::new_tree`]; false if it is there under
+    /// another score. O(log n), without a comparison.
+    pub fn push_greatest(&mut self, member: &[u8], score: f64) -> bool {
+        match &mut self.0 {
+            Encoding::Tree(tree) => {
+                let is_new = tree.score(member).is_none();
+                if is_new {
+                    tree.push_last(member, score);
+                }
+                is_new
+            }
+            Encoding::Listpack(_) => panic!("members are appended to a tree"),
+        }
+    }
+
     /// Brings the set into the encoding that suits `members` members to come. As in the reference, those that are there
     /// already do not count, and those to come count even if they are not added after all.
     pub fn expect_members(&mut self, members: usize, settings: &Settings) {

@@ -259,6 +259,18 @@ impl<'a> Encoded<'a> {
     }
 }
 
+/// Appends an entry with this element.
+#[inline]
+pub(super) fn append_entry(out: &mut Vec<u8>, item: Item<'_>) {
+    let entry = match item {
+        Item::Int(value) => Encoded::from_int(value),
+        Item::Str(bytes) => Encoded::from_text(bytes),
+    };
+    out.extend_from_slice(&entry.head[..entry.head_len as usize]);
+    out.extend_from_slice(entry.payload);
+    out.extend_from_slice(&entry.tail[..entry.tail_len as usize]);
+}
+
 /// Fills `gap` with the first bytes of `bytes`. Mostly that is a single one, for which no copying function is called.
 #[inline(always)]
 fn write_short(gap: &mut [MaybeUninit<u8>], bytes: &[u8]) {

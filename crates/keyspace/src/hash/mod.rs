@@ -21,7 +21,7 @@ mod tests;
 
 use crate::Settings;
 use crate::object::Text;
-use kinovar_ds::listpack::{Item, Listpack};
+use kinovar_ds::listpack::{Item, Listpack, Mark};
 use pack::{Layout, Pack};
 use table::Fields;
 
@@ -335,6 +335,47 @@ impl Hash {
             Repr::Pack(pack) => pack.list().memory_bytes(),
             Repr::Table(fields) => fields.memory_bytes(samples),
         }
+    }
+
+    /// A hash of these fields: names and values by turns or, `with_expiries`, names, values and expiries. The caller knows that the
+    /// names are different, and the expiries integers in order. Too many fields make a hash table.
+    pub fn from_listpack(mut list: Listpack, with_expiries: bool, settings: &Settings) -> Hash {
+        list.set_mark(if with_expiries { Mark::On } else { Mark::Off });
+        let pack = Pack::from(list);
+        let too_many = pack.len() > settings.hash_max_listpack_entries;
+        let mut hash = Hash(Repr::Pack(pack));
+        if too_many {
+            hash.convert_to_table(0);
+        }
+        hash
+    }
+
+    /// An empty hash about to receive `count` fields: a listpack or, if that is too many for one, a hash table with room for
+    /// `capacity`.
+    pub fn for_loading(count: usize, capacity: usize, with_expiries: bool, settings: &Settings) -> Hash {
+        if count > settings.hash_max_listpack_entries {
+            return Hash(Repr::Table(Box::new(Fields::with_capacity(capacity))));
+        }
+        let mut hash = Hash::default();
+        if with_expiries {
+            hash.expect_expiries();
+        }
+        hash
+    }
+
+    /// Adds a field; false if there is one of this name. What is too large for a listpack makes it a hash table. Cost as of
+    /// [`Hash::set`].
+    pub fn insert_new(&mut self, name: &[u8], value: &[u8], expire_at_ms: Option<u64>, settings: &Settings) -> bool {
+        if let Repr::Pack(pack) = &self.0
+            && !pack.fits(name.len() + value.len())
+        {
+            self.convert_to_table(0);
+        }
+        let is_new = self.set(name, value, FieldTtl::Keep, settings);
+        if expire_at_ms.is_some() && is_new {
+            self.set_expiry(name, expire_at_ms);
+        }
+        is_new
     }
 
     /// The serialised form of a small hash, as RDB stores it, and whether it has expiries; `None` of a table.

@@ -28,6 +28,13 @@ pub(super) enum Layout {
 #[derive(Clone, Default, Debug)]
 pub(super) struct Pack(Listpack);
 
+/// The list's mark says which layout it has.
+impl From<Listpack> for Pack {
+    fn from(list: Listpack) -> Self {
+        Pack(list)
+    }
+}
+
 impl Pack {
     #[inline]
     pub(super) fn layout(&self) -> Layout {

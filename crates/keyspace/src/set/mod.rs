@@ -275,6 +275,52 @@ impl Set {
         }
     }
 
+    /// The integers, as RDB stores them, if it is an intset.
+    pub fn as_intset(&self) -> Option<&Intset> {
+        match &self.0 {
+            Repr::Intset(ints) => Some(ints),
+            _ => None,
+        }
+    }
+
+    /// The members, as RDB stores them, if it is a listpack.
+    pub fn as_listpack(&self) -> Option<&Listpack> {
+        match &self.0 {
+            Repr::Listpack(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// A set of these integers; too many make a hash table.
+    pub fn from_intset(ints: Intset, settings: &Settings) -> Set {
+        let too_many = ints.len() > settings.set_max_intset_entries;
+        let mut set = Set(Repr::Intset(ints));
+        if too_many {
+            set.convert_to_table(0);
+        }
+        set
+    }
+
+    /// A set of these members, which the caller knows to be different; too many make a hash table.
+    pub fn from_listpack(list: Listpack, settings: &Settings) -> Set {
+        let too_many = list.len() > settings.set_max_listpack_entries;
+        let mut set = Set(Repr::Listpack(list));
+        if too_many {
+            set.convert_to_table(0);
+        }
+        set
+    }
+
+    /// An empty set about to receive `count` members of which nothing is known: an intset, which gives way to what comes, or a
+    /// hash table with room for `capacity`.
+    pub fn for_loading(count: usize, capacity: usize, settings: &Settings) -> Set {
+        if count > settings.set_max_intset_entries.min(INTSET_ENTRIES_MAX) {
+            Set::new_table(capacity)
+        } else {
+            Set::default()
+        }
+    }
+
     /// Frees needed to drop it, roughly.
     pub fn free_effort(&self) -> usize {
         match &self.0 {

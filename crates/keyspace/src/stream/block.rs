@@ -68,6 +68,12 @@ impl<'a, I: Iterator<Item = &'a [u8]> + Clone> NewFields<I> {
         const FIELD_EXTRA: usize = 24;
         self.bytes <= NODE_MAX_BYTES && self.count < (u32::MAX as usize - 3 * NODE_MAX_BYTES) / FIELD_EXTRA
     }
+
+    /// Bytes that an entry with them takes at most, here or in a listpack.
+    pub(super) fn bytes_max(&self) -> usize {
+        const ENTRY_EXTRA: usize = 64;
+        self.bytes + self.count * 24 + ENTRY_EXTRA
+    }
 }
 
 fn int_size(value: usize) -> usize {
@@ -343,6 +349,11 @@ impl Block {
         let mut found = cursor.next().expect("a block has a last entry");
         found.id = self.last_id;
         found
+    }
+
+    /// Where the last entry is; of no use to find out its id.
+    pub(super) fn last_place(&self) -> Place {
+        Place { at: self.last_at, before: StreamId::MIN }
     }
 
     /// Marks an entry that is not deleted yet.

@@ -207,6 +207,11 @@ impl Group {
         ids.map(|id| self.pending.get(id).expect("what a consumer has pending, its group has"))
     }
 
+    /// Ids of what is pending for one consumer, in order. O(1) each.
+    pub fn consumer_pending_ids(&self, consumer: ConsumerId) -> impl Iterator<Item = StreamId> {
+        self.consumer(consumer).pending.iter_from(StreamId::MIN)
+    }
+
     /// Acknowledges: the entry is no longer pending; whether it was (`XACK`). O(log n).
     pub fn acknowledge(&mut self, id: StreamId) -> bool {
         let Some(pending) = self.pending.remove(id) else { return false };

@@ -23,9 +23,9 @@ pub(super) struct Log {
 }
 
 #[derive(Clone, Debug)]
-struct Tail {
-    first: StreamId,
-    block: Block,
+pub(super) struct Tail {
+    pub(super) first: StreamId,
+    pub(super) block: Block,
 }
 
 /// Entries before `place` in the block `first` are deleted.
@@ -203,6 +203,30 @@ impl Log {
         })?;
         self.set_start(first, place);
         Some(id)
+    }
+
+    /// The block that grows, taken out; to be put to the [others](Log::insert_full).
+    pub(super) fn take_tail(&mut self) -> Option<Tail> {
+        self.tail.take()
+    }
+
+    /// Adds a block that does not grow, whose entries are counted.
+    pub(super) fn insert_full(&mut self, first: StreamId, block: Block) {
+        self.full.insert(first, Box::new(block));
+    }
+
+    pub(super) fn tail_mut(&mut self) -> Option<&mut Tail> {
+        self.tail.as_mut()
+    }
+
+    /// Makes a block the one that grows, where there is none.
+    pub(super) fn set_tail(&mut self, first: StreamId, block: Block) -> &mut Block {
+        &mut self.tail.insert(Tail { first, block }).block
+    }
+
+    /// Counts an entry that was added to the block that grows.
+    pub(super) fn count_added(&mut self) {
+        self.len += 1;
     }
 
     pub(super) fn tail(&self) -> Option<(StreamId, &Block)> {

@@ -6,6 +6,7 @@
 //! | `block` | a run of entries in one piece of memory: `docs/formats/stream.md` |
 //! | `cursor` | walking over a block |
 //! | `log` | all blocks of a stream in order: appending, finding, deleting |
+//! | [`node`] | a stream in pieces as RDB files have it, taken apart and put together |
 //! | [`range`] | entries by turns, forwards and backwards |
 //! | `trim` | dropping the oldest entries |
 //! | [`group`] | groups, consumers, what is pending |
@@ -20,6 +21,7 @@ mod cursor;
 pub mod group;
 pub mod id;
 mod log;
+pub mod node;
 mod pending;
 mod progress;
 pub mod range;
@@ -280,6 +282,13 @@ impl Stream {
     /// All groups, by name. O(1) each.
     pub fn groups(&self) -> impl ExactSizeIterator<Item = (&[u8], &Group)> {
         self.groups.iter().map(|(name, group)| (&**name, &**group))
+    }
+
+    /// The group whose name comes after this one, or the first. O(log n).
+    pub fn group_after(&self, name: Option<&[u8]>) -> Option<(&[u8], &Group)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let after = name.map_or(Unbounded, Excluded);
+        self.groups.range::<[u8], _>((after, Unbounded)).next().map(|(name, group)| (&**name, &**group))
     }
 
     /// Number of groups.

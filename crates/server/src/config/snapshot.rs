@@ -267,6 +267,7 @@ pub struct Config {
     pub notify_keyspace_events: u32,
 
     pub save: Vec<SaveRule>,
+    pub rdb_compression: bool,
     pub appendonly: bool,
     pub appenddirname: PathBuf,
     pub appendfilename: String,
@@ -394,6 +395,7 @@ impl Config {
                 Value::Save(rules) => rules.clone(),
                 other => unreachable!("save is {other:?}"),
             },
+            rdb_compression: store.flag("rdbcompression"),
             appendonly: store.flag("appendonly"),
             appenddirname: bytes_path(store.text("appenddirname")),
             appendfilename: utf8(store.text("appendfilename")),
@@ -419,6 +421,7 @@ impl Config {
             lfu: self.maxmemory_policy.is_lfu(),
             lfu_log_factor: self.lfu_log_factor,
             lfu_decay_time_min: self.lfu_decay_time_min,
+            rdb_compression: self.rdb_compression,
             lazyfree_lazy_expire: self.lazyfree_lazy_expire,
             lazyfree_lazy_server_del: self.lazyfree_lazy_server_del,
         }

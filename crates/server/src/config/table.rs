@@ -156,7 +156,7 @@ pub const PARAMS: &[Param] = &[
     // Persistence.
     special("save", Kind::Save, "save after SECONDS with CHANGES, pairs").later(),
     checked("dbfilename", "dump.rdb", check::dbfilename, "name of the snapshot file").protected(),
-    boolean("rdbcompression", true, "compress strings in snapshots").later(),
+    boolean("rdbcompression", true, "compress strings in snapshots"),
     boolean("rdbchecksum", true, "end snapshots with a checksum").immutable().later(),
     boolean("rdb-save-incremental-fsync", true, "sync while saving").later(),
     boolean("rdb-del-sync-files", false, "delete snapshots made only for replicas").later(),
