@@ -271,15 +271,19 @@ fn memory(page: &mut Page<'_>) {
 fn persistence(page: &mut Page<'_>) {
     page.zeros(&["loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
     page.field("current_fork_perc", "0.00");
-    page.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
-    let changes = page.server.dirty() - page.server.dirty_at_last_save.load(Relaxed);
+    let saving = page.server.saving.report();
+    page.field("current_save_keys_processed", saving.keys.0);
+    page.field("current_save_keys_total", saving.keys.1);
+    let changes = page.server.dirty().saturating_sub(page.server.dirty_at_last_save.load(Relaxed));
     page.field("rdb_changes_since_last_save", changes);
-    page.field("rdb_bgsave_in_progress", 0);
+    page.field("rdb_bgsave_in_progress", u8::from(saving.in_progress));
     page.field("rdb_last_save_time", page.server.last_save_s());
-    page.field("rdb_last_bgsave_status", "ok");
-    page.field("rdb_last_bgsave_time_sec", -1);
-    page.field("rdb_current_bgsave_time_sec", -1);
-    page.zeros(&["rdb_saves", "rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
+    page.field("rdb_last_bgsave_status", if saving.last_ok { "ok" } else { "err" });
+    page.field("rdb_last_bgsave_time_sec", saving.last_duration_s);
+    let since_s = |at_ms: u64| (kinovar_io::clock::unix_ms().saturating_sub(at_ms) / 1000) as i64;
+    page.field("rdb_current_bgsave_time_sec", saving.started_ms.map_or(-1, since_s));
+    page.field("rdb_saves", saving.saves);
+    page.zeros(&["rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
     page.zeros(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
     page.field("aof_last_rewrite_time_sec", -1);
     page.field("aof_current_rewrite_time_sec", -1);

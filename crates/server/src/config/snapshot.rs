@@ -39,6 +39,11 @@ impl EvictionPolicy {
         matches!(self, EvictionPolicy::VolatileLfu | EvictionPolicy::AllkeysLfu)
     }
 
+    /// Whether keys are ranked by when they were last used.
+    pub fn is_lru(self) -> bool {
+        matches!(self, EvictionPolicy::VolatileLru | EvictionPolicy::AllkeysLru)
+    }
+
     fn from_number(number: i64) -> EvictionPolicy {
         use EvictionPolicy::*;
         const ALL: [EvictionPolicy; 8] =
@@ -268,6 +273,10 @@ pub struct Config {
 
     pub save: Vec<SaveRule>,
     pub rdb_compression: bool,
+    pub rdb_checksum: bool,
+    pub rdb_save_incremental_fsync: bool,
+    pub stop_writes_on_bgsave_error: bool,
+    pub dbfilename: String,
     pub appendonly: bool,
     pub appenddirname: PathBuf,
     pub appendfilename: String,
@@ -396,6 +405,10 @@ impl Config {
                 other => unreachable!("save is {other:?}"),
             },
             rdb_compression: store.flag("rdbcompression"),
+            rdb_checksum: store.flag("rdbchecksum"),
+            rdb_save_incremental_fsync: store.flag("rdb-save-incremental-fsync"),
+            stop_writes_on_bgsave_error: store.flag("stop-writes-on-bgsave-error"),
+            dbfilename: utf8(store.text("dbfilename")),
             appendonly: store.flag("appendonly"),
             appenddirname: bytes_path(store.text("appenddirname")),
             appendfilename: utf8(store.text("appendfilename")),
