@@ -15,6 +15,7 @@ pub mod conn;
 pub mod control;
 pub mod crowds;
 pub mod garbage;
+pub mod interchange;
 pub mod known;
 pub mod limits;
 pub mod messages;
