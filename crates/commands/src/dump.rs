@@ -68,11 +68,7 @@ const RESTORE: Command = Command {
     summary: "Makes a key of what DUMP has returned.",
     complexity: "O(N) in the size of the value; O(N*log(N)) for sorted sets.",
     since: "2.6.0",
-    history: &[
-        ("3.0.0", "Takes REPLACE."),
-        ("5.0.0", "Takes ABSTTL."),
-        ("5.0.0", "Takes IDLETIME and FREQ."),
-    ],
+    history: &[("3.0.0", "Takes REPLACE."), ("5.0.0", "Takes ABSTTL."), ("5.0.0", "Takes IDLETIME and FREQ.")],
     handler: restore,
     ..Command::DEFAULT
 };

@@ -21,6 +21,8 @@ use kinovar_ds::table::Position;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
+mod load;
+
 /// Step 2. No snapshot can be running yet, so there is nobody to hand the entry to.
 #[inline]
 fn before_change(_entry: &Entry) {}

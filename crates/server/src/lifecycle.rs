@@ -141,6 +141,11 @@ pub fn obey_signals(server: &Server) {
     if server.stopping.load(Relaxed) {
         return;
     }
+    if server.loading.is_on() {
+        log::warning("Received shutdown signal during loading, exiting now.");
+        server.stop();
+        return;
+    }
     log::signal_received(match signal {
         signal::ShutdownSignal::Terminate => "SIGTERM",
         signal::ShutdownSignal::Interrupt => "SIGINT",
@@ -149,8 +154,8 @@ pub fn obey_signals(server: &Server) {
     server.stop();
 }
 
-/// Tells everyone that clients may come.
-pub fn ready(server: &Server, config: &Config) {
+/// Tells everyone who the process is.
+pub fn initialized(server: &Server, config: &Config) {
     if let Some(path) = pid_file(config)
         && let Err(error) = std::fs::write(&path, format!("{}\n", std::process::id()))
     {
@@ -160,14 +165,18 @@ pub fn ready(server: &Server, config: &Config) {
     let addresses: Vec<String> = config.bind.iter().map(|address| format!("{address}:{}", config.port)).collect();
     log::banner(config, &addresses);
     log::initialized();
+    let io = server.io_engine.get().copied().unwrap_or("none");
+    log::verbose(&format!("{} reactors on {io}", server.reactors.len()));
+}
+
+/// Tells everyone that clients may come.
+pub fn ready(config: &Config) {
     if config.port != 0 {
         log::ready("tcp");
     }
     if config.unixsocket.is_some() {
         log::ready("unix");
     }
-    let io = server.io_engine.get().copied().unwrap_or("none");
-    log::verbose(&format!("{} reactors on {io}", server.reactors.len()));
     tell_supervisor(config);
 }
 

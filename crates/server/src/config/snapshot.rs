@@ -267,7 +267,12 @@ pub struct Config {
     pub notify_keyspace_events: u32,
 
     pub save: Vec<SaveRule>,
+    pub dbfilename: PathBuf,
     pub rdb_compression: bool,
+    /// Whether the checksums of snapshots are written and verified.
+    pub rdb_checksum: bool,
+    /// Delay per loaded key; 1 us for one of so many keys if it is negative.
+    pub key_load_delay_us: i32,
     pub appendonly: bool,
     pub appenddirname: PathBuf,
     pub appendfilename: String,
@@ -395,7 +400,10 @@ impl Config {
                 Value::Save(rules) => rules.clone(),
                 other => unreachable!("save is {other:?}"),
             },
+            dbfilename: bytes_path(store.text("dbfilename")),
             rdb_compression: store.flag("rdbcompression"),
+            rdb_checksum: store.flag("rdbchecksum"),
+            key_load_delay_us: i32::try_from(store.number("key-load-delay")).unwrap_or_default(),
             appendonly: store.flag("appendonly"),
             appenddirname: bytes_path(store.text("appenddirname")),
             appendfilename: utf8(store.text("appendfilename")),
