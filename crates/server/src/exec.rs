@@ -502,6 +502,9 @@ impl Executor {
                 entry.full_name
             )));
         }
+        if server.loading.is_on() && !may_run_while_loading(server, session, entry) {
+            return Err(CommandError::Loading);
+        }
         if server.busy.is_on() && !entry.command.flags.has(Flags::ALLOW_BUSY) {
             return Err(server.busy.error());
         }
@@ -684,11 +687,19 @@ impl Executor {
     }
 
     /// Hands what commands detached to the background.
-    fn free_trash(&self, server: &Server) {
+    pub fn free_trash(&self, server: &Server) {
         if !self.work.trash.borrow().is_empty() {
             server.background.free(self.work.trash.take());
         }
     }
+}
+
+/// Whether the command may run while data is loaded: what a transaction has queued must be such, too.
+#[cold]
+fn may_run_while_loading(server: &Server, session: &Session, entry: &Entry) -> bool {
+    let runs_queue = entry.command.name == "exec" && entry.command.is_never_queued;
+    let queue = session.queue.as_ref().filter(|_| runs_queue);
+    entry.command.flags.has(Flags::LOADING) && queue.is_none_or(|queue| queue.all_have(server, Flags::LOADING))
 }
 
 /// Whether a pause holds the command back.

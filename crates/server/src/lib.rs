@@ -16,6 +16,7 @@ pub mod keysizes;
 pub mod latency;
 pub mod lifecycle;
 pub mod listen;
+pub mod loading;
 pub mod log;
 pub mod mailbox;
 pub mod memory;

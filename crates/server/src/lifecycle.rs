@@ -146,6 +146,11 @@ pub fn signal_came(server: &Server) -> bool {
 /// Ends the server as the signal and the parameters say.
 pub fn obey_signal(server: &'static Server, db: &mut Db<'_>) {
     let Some(signal) = signal::shutdown_request() else { return };
+    if server.loading.is_on() {
+        log::warning("Received shutdown signal during loading, exiting now.");
+        server.stop();
+        return;
+    }
     let config = server.config();
     let (name, options) = match signal {
         signal::ShutdownSignal::Terminate => ("SIGTERM", config.shutdown_on_sigterm),
@@ -176,8 +181,8 @@ pub fn save_at_the_end(server: &'static Server, db: &mut Db<'_>) -> bool {
     }
 }
 
-/// Tells everyone that clients may come.
-pub fn ready(server: &Server, config: &Config) {
+/// Tells everyone who the process is.
+pub fn initialized(server: &Server, config: &Config) {
     if let Some(path) = pid_file(config)
         && let Err(error) = std::fs::write(&path, format!("{}\n", std::process::id()))
     {
@@ -187,14 +192,18 @@ pub fn ready(server: &Server, config: &Config) {
     let addresses: Vec<String> = config.bind.iter().map(|address| format!("{address}:{}", config.port)).collect();
     log::banner(config, &addresses);
     log::initialized();
+    let io = server.io_engine.get().copied().unwrap_or("none");
+    log::verbose(&format!("{} reactors on {io}", server.reactors.len()));
+}
+
+/// Tells everyone that clients may come.
+pub fn ready(config: &Config) {
     if config.port != 0 {
         log::ready("tcp");
     }
     if config.unixsocket.is_some() {
         log::ready("unix");
     }
-    let io = server.io_engine.get().copied().unwrap_or("none");
-    log::verbose(&format!("{} reactors on {io}", server.reactors.len()));
     tell_supervisor(config);
 }
 

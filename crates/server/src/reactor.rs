@@ -5,6 +5,7 @@ use crate::cmdstats::bump;
 use crate::connection::Connection;
 use crate::delivery::Delivery;
 use crate::exec::{Executor, OUTPUT_PIECE, Progress, STALL_BYTES};
+use crate::loading::insert::Part;
 use crate::message::{Accepted, Message};
 use crate::pause::Held;
 use crate::scripting::fiber::{self, Task};
@@ -33,6 +34,8 @@ const TABLES_SLICE_US: u64 = 100;
 /// The same for a snapshot, us: of a turn with requests, and of one without.
 const SNAPSHOT_SLICE_US: u64 = 100;
 const SNAPSHOT_IDLE_SLICE_US: u64 = 1000;
+/// Time that loading may take before the sockets are looked at again, us.
+const LOADING_SLICE_US: u64 = 1500;
 /// Output buffers kept for reuse, and the largest kept, bytes.
 const SPARE_BUFFERS: usize = 64;
 const SPARE_BYTES: usize = 64 << 10;
@@ -67,6 +70,10 @@ pub struct Reactor {
     held: usize,
     /// Connections whose request runs code that takes long.
     tasks: Vec<ConnId>,
+    /// Its part in loading data.
+    loading: Part,
+    /// There are keys to be loaded.
+    load_due: bool,
     /// Such requests of connections that are gone.
     orphans: Vec<Task>,
     /// Where the engine-specific work of cron starts its walk over the connections.
@@ -94,6 +101,8 @@ impl Reactor {
             deadlines: BTreeSet::new(),
             held: 0,
             tasks: Vec::new(),
+            loading: Part::default(),
+            load_due: false,
             orphans: Vec::new(),
             next_checked: 0,
         }
@@ -108,7 +117,11 @@ impl Reactor {
                 self.deadlines.first().map_or(u64::MAX, |&(deadline_ms, _)| deadline_ms.saturating_add(1));
             let held_until_ms = if self.held == 0 { u64::MAX } else { self.server.pause.until_ms() };
             let next_ms = wait_until_ms.min(held_until_ms).min(self.next_tick_ms);
-            let has_work = self.expire_due || self.tables_due || !self.tasks.is_empty() || !self.orphans.is_empty();
+            let has_work = self.expire_due
+                || self.tables_due
+                || self.load_due
+                || !self.tasks.is_empty()
+                || !self.orphans.is_empty();
             let mut wait_ms = if has_work { 0 } else { next_ms.saturating_sub(now_ms) };
             if self.snapshot_due {
                 // Without a pause, unless the file cannot keep up.
@@ -741,19 +754,25 @@ impl Handler for Reactor {
             self.go_on(net);
         }
         let now_ms = clock::unix_ms();
+        let is_loading = self.server.loading.is_on();
+        if is_loading {
+            let env = self.executor.env(self.server, now_ms);
+            self.load_due = self.loading.work(self.server, self.index, env, LOADING_SLICE_US);
+            self.executor.free_trash(self.server);
+        }
         if now_ms >= self.next_tick_ms {
             self.tick(net, now_ms);
             self.expire_due = true;
             self.tables_due = self.executor.config.activerehashing;
         }
-        if self.expire_due {
+        if self.expire_due && !is_loading {
             let reactors = self.server.reactors.len();
             self.expire_due = self.server.active_expire.load(Relaxed)
                 && !(self.server.pause.is_on() && self.server.pause.now().is_some())
                 && self.executor.expire(self.server, now_ms, EXPIRE_SLICE_US, reactors);
         }
         self.go_on_with_snapshot();
-        if self.tables_due && !self.busy {
+        if self.tables_due && !self.busy && !is_loading {
             self.tables_due = self.executor.resize_tables(self.server, TABLES_SLICE_US);
         }
         loop {

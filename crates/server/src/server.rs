@@ -34,6 +34,10 @@ pub struct Server {
     pub busy: crate::busy::Busy,
     /// Saving the data to a file.
     pub saving: crate::saving::Saving,
+    /// What is being loaded.
+    pub loading: crate::loading::Loading,
+    /// Why the process is to end with an error.
+    pub failed: OnceLock<String>,
     /// What has changed, for the append-only file.
     pub journal: crate::journal::Journal,
     /// Who is told of changes to keys.
@@ -225,7 +229,11 @@ impl Server {
         /// One at a time: what is stored must not be older than what another has stored.
         static TURN: Mutex<()> = Mutex::new(());
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let any = self.monitors.any() || self.pause.is_on() || self.busy.is_on() || self.saving.refuses_writes();
+        let any = self.monitors.any()
+            || self.pause.is_on()
+            || self.busy.is_on()
+            || self.loading.is_on()
+            || self.saving.refuses_writes();
         self.alert.store(any, Relaxed);
     }
 
@@ -233,6 +241,12 @@ impl Server {
     pub fn stop(&self) {
         self.stopping.store(true, Relaxed);
         self.mailboxes.get().into_iter().flatten().for_each(Mailbox::wake);
+    }
+
+    /// Asks every reactor to stop, and the process to end with an error that the log shows.
+    pub fn fail(&self, reason: String) {
+        let _ = self.failed.set(reason);
+        self.stop();
     }
 
     /// Starts the statistics again from 0 (`CONFIG RESETSTAT`).

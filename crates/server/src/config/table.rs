@@ -161,7 +161,7 @@ pub const PARAMS: &[Param] = &[
     boolean("rdb-save-incremental-fsync", true, "sync while saving"),
     boolean("rdb-del-sync-files", false, "delete snapshots made only for replicas").later(),
     int("rdb-key-save-delay", 0, INT_MIN, INT_MAX, "delay per saved key, us").hidden().inert(TEST_AID),
-    int("key-load-delay", 0, INT_MIN, INT_MAX, "delay per loaded key, us").hidden().inert(TEST_AID),
+    int("key-load-delay", 0, INT_MIN, INT_MAX, "delay per loaded key, us").hidden(),
     int("loading-process-events-interval-bytes", 2 * MIB / 4, 1024, INT_MAX, "bytes loaded between looks at clients")
         .hidden()
         .inert(TEST_AID),

@@ -113,7 +113,7 @@ impl FileSink {
         let work = Work {
             file,
             temp,
-            target: PathBuf::from(&config.dbfilename),
+            target: config.dbfilename.clone(),
             version,
             checksum: config.rdb_checksum,
             compress: config.rdb_compression,
