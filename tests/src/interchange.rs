@@ -1,7 +1,7 @@
 //! Values that go from one server to the other as payloads of DUMP: of every type, encoding and size, with their times, both
 //! ways, and as old versions have written them.
 
-mod data;
+pub mod data;
 mod old;
 
 use anyhow::{Context, Result, ensure};

@@ -27,6 +27,7 @@ pub mod random;
 pub mod report;
 pub mod resp;
 pub mod rng;
+pub mod saving;
 pub mod script;
 pub mod server;
 pub mod show;

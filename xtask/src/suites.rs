@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
 use kinovar_tests::{
-    apps, busy, chaos, clients, concurrency, crowds, effects, garbage, interchange, limits, operation, script,
+    apps, busy, chaos, clients, concurrency, crowds, effects, garbage, interchange, limits, operation, saving, script,
     tests_dir, workshop,
 };
 
@@ -21,6 +21,7 @@ const SUITES: &[&str] = &[
     "workshop",
     "random",
     "interchange",
+    "saving",
     "concurrency",
     "chaos",
     "crowds",
@@ -87,6 +88,7 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "workshop" => workshop::run(sides),
         "random" => diff::random_groups(args, sides),
         "interchange" => interchange::run(sides),
+        "saving" => saving::run(sides),
         "concurrency" => concurrency::run(&sides.subject, Duration::from_secs(args.number("seconds", STRESS_SECONDS)?)),
         "chaos" => chaos::run(&sides.subject, &chaos_plan(args, CHAOS_SECONDS)?),
         "crowds" => {
