@@ -30,7 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
         Err(error) => return assert!(error.offset <= bytes.len() as u64),
     };
     loop {
-        match reader.next() {
+        match reader.next_event() {
             Ok(Event::Record(record)) => {
                 for small in [false, true] {
                     match record.decode(&settings(small)) {
