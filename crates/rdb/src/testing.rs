@@ -90,7 +90,7 @@ fn hash(texts: &[Vec<u8>], expiring: u64) -> Hash {
     let mut hash = Hash::default();
     for (index, text) in texts.iter().enumerate() {
         hash.set(text, &texts[texts.len() - 1 - index], FieldTtl::Clear, &tight());
-        if expiring > 0 && index as u64 % expiring == 0 {
+        if expiring > 0 && (index as u64).is_multiple_of(expiring) {
             hash.set_expiry(text, Some(1_800_000_000_000 + text.len() as u64 * 1000));
         }
     }

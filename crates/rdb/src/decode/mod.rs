@@ -100,7 +100,7 @@ pub fn value<'a>(code: u8, reader: &mut Reader<'a>, settings: &Settings) -> Resu
     let is_empty = match &object {
         Object::List(list) => list.is_empty(),
         Object::Set(set) => set.is_empty(),
-        Object::ZSet(zset) => zset.len() == 0,
+        Object::ZSet(zset) => zset.is_empty(),
         Object::Hash(hash) => hash.is_empty(),
         Object::Raw(_) | Object::Stream(_) => false,
     };
@@ -122,7 +122,7 @@ fn text<'a>(reader: &mut Reader<'a>) -> Result<NewValue<'a>> {
 
 /// Passes over the value of a module.
 fn module<'a>(reader: &mut Reader<'a>, start: u64) -> Result<NewValue<'a>> {
-    let name = module_name(reader.clone().len()?);
+    let name = module_name(reader.clone().number()?);
     crate::skip::value(kind::MODULE_2, reader)?;
     Err(ErrorKind::Module { name }.at(start))
 }

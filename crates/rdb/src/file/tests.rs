@@ -13,7 +13,7 @@ struct Trickle<'a>(&'a [u8], usize);
 impl Read for Trickle<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.1 += 1;
-        if self.1 % 5 == 0 {
+        if self.1.is_multiple_of(5) {
             return Err(io::ErrorKind::Interrupted.into());
         }
         let count = buf.len().min(self.1 % 7 + 1).min(self.0.len());
@@ -29,7 +29,7 @@ fn told(source: impl Read) -> Result<Vec<String>, crate::Error> {
     let mut reader = Reader::new(source, true)?;
     let mut lines = Vec::new();
     loop {
-        lines.push(match reader.next()? {
+        lines.push(match reader.next_event()? {
             Event::Aux { name, value } => format!("aux {} {}", name.escape_ascii(), value.escape_ascii()),
             Event::SelectDb(db) => format!("db {db}"),
             Event::ResizeDb { keys, expires } => format!("size {keys} {expires}"),
@@ -102,11 +102,11 @@ fn files_are_written_and_read() {
     let error = told(&wrong[..]).unwrap_err();
     assert!(matches!(error.kind, ErrorKind::Checksum { .. }) && error.offset == end as u64, "{error}");
     let mut reader = Reader::new(&wrong[..], false).unwrap();
-    while !matches!(reader.next().unwrap(), Event::Eof) {}
+    while !matches!(reader.next_event().unwrap(), Event::Eof) {}
     // What follows is left alone.
     let more = [&file[..], b"*1\r\n"].concat();
     let mut reader = Reader::new(&more[..], true).unwrap();
-    while !matches!(reader.next().unwrap(), Event::Eof) {}
+    while !matches!(reader.next_event().unwrap(), Event::Eof) {}
     assert_eq!(reader.offset(), file.len() as u64);
     assert_eq!(reader.into_rest().0, b"*1\r\n");
 }
@@ -186,7 +186,7 @@ proptest! {
         let file = writer.finish().unwrap();
         let mut reader = Reader::new(Trickle(&file, 0), true).unwrap();
         for (key, kind, value) in expected {
-            let Event::Record(record) = reader.next().unwrap() else { panic!("a record") };
+            let Event::Record(record) = reader.next_event().unwrap() else { panic!("a record") };
             prop_assert_eq!((&record.key[..], record.kind), (&key[..], kind));
             prop_assert_eq!(&file[record.offset as usize..][..record.value.len()], record.value);
             if let Some(value) = value {
@@ -194,6 +194,6 @@ proptest! {
             }
             record.decode(&tight()).unwrap();
         }
-        prop_assert!(matches!(reader.next().unwrap(), Event::Eof));
+        prop_assert!(matches!(reader.next_event().unwrap(), Event::Eof));
     }
 }
