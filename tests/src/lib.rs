@@ -17,6 +17,7 @@ pub mod crowds;
 pub mod garbage;
 pub mod known;
 pub mod limits;
+pub mod loading;
 pub mod messages;
 pub mod operation;
 pub mod pair;
