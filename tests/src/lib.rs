@@ -19,6 +19,7 @@ pub mod garbage;
 pub mod interchange;
 pub mod known;
 pub mod limits;
+pub mod loading;
 pub mod messages;
 pub mod operation;
 pub mod pair;

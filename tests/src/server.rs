@@ -43,6 +43,13 @@ impl Program {
         Server::start(self, port, extra, &[])
     }
 
+    /// Starts it with `extra` arguments with which it cannot run: its exit code, and what it prints until it ends.
+    pub fn end_of(&self, extra: &[&str]) -> Result<(Option<i32>, String)> {
+        let mut server = Server::spawn(self, free_port()?, extra, &[])?;
+        server.wait_end()?;
+        Ok((server.exit_code()?, server.output()))
+    }
+
     /// Starts it on a port where it cannot; what it prints until it ends.
     pub fn fail_on(&self, port: u16) -> Result<String> {
         let mut server = Server::spawn(self, port, &[], &[])?;
@@ -138,6 +145,11 @@ impl Server {
             std::thread::sleep(Duration::from_millis(1));
         }
         Ok(())
+    }
+
+    /// The exit code of the process, which has ended; `None` if a signal ended it.
+    pub fn exit_code(&mut self) -> Result<Option<i32>> {
+        Ok(self.child.wait()?.code())
     }
 
     /// False once the process has ended.

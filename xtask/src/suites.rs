@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
 use kinovar_tests::{
-    apps, busy, chaos, clients, concurrency, crowds, effects, garbage, interchange, limits, operation, saving, script,
-    tests_dir, workshop,
+    apps, busy, chaos, clients, concurrency, crowds, effects, garbage, interchange, limits, loading, operation, saving,
+    script, tests_dir, workshop,
 };
 
 use crate::args::Args;
@@ -28,6 +28,7 @@ const SUITES: &[&str] = &[
     "busy",
     "limits",
     "operation",
+    "loading",
     "clients",
     "apps",
     "garbage",
@@ -98,6 +99,7 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "busy" => busy::run(sides),
         "limits" => limits::run(&sides.subject),
         "operation" => operation::run(&sides.subject),
+        "loading" => loading::run(sides),
         "clients" => all_clients(sides),
         "apps" => all_apps(sides),
         _ => {
