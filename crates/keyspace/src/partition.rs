@@ -2,8 +2,8 @@
 
 use crate::expiry::ExpiryIndex;
 use crate::interest::Interests;
-use crate::snapshot::Cut;
 use crate::object::FREE_INLINE_MAX;
+use crate::snapshot::Cut;
 use crate::{Entry, Object, Ready};
 use kinovar_ds::entry::Payload;
 use kinovar_ds::table::Table;

@@ -34,7 +34,8 @@ impl<S: Slot> Table<S> {
         let mut from = cursor & (END - 1);
         for _ in 0..EMPTY_MAX {
             let Some(step) = self.scan_step(from) else { return 0 };
-            let array = if step.is_old { &self.migration.as_ref().expect("it has an old array").old } else { &self.array };
+            let array =
+                if step.is_old { &self.migration.as_ref().expect("it has an old array").old } else { &self.array };
             // An interval cut short by the frontier still holds all elements of this home that are here.
             let visited = array.visit_home(step.home, from, visit);
             from = step.next;
@@ -53,8 +54,11 @@ impl<S: Slot> Table<S> {
         let mut from = cursor & (END - 1);
         for _ in 0..EMPTY_MAX {
             let Some(step) = self.scan_step(from) else { return 0 };
-            let array =
-                if step.is_old { &mut self.migration.as_mut().expect("it has an old array").old } else { &mut self.array };
+            let array = if step.is_old {
+                &mut self.migration.as_mut().expect("it has an old array").old
+            } else {
+                &mut self.array
+            };
             let visited = array.visit_home_mut(step.home, from, visit);
             from = step.next;
             if from >= END {

@@ -135,7 +135,9 @@ impl Encoder {
                 None if hash.next_field_expiry_ms().is_some() => kind::HASH_METADATA,
                 Some((_, true)) | None => kind::HASH,
             },
-            Object::Stream(_) => since(11, kind::STREAM_LISTPACKS_3, since(10, kind::STREAM_LISTPACKS_2, kind::STREAM_LISTPACKS)),
+            Object::Stream(_) => {
+                since(11, kind::STREAM_LISTPACKS_3, since(10, kind::STREAM_LISTPACKS_2, kind::STREAM_LISTPACKS))
+            }
         }
     }
 
