@@ -16,6 +16,7 @@ pub mod control;
 pub mod crowds;
 pub mod effects;
 pub mod garbage;
+pub mod interchange;
 pub mod known;
 pub mod limits;
 pub mod messages;

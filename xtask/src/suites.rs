@@ -6,7 +6,8 @@ use anyhow::{Result, ensure};
 use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
 use kinovar_tests::{
-    apps, busy, chaos, clients, concurrency, crowds, effects, garbage, limits, operation, script, tests_dir, workshop,
+    apps, busy, chaos, clients, concurrency, crowds, effects, garbage, interchange, limits, operation, script,
+    tests_dir, workshop,
 };
 
 use crate::args::Args;
@@ -19,6 +20,7 @@ const SUITES: &[&str] = &[
     "effects",
     "workshop",
     "random",
+    "interchange",
     "concurrency",
     "chaos",
     "crowds",
@@ -84,6 +86,7 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         }
         "workshop" => workshop::run(sides),
         "random" => diff::random_groups(args, sides),
+        "interchange" => interchange::run(sides),
         "concurrency" => concurrency::run(&sides.subject, Duration::from_secs(args.number("seconds", STRESS_SECONDS)?)),
         "chaos" => chaos::run(&sides.subject, &chaos_plan(args, CHAOS_SECONDS)?),
         "crowds" => {

@@ -39,6 +39,8 @@ pub enum CommandError {
     NoAuth,
     /// A script keeps everybody waiting.
     Busy,
+    /// The data is being loaded.
+    Loading,
     /// The reply would take more memory than one client may cost the server.
     ReplyTooLarge,
     /// Any other text, with its code in front.
@@ -86,6 +88,7 @@ impl CommandError {
             CommandError::Busy => {
                 "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
             }
+            CommandError::Loading => "LOADING Redis is loading the dataset in memory",
             CommandError::NoAuth => "NOAUTH Authentication required.",
             CommandError::InvalidExpire(command) => {
                 return Cow::Owned(format!("ERR invalid expire time in '{command}' command").into_bytes());

@@ -192,6 +192,15 @@ impl<'a> Db<'a> {
         (0..self.keyspace.partitions()).map(part).sum()
     }
 
+    /// How many keys database `number` has, how many of them expire, and how many hashes have fields that do. Everything must be
+    /// locked.
+    pub fn size_of(&self, number: u32) -> (usize, usize, usize) {
+        let parts = (0..self.keyspace.partitions()).filter_map(|index| self.locked.partition(index).db(number));
+        parts.fold((0, 0, 0), |(keys, expires, fields), db| {
+            (keys + db.len(), expires + db.expires_len(), fields + db.field_expires_len())
+        })
+    }
+
     /// Whether the partition of `key` is locked.
     #[inline]
     pub fn is_locked(&self, key: &Key<'_>) -> bool {

@@ -22,6 +22,8 @@ use kinovar_ds::table::Position;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
+mod load;
+
 impl Env<'_> {
     /// Takes an entry that left the keyspace: frees it, now or in the background.
     fn discard(&self, entry: Entry) {

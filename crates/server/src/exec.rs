@@ -502,8 +502,14 @@ impl Executor {
                 entry.full_name
             )));
         }
+        if server.loading.is_on() && !may_run_while_loading(server, session, entry) {
+            return Err(CommandError::Loading);
+        }
         if server.busy.is_on() && !entry.command.flags.has(Flags::ALLOW_BUSY) {
             return Err(server.busy.error());
+        }
+        if server.saving.refuses(entry) {
+            return Err(CommandError::text(crate::saving::MISCONF));
         }
         if session.queue.is_some() && entry.command.flags.has(Flags::NO_MULTI) {
             return Err(CommandError::text("ERR Command not allowed inside a transaction"));
@@ -660,12 +666,42 @@ impl Executor {
         false
     }
 
+    /// Goes on with a snapshot in this reactor's partitions, from the one with number `next` among them on, for about
+    /// `budget_us`. Whether anything is left to do.
+    pub fn snapshot(&self, server: &Server, next: &mut usize, budget_us: u64) -> bool {
+        let is_left = crate::saving::step(server, self.reactor, next, budget_us, &self.work.trash);
+        self.free_trash(server);
+        is_left
+    }
+
+    /// Saves the data if a `save` rule asks for it.
+    pub fn look_at_save_rules(&self, server: &'static Server, now_ms: u64) {
+        let mut db = Db::new(&server.keyspace, Locked::None, 0, self.env(server, now_ms));
+        crate::saving::look_at_rules(server, &mut db);
+    }
+
+    /// Ends the server when a signal asked for it.
+    pub fn obey_signals(&self, server: &'static Server) {
+        if crate::lifecycle::signal_came(server) {
+            let mut db = Db::new(&server.keyspace, Locked::None, 0, self.env(server, kinovar_io::clock::unix_ms()));
+            crate::lifecycle::obey_signal(server, &mut db);
+        }
+    }
+
     /// Hands what commands detached to the background.
-    fn free_trash(&self, server: &Server) {
+    pub fn free_trash(&self, server: &Server) {
         if !self.work.trash.borrow().is_empty() {
             server.background.free(self.work.trash.take());
         }
     }
+}
+
+/// Whether the command may run while data is loaded: what a transaction has queued must be such, too.
+#[cold]
+fn may_run_while_loading(server: &Server, session: &Session, entry: &Entry) -> bool {
+    let runs_queue = entry.command.name == "exec" && entry.command.is_never_queued;
+    let queue = session.queue.as_ref().filter(|_| runs_queue);
+    entry.command.flags.has(Flags::LOADING) && queue.is_none_or(|queue| queue.all_have(server, Flags::LOADING))
 }
 
 /// Whether a pause holds the command back.

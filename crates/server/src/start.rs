@@ -34,6 +34,8 @@ pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Res
         registry,
         clients: Clients::default(),
         monitors: Default::default(),
+        loading: Default::default(),
+        failed: OnceLock::new(),
         journal: Default::default(),
         tracking: Default::default(),
         pubsub: PubSub::new(current.io_threads),
@@ -58,6 +60,7 @@ pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Res
         peak_memory_at_s: AtomicU64::new(0),
         startup_memory: AtomicU64::new(0),
         dirty_at_last_save: AtomicU64::new(0),
+        saving: crate::saving::Saving::default(),
         config,
     })
 }
@@ -97,7 +100,10 @@ pub fn serve(server: &'static Server) -> Result<(), String> {
     crate::listen::hand_over(engines[0].net(), crate::listen::open_at_start(&config)?).map_err(failed)?;
     // From here on the data is touched by the reactors alone; with one of them its locks need not be real.
     let _ = kinovar_command::keyspace::set_single_threaded(server.reactors.len() == 1);
-    crate::lifecycle::ready(server, &config);
+    crate::lifecycle::initialized(server, &config);
+    if !crate::loading::at_start(server, &config)? {
+        crate::lifecycle::ready(&config);
+    }
     let others = engines.split_off(1);
     let threads: Vec<_> = others
         .into_iter()
@@ -111,7 +117,8 @@ pub fn serve(server: &'static Server) -> Result<(), String> {
     for thread in threads {
         let _ = thread.join();
     }
-    result.map_err(|error| format!("The event loop failed: {error}"))
+    result.map_err(|error| format!("The event loop failed: {error}"))?;
+    server.failed.get().cloned().map_or(Ok(()), Err)
 }
 
 fn spawn(server: &'static Server, index: usize, mut engine: Engine) -> std::io::Result<std::thread::JoinHandle<()>> {

@@ -52,6 +52,12 @@ impl Queue {
         self.calls.iter().any(writes)
     }
 
+    /// Whether all of the commands have a flag.
+    pub fn all_have(&self, server: &Server, flag: kinovar_command::Flags) -> bool {
+        let entries = server.registry.entries();
+        self.calls.iter().all(|call| entries[call.command as usize].command.flags.has(flag))
+    }
+
     /// Whether one of the commands runs code.
     pub fn runs_code(&self, server: &Server) -> bool {
         let entries = server.registry.entries();

@@ -138,12 +138,11 @@ fn corrupt<T>(what: &'static str, offset: u64) -> Result<T> {
     Err(ErrorKind::Corrupt(what).at(offset))
 }
 
-/// The offset behind a value: for tests that what is [skipped](crate::skip) is what is read.
-#[cfg(test)]
-mod tests;
-
-/// Where the next string's own bytes begin, roughly: where it is stored.
+/// The next string and where it is stored.
 fn string_at<'a>(reader: &mut Reader<'a>) -> Result<(Cow<'a, [u8]>, u64)> {
     let at = Input::offset(reader);
     Ok((reader.string()?, at))
 }
+
+#[cfg(test)]
+mod tests;

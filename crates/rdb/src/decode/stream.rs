@@ -113,7 +113,7 @@ fn read_node(reader: &mut Reader<'_>, last_id: StreamId, builder: &mut Builder, 
             next = Some(place.id);
         }
     }
-    if places.last().is_some_and(|place| !place.deleted && place.id > last_id) {
+    if places.iter().any(|place| !place.deleted && place.id > last_id) {
         return corrupt("a stream's last id is below that of an entry", at);
     }
     builder.begin_node();

@@ -86,6 +86,7 @@ pub struct Reader<R: Read> {
     version: u32,
     verify: bool,
     db: u32,
+    lacks_checksum: bool,
 }
 
 impl<R: Read> Reader<R> {
@@ -107,12 +108,17 @@ impl<R: Read> Reader<R> {
         if !(1..=VERSION).contains(&version) {
             return Err(ErrorKind::Version(version).at(MAGIC.len() as u64));
         }
-        Ok(Reader { window, version, verify, db: 0 })
+        Ok(Reader { window, version, verify, db: 0, lacks_checksum: false })
     }
 
     /// The file's version.
     pub fn version(&self) -> u32 {
         self.version
+    }
+
+    /// Whether the file, which has been read to its end, has no checksum to be verified.
+    pub fn lacks_checksum(&self) -> bool {
+        self.lacks_checksum
     }
 
     /// How much has been read.
@@ -203,6 +209,7 @@ impl<R: Read> Reader<R> {
         let computed = self.window.checksum();
         let at = self.window.offset();
         let stored = u64::from_le_bytes(self.window.array()?);
+        self.lacks_checksum = stored == 0;
         if self.verify && stored != 0 && stored != computed {
             return Err(ErrorKind::Checksum { stored, computed }.at(at));
         }

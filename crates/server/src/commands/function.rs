@@ -241,12 +241,7 @@ fn function_flush(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     if !args.is_empty() && !args.accept("sync") && !args.accept("async") {
         return Err(CommandError::text("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
     }
-    let cleared: Result<(), ()> = Server::of(ctx).scripting.libraries.change(|shelf| {
-        *shelf = Shelf::default();
-        Ok(())
-    });
-    debug_assert!(cleared.is_ok());
-    runtime::forget_functions();
+    forget_all(Server::of(ctx));
     changed(ctx);
     ctx.reply.ok();
     Ok(())
@@ -427,6 +422,42 @@ fn function_restore(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     changed(ctx);
     ctx.reply.ok();
     Ok(())
+}
+
+/// Loads the libraries of a file, in the place of those of the same name if `replace` is set. Called by a reactor when no command
+/// runs.
+///
+/// # Errors
+/// What is wrong with one of them; none has been loaded then.
+pub fn restore(server: &Server, texts: &[Box<[u8]>], replace: bool) -> Result<(), Vec<u8>> {
+    if texts.is_empty() {
+        return Ok(());
+    }
+    let without_code = |error: CommandError| {
+        let message = error.message();
+        message.strip_prefix(b"ERR ").unwrap_or(&message).to_vec()
+    };
+    let mut new = Shelf::default();
+    let mut loaded = Vec::new();
+    for text in texts {
+        let (library, registered) = compile(text, &new, replace).map_err(without_code)?;
+        new.add(library.clone(), replace).map_err(String::into_bytes)?;
+        loaded.retain(|(old, _): &Loaded| old.name != library.name);
+        loaded.push((library, registered));
+    }
+    server.scripting.libraries.change(|shelf| merge(shelf, &loaded, replace)).map_err(String::into_bytes)?;
+    loaded.into_iter().for_each(|(library, registered)| runtime::keep(&library, registered));
+    Ok(())
+}
+
+/// Forgets all libraries.
+pub fn forget_all(server: &Server) {
+    let cleared: Result<(), ()> = server.scripting.libraries.change(|shelf| {
+        *shelf = Shelf::default();
+        Ok(())
+    });
+    debug_assert!(cleared.is_ok());
+    runtime::forget_functions();
 }
 
 /// Adds libraries to those that are there. All that are replaced make room first.

@@ -269,17 +269,26 @@ fn memory(page: &mut Page<'_>) {
 }
 
 fn persistence(page: &mut Page<'_>) {
-    page.zeros(&["loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
+    let loading = &page.server.loading;
+    let run = loading.run();
+    page.field("loading", u8::from(run.is_some()));
+    page.zeros(&["async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
     page.field("current_fork_perc", "0.00");
-    page.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
-    let changes = page.server.dirty() - page.server.dirty_at_last_save.load(Relaxed);
+    let saving = page.server.saving.report();
+    page.field("current_save_keys_processed", saving.keys.0);
+    page.field("current_save_keys_total", saving.keys.1);
+    let changes = page.server.dirty().saturating_sub(page.server.dirty_at_last_save.load(Relaxed));
     page.field("rdb_changes_since_last_save", changes);
-    page.field("rdb_bgsave_in_progress", 0);
+    page.field("rdb_bgsave_in_progress", u8::from(saving.in_progress));
     page.field("rdb_last_save_time", page.server.last_save_s());
-    page.field("rdb_last_bgsave_status", "ok");
-    page.field("rdb_last_bgsave_time_sec", -1);
-    page.field("rdb_current_bgsave_time_sec", -1);
-    page.zeros(&["rdb_saves", "rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
+    page.field("rdb_last_bgsave_status", if saving.last_ok { "ok" } else { "err" });
+    page.field("rdb_last_bgsave_time_sec", saving.last_duration_s);
+    let since_s = |at_ms: u64| (kinovar_io::clock::unix_ms().saturating_sub(at_ms) / 1000) as i64;
+    page.field("rdb_current_bgsave_time_sec", saving.started_ms.map_or(-1, since_s));
+    page.field("rdb_saves", saving.saves);
+    page.zeros(&["rdb_last_cow_size"]);
+    page.field("rdb_last_load_keys_expired", loading.keys_expired.load(Relaxed));
+    page.field("rdb_last_load_keys_loaded", loading.keys_loaded.load(Relaxed));
     page.zeros(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
     page.field("aof_last_rewrite_time_sec", -1);
     page.field("aof_current_rewrite_time_sec", -1);
@@ -287,6 +296,26 @@ fn persistence(page: &mut Page<'_>) {
     page.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
     page.field("aof_last_write_status", "ok");
     page.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+    if let Some(run) = run {
+        load_under_way(page, &run);
+    }
+}
+
+/// How far a load is.
+fn load_under_way(page: &mut Page<'_>, run: &crate::loading::run::Run) {
+    let (loaded, memory) = (run.read_bytes.load(Relaxed), run.used_memory.load(Relaxed));
+    // How much memory the data took is a bad estimate of the size of a file, and better than none.
+    let total = if run.total_bytes > 0 { run.total_bytes } else { u64::try_from(memory).unwrap_or(0) };
+    let elapsed_s = (page.now_ms / 1000).saturating_sub(run.started_ms / 1000);
+    let left = if total > 0 { total.saturating_sub(loaded) } else { 1 };
+    page.field("loading_start_time", run.started_ms / 1000);
+    page.field("loading_total_bytes", run.total_bytes);
+    page.field("loading_rdb_used_mem", memory);
+    page.field("loading_loaded_bytes", loaded);
+    page.field("loading_loaded_perc", format!("{:.2}", ratio(loaded, total) * 100.0));
+    // In the first second nobody can tell.
+    let eta_s = if elapsed_s == 0 { 1 } else { elapsed_s.saturating_mul(left) / (loaded + 1) };
+    page.field("loading_eta_seconds", eta_s);
 }
 
 fn threads(page: &mut Page<'_>) {

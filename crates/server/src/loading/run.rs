@@ -1,0 +1,327 @@
+//! One load.
+
+use super::insert::Batch;
+use super::{Done, Failure, Options, Reader};
+use crate::server::Server;
+use kinovar_command::keyspace::{Db, Env, Locked};
+use kinovar_io::clock;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, Ordering::Release};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Bytes that may wait for one reactor: enough for it to have work while the reader waits for the disk.
+const FEED_BYTES_MAX: usize = 2 << 20;
+/// Empty batches that are kept to be filled again.
+const SPARE_BATCHES: usize = 16;
+/// How often somebody who waits looks whether the server is stopping.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// A load from its beginning to its end.
+pub struct Run {
+    /// Which load it is: the first one is 1.
+    pub number: u64,
+    /// What the log calls the file.
+    pub name: String,
+    /// What becomes of the data that is there.
+    pub options: Options,
+    /// When it started, Unix ms: what expires before that is left out.
+    pub started_ms: u64,
+    /// How many bytes there are to be read; 0 if nobody knows.
+    pub total_bytes: u64,
+    /// How many have been read.
+    pub read_bytes: AtomicU64,
+    /// What the data took up where the file was written, bytes.
+    pub used_memory: AtomicI64,
+    /// Keys that were left out as there was nothing in them.
+    pub keys_empty: AtomicU64,
+    feeds: Box<[Feed]>,
+    arriving: AtomicUsize,
+    leaving: AtomicUsize,
+    cancelled: AtomicBool,
+    ending: Mutex<Ending>,
+    spare: Mutex<Vec<Batch>>,
+}
+
+/// What is needed once.
+struct Ending {
+    reader: Option<Reader>,
+    done: Option<Done>,
+    failure: Option<Failure>,
+    /// Texts of libraries, in the order of the file.
+    libraries: Vec<Box<[u8]>>,
+}
+
+/// What waits for one reactor.
+#[derive(Default)]
+struct Feed {
+    queue: Mutex<Queue>,
+    /// There is room again.
+    room: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    portions: VecDeque<Portion>,
+    bytes: usize,
+    is_closed: bool,
+}
+
+/// Work for a reactor.
+pub enum Portion {
+    /// Make room for so many keys in each of its partitions.
+    Reserve {
+        /// The database.
+        db: u32,
+        /// Keys of one partition.
+        keys: usize,
+    },
+    /// Put these in.
+    Batch(Batch),
+}
+
+/// What a reactor finds when it looks for work.
+pub enum Next {
+    /// This.
+    Portion(Portion),
+    /// Nothing yet; it will be woken.
+    Later,
+    /// Nothing any more.
+    End,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Run {
+    /// A load that no reactor has arrived for yet.
+    pub fn new(
+        server: &Server,
+        number: u64,
+        name: String,
+        total_bytes: u64,
+        options: Options,
+        reader: Reader,
+        done: Done,
+    ) -> Run {
+        let reactors = server.reactors.len();
+        Run {
+            number,
+            name,
+            options,
+            started_ms: clock::unix_ms(),
+            total_bytes,
+            read_bytes: AtomicU64::new(0),
+            used_memory: AtomicI64::new(0),
+            keys_empty: AtomicU64::new(0),
+            feeds: (0..reactors).map(|_| Feed::default()).collect(),
+            arriving: AtomicUsize::new(reactors),
+            leaving: AtomicUsize::new(reactors),
+            cancelled: AtomicBool::new(false),
+            ending: Mutex::new(Ending { reader: Some(reader), done: Some(done), failure: None, libraries: Vec::new() }),
+            spare: Mutex::default(),
+        }
+    }
+
+    /// Whether it has failed.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Acquire)
+    }
+
+    /// Ends it early. What goes wrong first counts.
+    pub fn fail(&self, failure: Failure) {
+        locked(&self.ending).failure.get_or_insert(failure);
+        self.cancelled.store(true, Release);
+        self.feeds.iter().for_each(|feed| feed.room.notify_all());
+    }
+
+    /// A reactor is between two commands. The last one to say so has the load begin.
+    pub fn arrive(self: &Arc<Self>, server: &'static Server, env: Env<'_>) {
+        if self.arriving.fetch_sub(1, AcqRel) > 1 {
+            return;
+        }
+        if self.options.flush {
+            let mut db = Db::new(&server.keyspace, server.keyspace.lock_all(), 0, env);
+            for index in 0..server.keyspace.databases() {
+                db.clear(index);
+            }
+            db.unlock();
+            crate::commands::function::forget_all(server);
+        }
+        let reader = locked(&self.ending).reader.take();
+        let run = self.clone();
+        let work = move || {
+            let mut feeder = Feeder { server, run: run.clone() };
+            let read = reader.map_or(Ok(()), |reader| reader(&mut feeder));
+            if let Err(failure) = read {
+                run.fail(failure);
+            }
+            run.close(server);
+        };
+        if let Err(error) = std::thread::Builder::new().name("load".into()).spawn(work) {
+            self.fail(Failure::NoThread(error));
+            self.close(server);
+        }
+    }
+
+    /// There will be nothing more.
+    fn close(&self, server: &Server) {
+        for (reactor, feed) in self.feeds.iter().enumerate() {
+            locked(&feed.queue).is_closed = true;
+            server.mailbox(reactor).wake();
+        }
+    }
+
+    /// The next portion for a reactor.
+    pub fn next(&self, reactor: usize) -> Next {
+        let feed = &self.feeds[reactor];
+        let mut queue = locked(&feed.queue);
+        if self.is_cancelled() {
+            queue.portions.clear();
+            queue.bytes = 0;
+        }
+        match queue.portions.pop_front() {
+            Some(portion) => {
+                queue.bytes -= portion.bytes();
+                drop(queue);
+                feed.room.notify_one();
+                Next::Portion(portion)
+            }
+            None if queue.is_closed => Next::End,
+            None => Next::Later,
+        }
+    }
+
+    /// Takes an empty batch back.
+    pub fn recycle(&self, mut batch: Batch) {
+        batch.clear();
+        let mut spare = locked(&self.spare);
+        if spare.len() < SPARE_BATCHES {
+            spare.push(batch);
+        }
+    }
+
+    /// A reactor has nothing more to do. The last one to say so ends the load.
+    pub fn leave(&self, server: &'static Server) {
+        if self.leaving.fetch_sub(1, AcqRel) > 1 {
+            return;
+        }
+        let (failure, libraries, done) = {
+            let mut ending = locked(&self.ending);
+            (ending.failure.take(), std::mem::take(&mut ending.libraries), ending.done.take())
+        };
+        let result = match failure {
+            Some(failure) => Err(failure),
+            None => {
+                crate::commands::function::restore(server, &libraries, self.options.merge).map_err(Failure::Library)
+            }
+        };
+        match &result {
+            Ok(()) => self.report(server),
+            Err(failure) => failure.lines(&self.name).iter().for_each(|line| crate::log::warning(line)),
+        }
+        let loading = &server.loading;
+        *locked(&loading.run) = None;
+        loading.is_on.store(false, Release);
+        server.look_for_alerts();
+        if let Some(done) = done {
+            done(server, result);
+        }
+    }
+
+    /// Tells the log what was loaded.
+    fn report(&self, server: &Server) {
+        let loading = &server.loading;
+        let (loaded, expired) = (loading.keys_loaded.load(Relaxed), loading.keys_expired.load(Relaxed));
+        let empty = match self.keys_empty.load(Relaxed) {
+            0 => String::new(),
+            empty => format!(", empty keys skipped: {empty}"),
+        };
+        crate::log::notice(&format!("Done loading RDB, keys loaded: {loaded}, keys expired: {expired}{empty}."));
+    }
+}
+
+impl Portion {
+    fn bytes(&self) -> usize {
+        match self {
+            Portion::Reserve { .. } => 0,
+            Portion::Batch(batch) => batch.bytes(),
+        }
+    }
+}
+
+/// The reader's side of a load.
+pub struct Feeder {
+    /// The server.
+    pub server: &'static Server,
+    /// The load.
+    pub run: Arc<Run>,
+}
+
+impl Feeder {
+    /// Number of reactors that are fed.
+    pub fn reactors(&self) -> usize {
+        self.run.feeds.len()
+    }
+
+    /// The load has failed elsewhere, or the server is stopping.
+    pub fn is_over(&self) -> bool {
+        self.run.is_cancelled() || self.server.stopping.load(Relaxed)
+    }
+
+    /// Hands a reactor work; waits while it has enough.
+    ///
+    /// # Errors
+    /// The load is over.
+    pub fn feed(&self, reactor: usize, portion: Portion) -> Result<(), Failure> {
+        let feed = &self.run.feeds[reactor];
+        let mut queue = locked(&feed.queue);
+        while queue.bytes > FEED_BYTES_MAX && !self.is_over() {
+            queue = feed.room.wait_timeout(queue, PATIENCE).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if self.is_over() {
+            return Err(Failure::Stopped);
+        }
+        let was_empty = queue.portions.is_empty();
+        queue.bytes += portion.bytes();
+        queue.portions.push_back(portion);
+        drop(queue);
+        // Else it was woken for what was there, and has not come to the end of it.
+        if was_empty {
+            self.server.mailbox(reactor).wake();
+        }
+        Ok(())
+    }
+
+    /// An empty batch.
+    pub fn batch(&self) -> Batch {
+        locked(&self.run.spare).pop().unwrap_or_default()
+    }
+
+    /// Keeps the text of a library, to be loaded at the end.
+    pub fn library(&self, text: &[u8]) {
+        locked(&self.run.ending).libraries.push(text.into());
+    }
+
+    /// Waits as `key-load-delay` says: so many us, or 1 us for one of so many keys if it is negative.
+    pub fn delay(&self, delay_us: i32) {
+        let mut left = match delay_us {
+            0 => return,
+            1.. => Duration::from_micros(delay_us.unsigned_abs().into()),
+            _ if fastrand::u32(..delay_us.unsigned_abs()) == 0 => Duration::from_micros(1),
+            _ => return,
+        };
+        while !left.is_zero() && !self.is_over() {
+            let step = left.min(PATIENCE);
+            std::thread::sleep(step);
+            left -= step;
+        }
+    }
+}
+
+/// Nothing is locked.
+pub fn no_locks<'a>(server: &'a Server, env: Env<'a>) -> Db<'a> {
+    Db::new(&server.keyspace, Locked::None, 0, env)
+}
