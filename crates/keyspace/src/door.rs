@@ -263,7 +263,7 @@ impl Db<'_> {
         let mut place = site.db.table.locate(key.hash, |entry| entry.key_eq(key.name));
         if let Some(found) = place
             && let Some(at_ms) = site.db.table.at(found).expire_at_ms()
-            && at_ms < site.env.now_ms
+            && at_ms < site.env.expiry_ms
         {
             site.expire(key, found);
             place = None;
@@ -486,7 +486,7 @@ impl Db<'_> {
         let mut keys = 0;
         for partition in 0..self.keyspace.partitions() {
             let part = self.locked.partition_mut(partition);
-            part.note_all(index, index, self.env.now_ms, &mut self.env.work.ready.borrow_mut());
+            part.note_all(index, index, self.env.expiry_ms, &mut self.env.work.ready.borrow_mut());
             part.interests.forget_readers(&self.keyspace.read_counts);
             let db = std::mem::take(part.db_mut(index));
             if index == 0 {
@@ -509,8 +509,8 @@ impl Db<'_> {
         for index in 0..self.keyspace.partitions() {
             let partition = self.locked.partition_mut(index);
             let mut ready = self.env.work.ready.borrow_mut();
-            partition.note_all(a, b, self.env.now_ms, &mut ready);
-            partition.note_all(b, a, self.env.now_ms, &mut ready);
+            partition.note_all(a, b, self.env.expiry_ms, &mut ready);
+            partition.note_all(b, a, self.env.expiry_ms, &mut ready);
             partition.swap(a, b);
             self.keyspace.note_table(index, partition.db(0).expect("database 0 always exists").table.hint());
         }
@@ -541,6 +541,7 @@ impl Db<'_> {
             }
         }
         self.index = selected;
+        self.env.work.effects.hand_over();
         let next_ms = self.locked.partition(index).next_due_ms();
         self.keyspace.set_due(index, next_ms);
         Some(removed)

@@ -540,6 +540,7 @@ impl Executor {
         let notifier = if self.notifies { Notifier::new(server, &self.config) } else { None };
         let env = Env {
             now_ms: clock.now_ms,
+            expiry_ms: clock.now_ms,
             settings: &self.settings,
             stats: &stats.keyspace,
             work: &self.work,
@@ -611,6 +612,7 @@ impl Executor {
     pub fn env<'a>(&'a self, server: &'a Server, now_ms: u64) -> Env<'a> {
         Env {
             now_ms,
+            expiry_ms: now_ms,
             settings: &self.settings,
             stats: &server.reactors[self.reactor].keyspace,
             work: &self.work,

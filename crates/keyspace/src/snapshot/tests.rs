@@ -120,7 +120,15 @@ fn a_snapshot_is_what_was_there_at_its_cut() {
     let (settings, stats, work) = (Settings::default(), Stats::default(), Work::default());
     let mut rng = fastrand::Rng::with_seed(5);
     let keyspace = Keyspace::new(16, 3);
-    let env = Env { now_ms: 1000, settings: &settings, stats: &stats, work: &work, observer: None, no_touch: false };
+    let env = Env {
+        now_ms: 1000,
+        expiry_ms: 1000,
+        settings: &settings,
+        stats: &stats,
+        work: &work,
+        observer: None,
+        no_touch: false,
+    };
     let trash = RefCell::new(Vec::new());
     let mut sizes = HashMap::new();
     for round in 0..40 {
