@@ -38,7 +38,8 @@ const SAVE: Command = Command {
 const RUNNING: CommandError = CommandError::text("ERR Background save already in progress");
 
 fn bgsave(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
-    if !args.is_empty() && !(args.accept("SCHEDULE") && args.is_empty()) {
+    args.accept("SCHEDULE");
+    if !args.is_empty() {
         return Err(CommandError::Syntax);
     }
     let (server, _) = runtime::whose();
