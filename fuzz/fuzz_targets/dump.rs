@@ -73,6 +73,8 @@ const CALLS: &[&str] = &[
 
 fuzz_target!(|input: Input<'_>| {
     let mut sandbox = Sandbox::new(input.small);
+    // Nothing expires: expired fields of a hash count until they are removed, which nobody does here.
+    sandbox.now_ms = 1;
     let mut payload = vec![input.code % 30];
     payload.extend_from_slice(input.value);
     dump::seal(&mut payload);

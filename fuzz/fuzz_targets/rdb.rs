@@ -71,13 +71,12 @@ fn check(object: &Object, settings: &Settings) {
         encoder.object(object, &mut out);
         (encoder.object_kind(object), out)
     };
-    let length = |object: &Object| bytes_of(object, VERSION).1.len();
     for version in VERSION_MIN.max(object_minimum_version(object))..=VERSION {
         let (code, whole) = bytes_of(object, version);
         let other = back(code, &whole, settings);
-        assert_eq!(bytes_of(&other, version).1.len(), whole.len());
+        // Older versions do not keep all encodings.
         if version == VERSION {
-            assert_eq!(length(&other), length(object));
+            assert_eq!(bytes_of(&other, version).1.len(), whole.len());
         }
         let mut encoder = Encoder::new(Options { compress: false, version });
         let (mut pieces, mut parts) = (Pieces::default(), Vec::new());

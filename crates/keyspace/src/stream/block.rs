@@ -187,6 +187,15 @@ impl Block {
         self.append(first, id, fields, same_names);
     }
 
+    /// [`Block::push`] of an entry with the block's names.
+    pub(super) fn push_same<'a, I>(&mut self, first: StreamId, id: StreamId, fields: &NewFields<I>)
+    where
+        I: Iterator<Item = &'a [u8]> + Clone,
+    {
+        debug_assert!(id > self.last_id && self.rest.is_empty() && self.has_names(fields));
+        self.append(first, id, fields, true);
+    }
+
     fn has_names<'a, I>(&self, fields: &NewFields<I>) -> bool
     where
         I: Iterator<Item = &'a [u8]> + Clone,

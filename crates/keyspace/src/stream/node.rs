@@ -126,18 +126,20 @@ impl Builder {
         self.stream.log.close_tail();
     }
 
-    /// Adds an entry above all others to the node. `fields` are names and values by turns.
+    /// Adds an entry above all others to the node. `fields` are names and values by turns; `same_names`: the caller knows that the
+    /// names are those of the node's first entry, so that they need not be compared.
     pub fn push<'a>(
         &mut self,
         id: StreamId,
         deleted: bool,
+        same_names: bool,
         fields: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> Result<(), Misfit> {
         if id <= self.last {
             return Err(Misfit::NotAbove);
         }
         let fields = NewFields::new(fields);
-        if !fields.fit() || !self.stream.log.push_loaded(id, deleted, &fields) {
+        if !fields.fit() || !self.stream.log.push_loaded(id, deleted, same_names, &fields) {
             return Err(Misfit::TooLarge);
         }
         self.last = id;
@@ -216,7 +218,7 @@ impl Log {
     }
 
     /// Adds an entry, above all others, to the block that grows, whatever its size; false if it is too large for a block.
-    fn push_loaded<'a, I>(&mut self, id: StreamId, deleted: bool, fields: &NewFields<I>) -> bool
+    fn push_loaded<'a, I>(&mut self, id: StreamId, deleted: bool, same_names: bool, fields: &NewFields<I>) -> bool
     where
         I: Iterator<Item = &'a [u8]> + Clone,
     {
@@ -225,7 +227,11 @@ impl Log {
                 if !tail.block.can_hold(fields) {
                     return false;
                 }
-                tail.block.push(tail.first, id, fields);
+                if same_names {
+                    tail.block.push_same(tail.first, id, fields);
+                } else {
+                    tail.block.push(tail.first, id, fields);
+                }
                 &mut tail.block
             }
             None => self.set_tail(id, Block::new(id, fields, 0)),

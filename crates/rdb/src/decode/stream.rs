@@ -1,7 +1,7 @@
 //! Streams.
 
 use super::{corrupt, string_at};
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::wire::{Input, Reader, kind};
 use kinovar_ds::listpack::{self, Item};
 use kinovar_keyspace::stream::node::{Builder, Counters, Misfit};
@@ -96,14 +96,13 @@ fn read_node(reader: &mut Reader<'_>, last_id: StreamId, builder: &mut Builder, 
     };
     let (bytes, at) = string_at(reader)?;
     let Ok(mut items) = listpack::items(&bytes) else { return corrupt("invalid listpack", at) };
-    let names = match read_head(&mut items) {
-        Some(head) => head,
-        None => return corrupt(BAD_NODE, at),
-    };
+    let Some(head) = read_head(&mut items) else { return corrupt(BAD_NODE, at) };
     // Once over all entries to see that they are whole, and which of them can be kept.
-    let Some(places) = read_places(items.clone(), StreamId::from_bytes(key), &names) else {
+    let Some(places) = read_places(items.clone(), StreamId::from_bytes(key), &head) else {
         return corrupt(BAD_NODE, at);
     };
+    let mut names = Texts::default();
+    head.names.iter().for_each(|name| names.push(*name));
     let mut kept = vec![true; places.len()];
     let mut next = last_id.next();
     for (place, kept) in places.iter().zip(&mut kept).rev() {
@@ -113,6 +112,10 @@ fn read_node(reader: &mut Reader<'_>, last_id: StreamId, builder: &mut Builder, 
             next = Some(place.id);
         }
     }
+    // The first entry gives the node its names. Were it otherwise, each of the others could make us store them anew.
+    if places.first().is_some_and(|first| !first.same_names || !kept[0]) {
+        return corrupt(BAD_NODE, at);
+    }
     if places.iter().any(|place| !place.deleted && place.id > last_id) {
         return corrupt("a stream's last id is below that of an entry", at);
     }
@@ -121,21 +124,21 @@ fn read_node(reader: &mut Reader<'_>, last_id: StreamId, builder: &mut Builder, 
         // Flags and id, and the number of fields.
         items.by_ref().take(if place.same_names { 3 } else { 4 }).for_each(drop);
         texts.clear();
-        for index in 0..place.texts {
-            if place.same_names {
-                texts.push(names.names[index]);
-            }
-            texts.push(items.next().expect("seen before"));
-        }
+        items.by_ref().take(place.texts).for_each(|text| texts.push(text));
         items.next();
-        if kept {
-            builder.push(place.id, place.deleted, texts.iter()).map_err(|misfit| {
-                ErrorKind::Corrupt(match misfit {
-                    Misfit::NotAbove => "the ids of a stream's entries do not ascend",
-                    Misfit::TooLarge => "an entry of a stream is too large",
-                })
-                .at(at)
-            })?;
+        if !kept {
+            continue;
+        }
+        let pushed = if place.same_names {
+            let fields = names.iter().zip(texts.iter()).flat_map(|(name, value)| [name, value]);
+            builder.push(place.id, place.deleted, true, fields)
+        } else {
+            builder.push(place.id, place.deleted, false, texts.iter())
+        };
+        match pushed {
+            Ok(()) => {}
+            Err(Misfit::NotAbove) => return corrupt("the ids of a stream's entries do not ascend", at),
+            Err(Misfit::TooLarge) => return corrupt("an entry of a stream is too large", at),
         }
     }
     Ok(())

@@ -153,3 +153,52 @@ fn modules_can_be_skipped() {
     let error = value(kind::MODULE_2, &mut Reader::new(&bytes[..12], 0), &tight()).unwrap_err();
     assert!(!error.may_skip_value());
 }
+
+/// A stream of one node with these elements after the counters of entries, and the last id 9-9.
+fn stream_of(live: i64, deleted: i64, elements: &[&[u8]]) -> Vec<u8> {
+    let mut list = Vec::new();
+    let mut writer = kinovar_ds::listpack::Writer::new(&mut list);
+    [live, deleted].into_iter().for_each(|count| writer.push_int(count));
+    for element in elements {
+        writer.push(match parse_i64(element) {
+            Some(value) => kinovar_ds::listpack::Item::Int(value),
+            None => kinovar_ds::listpack::Item::Str(element),
+        });
+    }
+    writer.finish();
+    let mut bytes = b"\x01\x10\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x01".to_vec();
+    crate::wire::push_raw_string(&mut bytes, &list);
+    bytes.extend(b"\x01\x09\x09\x05\x01\x00\x00\x05\x00");
+    bytes
+}
+
+#[test]
+fn nodes_of_streams_are_checked() {
+    let read = |live, deleted, text: &str| {
+        let elements: Vec<&[u8]> = text.split(' ').map(str::as_bytes).collect();
+        let bytes = stream_of(live, deleted, &elements);
+        match value(kind::STREAM_LISTPACKS_2, &mut Reader::new(&bytes, 0), &tight()) {
+            Ok(NewValue::Object(object)) => contents(&object)[0].clone(),
+            other => other.unwrap_err().to_string(),
+        }
+    };
+    assert_eq!(read(1, 0, "1 f 0 2 0 0 v 4"), "5-1 [\"f\", \"v\"]");
+    assert_eq!(read(1, 1, "1 f 0 3 0 0 v 4 0 1 1 1 g w 6"), "6-2 [\"g\", \"w\"]");
+    let broken = "invalid node of a stream at offset 18";
+    // Counts that are wrong; an end in the middle; a length that is wrong; a terminator that is none.
+    assert_eq!(read(2, 0, "1 f 0 2 0 0 v 4"), broken);
+    assert_eq!(read(0, 1, "1 f 0 2 0 0 v 4"), broken);
+    assert_eq!(read(1, 0, "1 f 0 2 0 0 v"), broken);
+    assert_eq!(read(1, 0, "1 f 0 2 0 0 v 5"), broken);
+    assert_eq!(read(1, 0, "1 f 1 2 0 0 v 4"), broken);
+    assert_eq!(read(1, 0, "5 f 0 2 0 0 v 4"), broken);
+    // A first entry that does not have the node's names.
+    assert_eq!(read(1, 0, "1 f 0 0 0 0 1 g v 6"), broken);
+    let order = "the ids of a stream's entries do not ascend at offset 18";
+    assert_eq!(read(2, 0, "1 f 0 2 0 0 v 4 2 0 0 v 4"), order);
+    assert_eq!(read(2, 0, "1 f 0 2 0 0 v 4 2 -1 0 v 4"), order);
+    assert_eq!(read(1, 0, "1 f 0 2 7 0 v 4"), "a stream's last id is below that of an entry at offset 18");
+    // Deleted entries behind the last id, which was set back.
+    assert_eq!(read(1, 1, "1 f 0 2 0 0 v 4 3 9 0 v 4"), "5-1 [\"f\", \"v\"]");
+    assert_eq!(read(2, 1, "1 f 0 2 0 0 v 4 3 4 0 v 4 2 1 0 v 4"), "5-1 [\"f\", \"v\"]");
+}
