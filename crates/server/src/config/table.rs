@@ -157,7 +157,7 @@ pub const PARAMS: &[Param] = &[
     special("save", Kind::Save, "save after SECONDS with CHANGES, pairs").later(),
     checked("dbfilename", "dump.rdb", check::dbfilename, "name of the snapshot file").protected(),
     boolean("rdbcompression", true, "compress strings in snapshots"),
-    boolean("rdbchecksum", true, "end snapshots with a checksum").immutable().later(),
+    boolean("rdbchecksum", true, "end snapshots with a checksum").immutable(),
     boolean("rdb-save-incremental-fsync", true, "sync while saving").later(),
     boolean("rdb-del-sync-files", false, "delete snapshots made only for replicas").later(),
     int("rdb-key-save-delay", 0, INT_MIN, INT_MAX, "delay per saved key, us").hidden().inert(TEST_AID),
