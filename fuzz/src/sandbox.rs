@@ -96,6 +96,7 @@ impl Sandbox {
     fn run_spans(&mut self, buf: &[u8], spans: &[Span]) -> (Vec<u8>, bool) {
         let env = Env {
             now_ms: self.now_ms,
+            expiry_ms: self.now_ms,
             settings: &self.settings,
             stats: &self.stats,
             work: &self.work,

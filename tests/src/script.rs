@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::compare::{Rule, agree, normalize};
 use crate::control::{Control, Outcome};
+use crate::effects::{self, Watch};
 use crate::known::Known;
 use crate::pair::{Pair, PairConn, Replies, Sides};
 use crate::quote::{join, split};
@@ -210,6 +211,23 @@ pub fn run(script: &Script, sides: &Sides, known: &Known) -> Result<Report> {
     Ok(report)
 }
 
+/// Runs a script once, and compares what the servers write into their append-only files instead of what they answer.
+pub fn run_for_effects(script: &Script, sides: &Sides, known: &Known) -> Result<Report> {
+    let mut extra: Vec<&str> = script.start_args.iter().map(String::as_str).collect();
+    extra.extend(effects::ARGUMENTS);
+    let mut pair = sides.start(&extra)?;
+    let mut watch = Watch::new(&pair)?;
+    let mut run = Run::new(script, &pair, script.protocols[0], known)?;
+    let outcome = run.all_for_effects(script, &mut watch);
+    let path = run.path;
+    if let Err(error) = outcome {
+        let died = if pair.alive() { String::new() } else { format!("\nserver output:\n{}", pair.subject.output()) };
+        watch.report.failures.push(format!("{path}: {error:#}{died}"));
+    }
+    watch.finish(&path);
+    Ok(watch.report)
+}
+
 /// Runs every `*.txt` of a folder that is a script; `filter` narrows it to one name.
 pub fn run_folder(dir: &Path, filter: Option<&str>, sides: &Sides) -> Result<Report> {
     let known = Known::load()?;
@@ -265,6 +283,18 @@ impl<'a> Run<'a> {
         for step in &script.steps {
             self.step(step).with_context(|| format!("{}:{}: {}", self.path, step.line, step.text))?;
             if self.report.failures.len() >= DIFFERENCES_MAX {
+                bail!("{}: stopped after {DIFFERENCES_MAX} differences", self.path);
+            }
+        }
+        Ok(())
+    }
+
+    fn all_for_effects(&mut self, script: &Script, watch: &mut Watch) -> Result<()> {
+        for step in &script.steps {
+            let place = format!("{}:{}", self.path, step.line);
+            self.step(step).with_context(|| format!("{place}: {}", step.text))?;
+            watch.compare(&place, &step.text)?;
+            if watch.report.failures.len() >= DIFFERENCES_MAX {
                 bail!("{}: stopped after {DIFFERENCES_MAX} differences", self.path);
             }
         }

@@ -115,6 +115,11 @@ impl Server {
         self.child.id()
     }
 
+    /// The folder that it works in.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The name of the program it runs, for reports.
     pub fn name(&self) -> &str {
         &self.name

@@ -6,7 +6,8 @@ use anyhow::{Result, ensure};
 use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
 use kinovar_tests::{
-    apps, busy, chaos, clients, concurrency, crowds, garbage, limits, loading, operation, script, tests_dir, workshop,
+    apps, busy, chaos, clients, concurrency, crowds, effects, garbage, interchange, limits, loading, operation, saving,
+    script, tests_dir, workshop,
 };
 
 use crate::args::Args;
@@ -16,8 +17,11 @@ use crate::{build, checks, compat, diff, sys, tools};
 const SUITES: &[&str] = &[
     "compat",
     "scripts",
+    "effects",
     "workshop",
     "random",
+    "interchange",
+    "saving",
     "concurrency",
     "chaos",
     "crowds",
@@ -75,8 +79,17 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
             Ok(report)
         }
         "scripts" => script::run_folder(&tests_dir().join("diff"), None, sides),
+        "effects" => {
+            let mut report = effects::run(sides, args.option("script"))?;
+            if args.option("script").is_none() {
+                report.merge(effects::run_random(sides, args.option("group"), args.number("seed", 1)?)?);
+            }
+            Ok(report)
+        }
         "workshop" => workshop::run(sides),
         "random" => diff::random_groups(args, sides),
+        "interchange" => interchange::run(sides),
+        "saving" => saving::run(sides),
         "concurrency" => concurrency::run(&sides.subject, Duration::from_secs(args.number("seconds", STRESS_SECONDS)?)),
         "chaos" => chaos::run(&sides.subject, &chaos_plan(args, CHAOS_SECONDS)?),
         "crowds" => {

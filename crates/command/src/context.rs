@@ -108,6 +108,17 @@ impl Ctx<'_> {
         }
     }
 
+    /// What was to expire before this has expired, Unix ms; see [`kinovar_keyspace::Env::expiry_ms`].
+    #[inline]
+    pub fn expiry_ms(&self) -> u64 {
+        self.db.expiry_ms()
+    }
+
+    /// Whether the command is an effect that is run again: it was accepted before.
+    pub fn is_replay(&self) -> bool {
+        self.expiry_ms() == 0
+    }
+
     /// Unix time at which the command started, in milliseconds.
     #[inline]
     pub fn now_ms(&self) -> u64 {

@@ -142,9 +142,19 @@ fn restore(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         // A sum that is too large has passed, as in the reference.
         ttl => Some(ttl.wrapping_add(now_ms as i64)),
     };
-    if expire_at_ms.is_some_and(|at_ms| at_ms <= now_ms as i64) {
-        ctx.db.delete(&key);
+    if expire_at_ms.is_some_and(|at_ms| at_ms <= ctx.expiry_ms() as i64) {
+        if ctx.db.delete(&key) {
+            let word = if settings.lazyfree_lazy_server_del { &b"UNLINK"[..] } else { b"DEL" };
+            ctx.effects().instead(&[word, key.name]);
+        }
     } else {
+        if let Some(at_ms) = expire_at_ms
+            && !options.absolute_ttl
+            && ctx.effects().is_on()
+        {
+            tell_restored(ctx, &args, at_ms);
+        }
+
         let meta = options.meta(now_ms, settings);
         value.with_payload(|payload| {
             ctx.db.put_restored(&key, payload, expire_at_ms.map(|at_ms| at_ms as u64), meta);
@@ -152,6 +162,16 @@ fn restore(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     }
     ctx.reply.ok();
     Ok(())
+}
+
+/// Says what a time to live means at any time.
+#[cold]
+fn tell_restored(ctx: &Ctx<'_>, args: &Args<'_>, at_ms: i64) {
+    let time = at_ms.to_string();
+    let mut words: Vec<&[u8]> = (0..args.argc()).map(|index| args.at(index)).collect();
+    words[2] = time.as_bytes();
+    words.push(b"ABSTTL");
+    ctx.effects().instead(&words);
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub struct Fixture {
     work: Work,
     /// The time, Unix ms; tests may move it.
     pub now_ms: u64,
+    /// Whether commands are effects that are run again.
+    pub replays: bool,
     /// How replies are spelled.
     pub protocol: Protocol,
     /// The selected database.
@@ -48,6 +50,7 @@ impl Fixture {
             events: Recorder::default(),
             work: Work { rng: RefCell::new(fastrand::Rng::with_seed(7)), ..Work::default() },
             now_ms: 1_700_000_000_000,
+            replays: false,
             protocol: Protocol::Resp2,
             db: 0,
         }
@@ -72,6 +75,7 @@ impl Fixture {
     fn run_args(&mut self, buf: &[u8], spans: &[kinovar_resp::Span]) -> Vec<u8> {
         let env = Env {
             now_ms: self.now_ms,
+            expiry_ms: if self.replays { 0 } else { self.now_ms },
             settings: &self.settings,
             stats: &self.stats,
             work: &self.work,

@@ -18,6 +18,9 @@ use std::sync::Arc;
 pub struct Env<'a> {
     /// Unix time at which the command started, ms.
     pub now_ms: u64,
+    /// What was to expire before this has expired, Unix ms: [`Env::now_ms`]. Or 0 while effects are run again: then nothing goes
+    /// because of the time, but because an effect says so.
+    pub expiry_ms: u64,
     /// Thresholds and policies.
     pub settings: &'a Settings,
     /// Counters of this thread.
@@ -83,6 +86,12 @@ impl<'a> Db<'a> {
     #[inline]
     pub fn now_ms(&self) -> u64 {
         self.env.now_ms
+    }
+
+    /// What was to expire before this has expired, Unix ms; see [`Env::expiry_ms`].
+    #[inline]
+    pub fn expiry_ms(&self) -> u64 {
+        self.env.expiry_ms
     }
 
     /// What surrounds the command.
@@ -183,6 +192,15 @@ impl<'a> Db<'a> {
         (0..self.keyspace.partitions()).map(part).sum()
     }
 
+    /// How many keys database `number` has, how many of them expire, and how many hashes have fields that do. Everything must be
+    /// locked.
+    pub fn size_of(&self, number: u32) -> (usize, usize, usize) {
+        let parts = (0..self.keyspace.partitions()).filter_map(|index| self.locked.partition(index).db(number));
+        parts.fold((0, 0, 0), |(keys, expires, fields), db| {
+            (keys + db.len(), expires + db.expires_len(), fields + db.field_expires_len())
+        })
+    }
+
     /// Whether the partition of `key` is locked.
     #[inline]
     pub fn is_locked(&self, key: &Key<'_>) -> bool {
@@ -252,7 +270,7 @@ impl<'a> Db<'a> {
         let db = self.locked.partition(self.keyspace.partition_of(key)).db(self.index)?;
         let place = db.table.locate(key.hash, |entry| entry.key_eq(key.name))?;
         let entry = db.table.at(place);
-        let expired = entry.expire_at_ms().is_some_and(|at_ms| at_ms < self.env.now_ms);
+        let expired = entry.expire_at_ms().is_some_and(|at_ms| at_ms < self.env.expiry_ms);
         (!expired).then_some(entry)
     }
 

@@ -3,7 +3,7 @@
 //! A change has this order, and everything that must accompany every change belongs at one of its steps:
 //!
 //! 1. *expire*: a key whose time has come is removed first ([`Db::live`]);
-//! 2. *before*: [`before_change`] sees the entry as it was. A running snapshot writes it here if it has not yet;
+//! 2. *before*: [`Site::before_change`] sees the entry as it was. A running snapshot writes it here if it has not yet;
 //! 3. the change itself;
 //! 4. *after*: [`Env::changed`] records it: dirty counter, observer. Watched keys, client tracking and waiting clients are told
 //!    here. The journal is told of what nobody asked for ([`crate::effects`]), and by the command of all else.
@@ -15,6 +15,7 @@
 use crate::interest::Interests;
 use crate::object::{self, Object, Text, Value, ValueType, WrongType};
 use crate::partition::{PartitionDb, is_heavy};
+use crate::snapshot::Cut;
 use crate::{Db, Entry, Env, Event, Key, Keyspace, Trash, Ttl, access};
 use kinovar_ds::entry::NewPayload;
 use kinovar_ds::table::Position;
@@ -22,10 +23,6 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
 mod load;
-
-/// Step 2. No snapshot can be running yet, so there is nobody to hand the entry to.
-#[inline]
-fn before_change(_entry: &Entry) {}
 
 impl Env<'_> {
     /// Takes an entry that left the keyspace: frees it, now or in the background.
@@ -58,13 +55,25 @@ pub(crate) struct Site<'d> {
     partition: usize,
     pub(crate) db: &'d mut PartitionDb,
     interests: &'d mut Interests,
+    cut: &'d mut Cut,
     db_index: u32,
     pub(crate) env: &'d Env<'d>,
 }
 
 impl Site<'_> {
+    /// Step 2: the entry at `place` is about to be changed or removed.
+    #[inline]
+    fn before_change(&mut self, place: Position) {
+        if self.cut.is_open() {
+            self.cut.keep(self.db_index, self.db.table.at_mut(place));
+        }
+    }
+
     /// Adds an entry whose key is absent.
-    fn insert(&mut self, hash: u64, entry: Entry) -> Position {
+    fn insert(&mut self, hash: u64, mut entry: Entry) -> Position {
+        if entry.epoch() != self.cut.epoch {
+            entry.set_epoch(self.cut.epoch);
+        }
         if let Some(at_ms) = entry.expire_at_ms() {
             self.db.expires.insert(at_ms, hash);
             self.keyspace.note_due(self.partition, at_ms);
@@ -76,7 +85,7 @@ impl Site<'_> {
 
     /// Takes an entry out, indexes included.
     fn remove(&mut self, hash: u64, place: Position) -> Entry {
-        before_change(self.db.table.at(place));
+        self.before_change(place);
         let entry = self.db.table.remove_at(place);
         if let Some(at_ms) = entry.expire_at_ms() {
             self.db.expires.remove(at_ms, hash);
@@ -243,8 +252,8 @@ impl Db<'_> {
     #[inline]
     fn site(&mut self, key: &Key<'_>) -> Site<'_> {
         let partition = self.keyspace.partition_of(key);
-        let (db, interests) = self.locked.partition_mut(partition).site(self.index);
-        Site { keyspace: self.keyspace, partition, db, interests, db_index: self.index, env: &self.env }
+        let (db, interests, cut) = self.locked.partition_mut(partition).site(self.index);
+        Site { keyspace: self.keyspace, partition, db, interests, cut, db_index: self.index, env: &self.env }
     }
 
     /// The site of `key`, and its place if it is there and has not expired.
@@ -254,7 +263,7 @@ impl Db<'_> {
         let mut place = site.db.table.locate(key.hash, |entry| entry.key_eq(key.name));
         if let Some(found) = place
             && let Some(at_ms) = site.db.table.at(found).expire_at_ms()
-            && at_ms < site.env.now_ms
+            && at_ms < site.env.expiry_ms
         {
             site.expire(key, found);
             place = None;
@@ -465,7 +474,7 @@ impl Db<'_> {
     pub fn set_expiry(&mut self, key: &Key<'_>, at_ms: Option<u64>) -> bool {
         let (mut site, place) = self.site_live(key);
         let Some(place) = place else { return false };
-        before_change(site.db.table.at(place));
+        site.before_change(place);
         site.set_expiry(key.hash, place, at_ms);
         site.changed(key.hash, place, Event::generic(if at_ms.is_some() { "expire" } else { "persist" }), 1);
         true
@@ -477,15 +486,17 @@ impl Db<'_> {
         let mut keys = 0;
         for partition in 0..self.keyspace.partitions() {
             let part = self.locked.partition_mut(partition);
-            part.note_all(index, index, self.env.now_ms, &mut self.env.work.ready.borrow_mut());
+            part.note_all(index, index, self.env.expiry_ms, &mut self.env.work.ready.borrow_mut());
             part.interests.forget_readers(&self.keyspace.read_counts);
             let db = std::mem::take(part.db_mut(index));
             if index == 0 {
                 self.keyspace.note_table(partition, PartitionDb::default().table.hint());
             }
             keys += db.len();
-            if !db.is_empty() {
-                self.env.work.trash.borrow_mut().push(Trash::Db(Box::new(db)));
+            if !db.is_empty()
+                && let Some(db) = part.cut.take_over(index, Box::new(db))
+            {
+                self.env.work.trash.borrow_mut().push(Trash::Db(db));
             }
         }
         self.env.stats.lazy_freed.add(keys as u64);
@@ -498,8 +509,8 @@ impl Db<'_> {
         for index in 0..self.keyspace.partitions() {
             let partition = self.locked.partition_mut(index);
             let mut ready = self.env.work.ready.borrow_mut();
-            partition.note_all(a, b, self.env.now_ms, &mut ready);
-            partition.note_all(b, a, self.env.now_ms, &mut ready);
+            partition.note_all(a, b, self.env.expiry_ms, &mut ready);
+            partition.note_all(b, a, self.env.expiry_ms, &mut ready);
             partition.swap(a, b);
             self.keyspace.note_table(index, partition.db(0).expect("database 0 always exists").table.hint());
         }
@@ -530,6 +541,7 @@ impl Db<'_> {
             }
         }
         self.index = selected;
+        self.env.work.effects.hand_over();
         let next_ms = self.locked.partition(index).next_due_ms();
         self.keyspace.set_due(index, next_ms);
         Some(removed)
@@ -587,8 +599,8 @@ impl Site<'_> {
     /// Overwrites what the entry at `place` holds by a string; whether it expires.
     #[inline]
     fn replace_payload(&mut self, hash: u64, place: Position, value: &[u8]) -> bool {
+        self.before_change(place);
         let mut entry = self.db.table.at_mut(place);
-        before_change(entry);
         if matches!(entry.payload(), kinovar_ds::entry::Payload::Object(_)) {
             self.replace_object(hash, place, value);
             entry = self.db.table.at_mut(place);
@@ -626,11 +638,10 @@ pub struct Update<'d, T: Value> {
 
 impl<'d, T: Value> Update<'d, T> {
     #[inline]
-    fn open(site: Site<'d>, hash: u64, place: Position) -> Result<Self, WrongType> {
-        let entry = site.db.table.at(place);
-        let indexed_expiry_ms = object::value::<T>(entry)?.next_expiry_ms();
-        before_change(entry);
-        site.env.touch(entry);
+    fn open(mut site: Site<'d>, hash: u64, place: Position) -> Result<Self, WrongType> {
+        let indexed_expiry_ms = object::value::<T>(site.db.table.at(place))?.next_expiry_ms();
+        site.before_change(place);
+        site.env.touch(site.db.table.at(place));
         Ok(Update { site, hash, place, event: None, indexed_expiry_ms, told: false, value: PhantomData })
     }
 
@@ -764,11 +775,10 @@ pub struct StringUpdate<'d> {
 
 impl<'d> StringUpdate<'d> {
     #[inline]
-    fn open(site: Site<'d>, hash: u64, place: Position) -> Result<Self, WrongType> {
-        let entry = site.db.table.at(place);
-        object::text(entry)?;
-        before_change(entry);
-        site.env.touch(entry);
+    fn open(mut site: Site<'d>, hash: u64, place: Position) -> Result<Self, WrongType> {
+        object::text(site.db.table.at(place))?;
+        site.before_change(place);
+        site.env.touch(site.db.table.at(place));
         Ok(StringUpdate { site, hash, place, event: None })
     }
 

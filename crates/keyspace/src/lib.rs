@@ -18,6 +18,7 @@
 //! | [`event`] | what a change is called |
 //! | [`effects`] | what the journal is told of changes |
 //! | [`interest`] | who watches keys or waits for them |
+//! | [`snapshot`] | everything as it was at one moment |
 //!
 //! # Invariants
 //! - A stored value changes only inside [`door`]; whatever must hold for every write is done there.
@@ -41,6 +42,7 @@ pub mod partition;
 pub mod readers;
 pub mod set;
 pub mod settings;
+pub mod snapshot;
 pub mod space;
 pub mod stats;
 pub mod stream;

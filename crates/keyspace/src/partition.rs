@@ -3,6 +3,7 @@
 use crate::expiry::ExpiryIndex;
 use crate::interest::Interests;
 use crate::object::FREE_INLINE_MAX;
+use crate::snapshot::Cut;
 use crate::{Entry, Object, Ready};
 use kinovar_ds::entry::Payload;
 use kinovar_ds::table::Table;
@@ -16,6 +17,8 @@ pub struct Partition {
     others: Vec<Option<Box<PartitionDb>>>,
     /// Who wants to know of changes.
     pub(crate) interests: Interests,
+    /// A snapshot on its way.
+    pub(crate) cut: Cut,
 }
 
 /// One partition's part of one database.
@@ -72,15 +75,15 @@ impl Partition {
         }
     }
 
-    /// The part of database `index`, to be changed, and who wants to know of it.
+    /// The part of database `index`, to be changed, who wants to know of it, and the snapshot.
     #[inline]
-    pub(crate) fn site(&mut self, index: u32) -> (&mut PartitionDb, &mut Interests) {
+    pub(crate) fn site(&mut self, index: u32) -> (&mut PartitionDb, &mut Interests, &mut Cut) {
         if index == 0 {
-            return (&mut self.first, &mut self.interests);
+            return (&mut self.first, &mut self.interests, &mut self.cut);
         }
         self.other_mut(index as usize - 1);
         let db = self.others[index as usize - 1].as_deref_mut().expect("made a moment ago");
-        (db, &mut self.interests)
+        (db, &mut self.interests, &mut self.cut)
     }
 
     /// The part of database `index`.
@@ -117,6 +120,7 @@ impl Partition {
         let taken_a = std::mem::take(self.db_mut(a));
         let taken_b = std::mem::replace(self.db_mut(b), taken_a);
         *self.db_mut(a) = taken_b;
+        self.cut.swap(a, b);
     }
 
     /// Moves up to `buckets` buckets of each table that is changing its size. Whether any still is.

@@ -226,6 +226,11 @@ impl Keyspace {
         self.sites[index].lock.try_lock().is_some_and(|mut partition| partition.migrate_tables(buckets))
     }
 
+    /// Locks partition `index` if that takes no waiting.
+    pub(crate) fn try_lock(&self, index: usize) -> Option<PartitionGuard<'_, Partition>> {
+        self.sites[index].lock.try_lock()
+    }
+
     /// Number of keys in database `db`. Locks one partition after the other.
     pub fn len(&self, db: u32) -> usize {
         (0..self.partitions())

@@ -32,3 +32,6 @@ mod zipmap;
 
 pub use decode::NewValue;
 pub use error::{Error, ErrorKind, Result};
+
+#[cfg(test)]
+mod testing;

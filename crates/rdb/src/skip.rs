@@ -29,7 +29,7 @@ pub fn value(code: u8, input: &mut impl Input) -> Result<()> {
         }),
         kind::LIST_QUICKLIST_2 => repeat(input, |input| {
             let at = input.offset();
-            match input.len()? {
+            match input.number()? {
                 container::PLAIN | container::PACKED => input.pass_string(),
                 _ => Err(ErrorKind::Corrupt("unknown kind of node in a list").at(at)),
             }
@@ -39,14 +39,14 @@ pub fn value(code: u8, input: &mut impl Input) -> Result<()> {
                 input.pass(8)?;
             }
             repeat(input, |input| {
-                input.len()?;
+                input.number()?;
                 input.pass_string()?;
                 input.pass_string()
             })
         }
         kind::STREAM_LISTPACKS | kind::STREAM_LISTPACKS_2 | kind::STREAM_LISTPACKS_3 => stream(code, input),
         kind::MODULE_2 => {
-            input.len()?;
+            input.number()?;
             module_items(input)
         }
         kind::MODULE_PRE_GA => Err(ErrorKind::PreReleaseModule.at(input.offset())),
@@ -57,7 +57,7 @@ pub fn value(code: u8, input: &mut impl Input) -> Result<()> {
 /// Passes over what a number says how many there are of. Each takes a byte at least, so a number that was made up ends with the
 /// input.
 fn repeat<I: Input>(input: &mut I, mut pass: impl FnMut(&mut I) -> Result<()>) -> Result<()> {
-    for _ in 0..input.len()? {
+    for _ in 0..input.number()? {
         pass(input)?;
     }
     Ok(())
@@ -84,7 +84,7 @@ fn zset(input: &mut impl Input) -> Result<()> {
 
 fn numbers(input: &mut impl Input, count: usize) -> Result<()> {
     for _ in 0..count {
-        input.len()?;
+        input.number()?;
     }
     Ok(())
 }
@@ -98,7 +98,7 @@ fn stream(code: u8, input: &mut impl Input) -> Result<()> {
         numbers(input, if code == kind::STREAM_LISTPACKS { 2 } else { 3 })?;
         repeat(input, |input| {
             input.pass(16 + 8)?;
-            input.len().map(drop)
+            input.number().map(drop)
         })?;
         repeat(input, |input| {
             input.pass_string()?;
@@ -112,9 +112,9 @@ fn stream(code: u8, input: &mut impl Input) -> Result<()> {
 pub fn module_items(input: &mut impl Input) -> Result<()> {
     loop {
         let at = input.offset();
-        match input.len()? {
+        match input.number()? {
             module_opcode::EOF => return Ok(()),
-            module_opcode::SINT | module_opcode::UINT => input.len().map(drop)?,
+            module_opcode::SINT | module_opcode::UINT => input.number().map(drop)?,
             module_opcode::FLOAT => input.pass(4)?,
             module_opcode::DOUBLE => input.pass(8)?,
             module_opcode::STRING => input.pass_string()?,

@@ -296,7 +296,7 @@ impl<'a> Reader<'a> {
 
     /// A length or another number.
     #[inline]
-    pub fn len(&mut self) -> Result<u64> {
+    pub fn number(&mut self) -> Result<u64> {
         let at = self.offset();
         match self.len_or_encoding()? {
             Len::Plain(len) => Ok(len),
@@ -307,7 +307,7 @@ impl<'a> Reader<'a> {
     /// The number of elements that follow, which take `bytes_each` bytes at least. So a number that was made up is found out
     /// before memory is set aside for them.
     pub fn count(&mut self, bytes_each: u64) -> Result<usize> {
-        let count = self.len()?;
+        let count = self.number()?;
         match count.checked_mul(bytes_each) {
             Some(bytes) if bytes <= self.rest.len() as u64 => Ok(count as usize),
             _ => Err(ErrorKind::Truncated.at(self.end)),
@@ -349,8 +349,8 @@ impl<'a> Reader<'a> {
     }
 
     fn compressed(&mut self, at: u64) -> Result<Vec<u8>> {
-        let packed_len = self.len()?;
-        let len = self.len()?;
+        let packed_len = self.number()?;
+        let len = self.number()?;
         let packed = self.take(packed_len)?;
         let mut out = Vec::new();
         let whole = usize::try_from(len).ok().and_then(|len| lzf::decompress(packed, len, &mut out));
@@ -418,7 +418,7 @@ pub trait Input {
     }
 
     /// A length or another number.
-    fn len(&mut self) -> Result<u64> {
+    fn number(&mut self) -> Result<u64> {
         let at = self.offset();
         match self.len_or_encoding()? {
             Len::Plain(len) => Ok(len),
@@ -432,8 +432,8 @@ pub trait Input {
         match self.len_or_encoding()? {
             Len::Plain(len) => self.pass(len),
             Len::Encoded(LZF) => {
-                let packed_len = self.len()?;
-                self.len()?;
+                let packed_len = self.number()?;
+                self.number()?;
                 self.pass(packed_len)
             }
             Len::Encoded(width @ INT8..=INT32) => self.pass(1 << width),
@@ -474,13 +474,13 @@ mod tests {
             let mut out = Vec::new();
             push_len(&mut out, len);
             let mut reader = Reader::new(&out, 0);
-            prop_assert_eq!(reader.len().unwrap(), len);
+            prop_assert_eq!(reader.number().unwrap(), len);
             prop_assert!(reader.is_empty());
             let mut reader = Reader::new(&out, 7);
-            prop_assert_eq!(Input::len(&mut reader).unwrap(), len);
+            prop_assert_eq!(Input::number(&mut reader).unwrap(), len);
             prop_assert_eq!(reader.offset(), 7 + out.len() as u64);
             for cut in 0..out.len() {
-                prop_assert!(Reader::new(&out[..cut], 0).len().is_err());
+                prop_assert!(Reader::new(&out[..cut], 0).number().is_err());
             }
         }
 
@@ -529,7 +529,7 @@ mod tests {
 
     #[test]
     fn errors_name_their_place() {
-        let error = Reader::new(b"\x82", 100).len().unwrap_err();
+        let error = Reader::new(b"\x82", 100).number().unwrap_err();
         assert_eq!(error.to_string(), "unknown form of a length at offset 100");
         let error = Reader::new(b"\xc4", 100).string().unwrap_err();
         assert_eq!(error.to_string(), "unknown encoding of a string at offset 100");

@@ -508,6 +508,9 @@ impl Executor {
         if server.busy.is_on() && !entry.command.flags.has(Flags::ALLOW_BUSY) {
             return Err(server.busy.error());
         }
+        if server.saving.refuses(entry) {
+            return Err(CommandError::text(crate::saving::MISCONF));
+        }
         if session.queue.is_some() && entry.command.flags.has(Flags::NO_MULTI) {
             return Err(CommandError::text("ERR Command not allowed inside a transaction"));
         }
@@ -537,6 +540,7 @@ impl Executor {
         let notifier = if self.notifies { Notifier::new(server, &self.config) } else { None };
         let env = Env {
             now_ms: clock.now_ms,
+            expiry_ms: clock.now_ms,
             settings: &self.settings,
             stats: &stats.keyspace,
             work: &self.work,
@@ -608,6 +612,7 @@ impl Executor {
     pub fn env<'a>(&'a self, server: &'a Server, now_ms: u64) -> Env<'a> {
         Env {
             now_ms,
+            expiry_ms: now_ms,
             settings: &self.settings,
             stats: &server.reactors[self.reactor].keyspace,
             work: &self.work,
@@ -659,6 +664,28 @@ impl Executor {
             }
         }
         false
+    }
+
+    /// Goes on with a snapshot in this reactor's partitions, from the one with number `next` among them on, for about
+    /// `budget_us`. Whether anything is left to do.
+    pub fn snapshot(&self, server: &Server, next: &mut usize, budget_us: u64) -> bool {
+        let is_left = crate::saving::step(server, self.reactor, next, budget_us, &self.work.trash);
+        self.free_trash(server);
+        is_left
+    }
+
+    /// Saves the data if a `save` rule asks for it.
+    pub fn look_at_save_rules(&self, server: &'static Server, now_ms: u64) {
+        let mut db = Db::new(&server.keyspace, Locked::None, 0, self.env(server, now_ms));
+        crate::saving::look_at_rules(server, &mut db);
+    }
+
+    /// Ends the server when a signal asked for it.
+    pub fn obey_signals(&self, server: &'static Server) {
+        if crate::lifecycle::signal_came(server) {
+            let mut db = Db::new(&server.keyspace, Locked::None, 0, self.env(server, kinovar_io::clock::unix_ms()));
+            crate::lifecycle::obey_signal(server, &mut db);
+        }
     }
 
     /// Hands what commands detached to the background.

@@ -28,6 +28,7 @@ pub mod pause;
 pub mod pubsub;
 pub mod reactor;
 pub mod samples;
+pub mod saving;
 pub mod scripting;
 pub mod server;
 pub mod session;

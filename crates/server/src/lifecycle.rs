@@ -6,7 +6,9 @@ use crate::cli_args::ServerArgs;
 use crate::config::{self, Config, ConfigHandle, ProcessDir, Supervised};
 use crate::log;
 use crate::message::Message;
+use crate::saving;
 use crate::server::Server;
+use kinovar_command::keyspace::Db;
 use kinovar_io::engine::Waker;
 use kinovar_io::process::{self, signal, syslog, title};
 use std::path::{Path, PathBuf};
@@ -135,23 +137,48 @@ pub fn watch_signals(waker: &Waker) {
     }
 }
 
-/// Ends the server when a signal asked for it. Cheap: asked in every turn of the first reactor.
-pub fn obey_signals(server: &Server) {
+/// Whether a signal asks for the end of the server. Cheap: asked in every turn of the first reactor.
+#[inline]
+pub fn signal_came(server: &Server) -> bool {
+    signal::shutdown_request().is_some() && !server.stopping.load(Relaxed)
+}
+
+/// Ends the server as the signal and the parameters say.
+pub fn obey_signal(server: &'static Server, db: &mut Db<'_>) {
     let Some(signal) = signal::shutdown_request() else { return };
-    if server.stopping.load(Relaxed) {
-        return;
-    }
     if server.loading.is_on() {
         log::warning("Received shutdown signal during loading, exiting now.");
         server.stop();
         return;
     }
-    log::signal_received(match signal {
-        signal::ShutdownSignal::Terminate => "SIGTERM",
-        signal::ShutdownSignal::Interrupt => "SIGINT",
-    });
+    let config = server.config();
+    let (name, options) = match signal {
+        signal::ShutdownSignal::Terminate => ("SIGTERM", config.shutdown_on_sigterm),
+        signal::ShutdownSignal::Interrupt => ("SIGINT", config.shutdown_on_sigint),
+    };
+    log::signal_received(name);
     log::shutdown_requested();
+    let saves = options.save || !options.nosave && !config.save.is_empty();
+    if saves && !save_at_the_end(server, db) && !options.force {
+        log::warning("Error trying to save the DB, can't exit.");
+        log::warning("Errors trying to shut down the server. Check the logs for more information.");
+        signal::clear_shutdown_request();
+        return;
+    }
     server.stop();
+}
+
+/// Saves the data before the server ends. Whether it could be.
+pub fn save_at_the_end(server: &'static Server, db: &mut Db<'_>) -> bool {
+    log::notice("Saving the final RDB snapshot before exiting.");
+    loop {
+        match saving::save(server, db) {
+            Ok(saved) => return saved,
+            // Everything that has changed since must be in the file.
+            Err(saving::Refusal::Running) => saving::drive(server),
+            Err(saving::Refusal::Failed) => return false,
+        }
+    }
 }
 
 /// Tells everyone who the process is.
@@ -246,6 +273,11 @@ fn follow_changes(server: &'static Server) {
     });
     config.on_change(&["proc-title-template"], |_: &[&'static str], new: &Config| {
         set_title(new);
+        Ok(())
+    });
+    config.on_change(&["save", "stop-writes-on-bgsave-error"], |_: &[&'static str], new: &Config| {
+        server.saving.reconsider(new);
+        server.look_for_alerts();
         Ok(())
     });
     config.on_change(&["maxclients"], |_: &[&'static str], new: &Config| {

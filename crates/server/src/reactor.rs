@@ -31,6 +31,9 @@ const TICK_MS: u64 = 100;
 const EXPIRE_SLICE_US: u64 = 500;
 /// Time that resizing may take of a turn without requests, us.
 const TABLES_SLICE_US: u64 = 100;
+/// The same for a snapshot, us: of a turn with requests, and of one without.
+const SNAPSHOT_SLICE_US: u64 = 100;
+const SNAPSHOT_IDLE_SLICE_US: u64 = 1000;
 /// Time that loading may take before the sockets are looked at again, us.
 const LOADING_SLICE_US: u64 = 1500;
 /// Output buffers kept for reuse, and the largest kept, bytes.
@@ -53,6 +56,10 @@ pub struct Reactor {
     expire_due: bool,
     /// Tables of this reactor's partitions may be changing their size.
     tables_due: bool,
+    /// The snapshot that was last walked through here: its number, and how many of the partitions are done.
+    snapshot: (u64, usize),
+    /// A snapshot is not done here.
+    snapshot_due: bool,
     /// Data has come in this turn.
     busy: bool,
     /// When this turn's events came.
@@ -87,6 +94,8 @@ impl Reactor {
             next_tick_ms: 0,
             expire_due: false,
             tables_due: false,
+            snapshot: (0, 0),
+            snapshot_due: false,
             busy: false,
             turn_started: Ticks::now(),
             deadlines: BTreeSet::new(),
@@ -113,7 +122,11 @@ impl Reactor {
                 || self.load_due
                 || !self.tasks.is_empty()
                 || !self.orphans.is_empty();
-            let wait_ms = if has_work { 0 } else { next_ms.saturating_sub(now_ms) };
+            let mut wait_ms = if has_work { 0 } else { next_ms.saturating_sub(now_ms) };
+            if self.snapshot_due {
+                // Without a pause, unless the file cannot keep up.
+                wait_ms = wait_ms.min(u64::from(crate::saving::is_behind(self.server)));
+            }
             engine.turn(Some(Duration::from_millis(wait_ms.min(TICK_MS))), &mut self)?;
         }
         // Replies of the last turn, to SHUTDOWN's neighbours among others.
@@ -554,6 +567,25 @@ impl Reactor {
             self.server.look_for_alerts();
             self.server.tracking.prefixes.settle(self.server, self.executor.env(self.server, now_ms));
             self.server.busy.clean_up(self.server, self.executor.env(self.server, now_ms));
+            if !self.server.busy.is_on() {
+                self.executor.look_at_save_rules(self.server, now_ms);
+            }
+        }
+    }
+
+    /// Goes on with the snapshot that is under way, if one is.
+    fn go_on_with_snapshot(&mut self) {
+        let Some(number) = self.server.saving.current() else {
+            self.snapshot_due = false;
+            return;
+        };
+        if self.snapshot.0 != number {
+            self.snapshot = (number, 0);
+            self.snapshot_due = true;
+        }
+        if self.snapshot_due && !crate::saving::is_behind(self.server) {
+            let budget_us = if self.busy { SNAPSHOT_SLICE_US } else { SNAPSHOT_IDLE_SLICE_US };
+            self.snapshot_due = self.executor.snapshot(self.server, &mut self.snapshot.1, budget_us);
         }
     }
 
@@ -710,7 +742,7 @@ impl Handler for Reactor {
             self.executor.limit_readers(self.server);
         }
         if self.index == 0 {
-            crate::lifecycle::obey_signals(self.server);
+            self.executor.obey_signals(self.server);
         }
         if !self.deadlines.is_empty() {
             self.end_waits_in_time(net);
@@ -739,6 +771,7 @@ impl Handler for Reactor {
                 && !(self.server.pause.is_on() && self.server.pause.now().is_some())
                 && self.executor.expire(self.server, now_ms, EXPIRE_SLICE_US, reactors);
         }
+        self.go_on_with_snapshot();
         if self.tables_due && !self.busy && !is_loading {
             self.tables_due = self.executor.resize_tables(self.server, TABLES_SLICE_US);
         }

@@ -32,6 +32,8 @@ pub struct Server {
     pub alert: AtomicBool,
     /// A script that keeps everybody waiting.
     pub busy: crate::busy::Busy,
+    /// Saving the data to a file.
+    pub saving: crate::saving::Saving,
     /// What is being loaded.
     pub loading: crate::loading::Loading,
     /// Why the process is to end with an error.
@@ -227,8 +229,12 @@ impl Server {
         /// One at a time: what is stored must not be older than what another has stored.
         static TURN: Mutex<()> = Mutex::new(());
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        self.alert
-            .store(self.monitors.any() || self.pause.is_on() || self.busy.is_on() || self.loading.is_on(), Relaxed);
+        let any = self.monitors.any()
+            || self.pause.is_on()
+            || self.busy.is_on()
+            || self.loading.is_on()
+            || self.saving.refuses_writes();
+        self.alert.store(any, Relaxed);
     }
 
     /// Asks every reactor to stop.
@@ -254,7 +260,7 @@ impl Server {
 
     /// When the data was last saved, Unix seconds: the start, when it never was.
     pub fn last_save_s(&self) -> u64 {
-        self.started_ms / 1000
+        self.saving.last_save_s().unwrap_or(self.started_ms / 1000)
     }
 
     /// Changes made to the data since the start.

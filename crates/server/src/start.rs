@@ -60,6 +60,7 @@ pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Res
         peak_memory_at_s: AtomicU64::new(0),
         startup_memory: AtomicU64::new(0),
         dirty_at_last_save: AtomicU64::new(0),
+        saving: crate::saving::Saving::default(),
         config,
     })
 }

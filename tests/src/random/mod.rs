@@ -17,6 +17,7 @@ use std::collections::HashSet;
 use anyhow::{Result, ensure};
 
 use crate::compare::agree;
+use crate::effects::{self, Found, Watch};
 use crate::known::Known;
 use crate::pair::{Pair, PairConn, Replies, Sides};
 use crate::quote::join;
@@ -123,8 +124,16 @@ pub fn run(plan: &Plan, sides: &Sides) -> Result<Report> {
         return interleaved::run(plan, sides);
     }
     ensure!(GROUPS.contains(&plan.group.as_str()), "no group {:?}; there are {}", plan.group, GROUPS.join(", "));
+    run_in(plan, &mut Arena::new(sides, false)?)
+}
+
+/// Runs a plan on fresh servers that keep append-only files, which are compared, too.
+pub fn run_for_effects(plan: &Plan, sides: &Sides) -> Result<Report> {
+    run_in(plan, &mut Arena::new(sides, true)?)
+}
+
+fn run_in(plan: &Plan, arena: &mut Arena<'_>) -> Result<Report> {
     let grammar = Grammar::load(&files(&plan.group))?;
-    let mut arena = Arena::new(sides)?;
     let mut report = Report::default();
     let mut seen = HashSet::new();
     let mut done = 0;
@@ -167,11 +176,24 @@ struct Arena<'a> {
     pair: Pair,
     known: Known,
     known_count: usize,
+    /// What is written into append-only files, if that is compared.
+    watch: Option<Watch>,
 }
 
 impl<'a> Arena<'a> {
-    fn new(sides: &'a Sides) -> Result<Arena<'a>> {
-        Ok(Arena { sides, pair: sides.start(&[])?, known: Known::load()?, known_count: 0 })
+    fn new(sides: &'a Sides, writes_effects: bool) -> Result<Arena<'a>> {
+        let pair = sides.start(if writes_effects { effects::ARGUMENTS } else { &[] })?;
+        let watch = if writes_effects { Some(Watch::new(&pair)?) } else { None };
+        Ok(Arena { sides, pair, known: Known::load()?, known_count: 0, watch })
+    }
+
+    /// Starts both servers again.
+    fn restart(&mut self) -> Result<()> {
+        self.pair = self.sides.start(if self.watch.is_some() { effects::ARGUMENTS } else { &[] })?;
+        if self.watch.is_some() {
+            self.watch = Some(Watch::new(&self.pair)?);
+        }
+        Ok(())
     }
 
     /// Runs an epoch from empty servers and returns its differences. A server that dies or hangs is a difference too,
@@ -207,6 +229,7 @@ impl<'a> Arena<'a> {
                 }
                 *at += 1;
             }
+            self.compare_effects(batch, *at, differences)?;
         }
         *at = epoch.commands.len();
         let mut conn = self.pair.conn()?;
@@ -216,9 +239,21 @@ impl<'a> Arena<'a> {
         Ok(())
     }
 
+    /// Compares what a batch that ends before `at` has written into append-only files.
+    fn compare_effects(&mut self, batch: &[Command], at: usize, differences: &mut Vec<Difference>) -> Result<()> {
+        let Some(watch) = &mut self.watch else { return Ok(()) };
+        let text = batch.iter().map(|command| join(&command.args)).collect::<Vec<_>>().join("\n");
+        if let Found::Differ { subject, oracle } = watch.difference(&text)? {
+            let first = |lines: &str| name(lines.lines().next().unwrap_or_default());
+            let signature = format!("effects|{}|{}", first(&subject), first(&oracle));
+            differences.push(Difference { signature, at: at - 1, command: "(effects)".into(), subject, oracle });
+        }
+        Ok(())
+    }
+
     fn prepare(&mut self, epoch: &Epoch) -> Result<PairConn> {
         if !self.pair.alive() {
-            self.pair = self.sides.start(&[])?;
+            self.restart()?;
         }
         let mut conn = self.pair.conn()?;
         conn.must("FLUSHALL")?;
@@ -228,6 +263,9 @@ impl<'a> Arena<'a> {
         }
         if epoch.protocol == 3 {
             conn.hello(3)?;
+        }
+        if let Some(watch) = &mut self.watch {
+            watch.skip()?;
         }
         Ok(conn)
     }
@@ -249,9 +287,8 @@ impl<'a> Arena<'a> {
         let tail: Vec<&str> = tail.into_iter().rev().collect();
         let command = epoch.commands.get(at).map_or_else(|| "(state)".into(), |c| join(&c.args));
         let died = if self.pair.subject.alive() { "still runs" } else { "died" };
-        if let Ok(pair) = self.sides.start(&[]) {
-            self.pair = pair;
-        }
+        // If it fails, the next epoch tries again.
+        let _ = self.restart();
         Difference {
             signature: format!("broken|{died}"),
             at,

@@ -151,7 +151,11 @@ fn expire_at(ctx: &mut Ctx<'_>, mut args: Args<'_>, unit: TimeUnit, base_ms: u64
     let allowed = conditions == Conditions::default()
         || ctx.db.peek(&key).is_some_and(|entry| conditions.allow(entry.expire_at_ms(), at_ms));
     let set = allowed
-        && if at_ms <= ctx.now_ms() as i64 { ctx.db.delete(&key) } else { ctx.db.set_expiry(&key, Some(at_ms as u64)) };
+        && if at_ms <= ctx.expiry_ms() as i64 {
+            ctx.db.delete(&key)
+        } else {
+            ctx.db.set_expiry(&key, Some(at_ms as u64))
+        };
     if set && ctx.effects().is_on() {
         tell_expiry(ctx, &args, at_ms, command);
     }
@@ -163,7 +167,7 @@ fn expire_at(ctx: &mut Ctx<'_>, mut args: Args<'_>, unit: TimeUnit, base_ms: u64
 #[cold]
 fn tell_expiry(ctx: &Ctx<'_>, args: &Args<'_>, at_ms: i64, command: &str) {
     let key = args.at(1);
-    if at_ms <= ctx.now_ms() as i64 {
+    if at_ms <= ctx.expiry_ms() as i64 {
         ctx.effects().instead(&[ctx.db.settings().word_of_expiry(), key]);
     } else if command != "pexpireat" {
         let time = at_ms.to_string();

@@ -136,7 +136,7 @@ impl<'a> Pattern<'a> {
         for part in [before, element, after] {
             name.extend_from_slice(part);
         }
-        let now_ms = db.now_ms();
+        let now_ms = db.expiry_ms();
         let entry = db.read(&Key::new(name));
         read(entry.and_then(|entry| match field {
             None => object::text(entry).ok(),

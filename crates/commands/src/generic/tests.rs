@@ -529,3 +529,32 @@ fn events_beside_the_change_come_in_order() {
         assert_eq!(fixture.take_all_events(), events, "{line}");
     }
 }
+
+/// What is run again, later, must come to the same: nothing goes because its time has come meanwhile. Our own.
+#[test]
+fn time_does_not_pass_while_effects_are_run_again() {
+    let mut fixture = Fixture::new();
+    fixture.replays = true;
+    for (line, reply) in [
+        ("SET a 1 PXAT 1000", "+OK"),
+        ("INCR a", ":2"),
+        ("PEXPIREAT a 2000", ":1"),
+        ("PEXPIRETIME a", ":2000"),
+        ("INCR a", ":3"),
+        ("HSET h f 1", ":1"),
+        ("HPEXPIREAT h 1000 FIELDS 1 f", "*1 :1"),
+        ("HINCRBY h f 1", ":2"),
+        ("HSETNX h f 7", ":0"),
+        ("HSETEX h FXX PXAT 2000 FIELDS 1 f 5", ":1"),
+        ("HINCRBY h f 1", ":6"),
+        ("XADD x MAXLEN = 2 LIMIT 100 1-1 a 1", "$3 1-1"),
+        ("XTRIM x MAXLEN = 0 LIMIT 1", ":1"),
+    ] {
+        assert_eq!(fixture.run(line), reply, "{line}");
+    }
+    fixture.replays = false;
+    assert_eq!(fixture.run("EXISTS a"), ":0");
+    assert_eq!(fixture.run("HGET h f"), "$-1");
+    let refused = fixture.run("XTRIM x MAXLEN = 0 LIMIT 1");
+    assert_eq!(refused, "-ERR syntax error, LIMIT cannot be used without the special ~ option");
+}

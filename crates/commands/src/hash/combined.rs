@@ -24,7 +24,7 @@ pub(super) const HGETDEL: Command = Command {
 
 fn hgetdel(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let key = args.key()?;
-    let (now_ms, effects) = (ctx.now_ms(), ctx.effects());
+    let (now_ms, effects) = (ctx.expiry_ms(), ctx.effects());
     let mut hash = ctx.db.update::<Hash>(&key)?;
     if let Some(hash) = &mut hash {
         hash.unchanged();
@@ -91,12 +91,12 @@ pub(super) const HGETEX: Command = Command {
 
 fn hgetex(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let key = args.key()?;
-    let (now_ms, effects) = (ctx.now_ms(), ctx.effects());
+    let (started_ms, now_ms, effects) = (ctx.now_ms(), ctx.expiry_ms(), ctx.effects());
     let mut hash = ctx.db.update::<Hash>(&key)?;
     if let Some(hash) = &mut hash {
         hash.unchanged();
     }
-    let change = take_read_change(&mut args, now_ms)?;
+    let change = take_read_change(&mut args, started_ms)?;
     take_names(&mut args, FIELD_COUNT_NOT_POSITIVE)?;
     ctx.reply.array(args.left());
     let Some(hash) = &mut hash else {
@@ -211,8 +211,8 @@ const FIELD_COUNT_INVALID: CommandError = CommandError::text("ERR invalid number
 
 fn hsetex(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let key = args.key()?;
-    let (now_ms, settings, effects) = (ctx.now_ms(), ctx.db.settings(), ctx.effects());
-    let options = SetOptions::take(&mut args, now_ms)?;
+    let (now_ms, settings, effects) = (ctx.expiry_ms(), ctx.db.settings(), ctx.effects());
+    let options = SetOptions::take(&mut args, ctx.now_ms())?;
     if let Some(must_exist) = options.must_exist
         && !all_exist_or_none(ctx, &key, args, must_exist)?
     {
@@ -257,7 +257,7 @@ fn hsetex(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
 
 /// Whether all fields named in `args`, or none, exist. Those that have expired are removed up to the first that decides it.
 fn all_exist_or_none(ctx: &mut Ctx<'_>, key: &Key<'_>, args: Args<'_>, must_exist: bool) -> Result<bool, CommandError> {
-    let now_ms = ctx.now_ms();
+    let now_ms = ctx.expiry_ms();
     let Some(mut hash) = ctx.db.update::<Hash>(key)? else { return Ok(!must_exist) };
     hash.unchanged();
     let mut expired = 0;

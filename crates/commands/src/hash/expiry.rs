@@ -141,7 +141,7 @@ pub(super) fn parse_deadline(
 
 fn set_expiry(ctx: &mut Ctx<'_>, mut args: Args<'_>, word: ExpiryWord, command: &'static str) -> Outcome {
     let key = args.key()?;
-    let (now_ms, effects) = (ctx.now_ms(), ctx.effects());
+    let (now_ms, expiry_ms, effects) = (ctx.now_ms(), ctx.expiry_ms(), ctx.effects());
     let mut hash = ctx.db.update::<Hash>(&key)?;
     if let Some(hash) = &mut hash {
         hash.unchanged();
@@ -159,7 +159,7 @@ fn set_expiry(ctx: &mut Ctx<'_>, mut args: Args<'_>, word: ExpiryWord, command: 
     let (mut changed, mut removed) = (0, 0);
     let mut told = Vec::new();
     for name in args.rest() {
-        let code = set_field_expiry(hash, name, at_ms, condition, now_ms);
+        let code = set_field_expiry(hash, name, at_ms, condition, expiry_ms);
         changed += usize::from(code == CHANGED);
         removed += usize::from(code == REMOVED);
         if effects.is_on() {
@@ -199,12 +199,12 @@ fn tell_expiry(effects: Teller<'_>, args: &Args<'_>, at_ms: u64, word: ExpiryWor
     effects.instead(&words);
 }
 
-fn set_field_expiry(hash: &mut Hash, name: &[u8], at_ms: u64, condition: Condition, now_ms: u64) -> i64 {
+fn set_field_expiry(hash: &mut Hash, name: &[u8], at_ms: u64, condition: Condition, expiry_ms: u64) -> i64 {
     let Some(field) = hash.find(name) else { return ABSENT };
     if !condition.allows(field.expire_at_ms, at_ms) {
         return REFUSED;
     }
-    if at_ms <= now_ms {
+    if at_ms <= expiry_ms {
         hash.remove(name);
         return REMOVED;
     }
@@ -327,7 +327,7 @@ pub(super) const HPERSIST: Command = Command {
 
 fn hpersist(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let key = args.key()?;
-    let now_ms = ctx.now_ms();
+    let now_ms = ctx.expiry_ms();
     let mut hash = ctx.db.update::<Hash>(&key)?;
     if let Some(hash) = &mut hash {
         hash.unchanged();

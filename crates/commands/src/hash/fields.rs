@@ -88,7 +88,7 @@ fn hsetnx(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let key = args.key()?;
     let pair = args.rest();
     let (name, value) = (args.take()?, args.take()?);
-    let (now_ms, settings) = (ctx.now_ms(), ctx.db.settings());
+    let (now_ms, settings) = (ctx.expiry_ms(), ctx.db.settings());
     let mut hash = ctx.db.upsert::<Hash>(&key, Hash::default)?;
     if hash.find_live(name, now_ms).is_some() {
         hash.unchanged();
@@ -152,7 +152,7 @@ fn read_each(
     mut show: impl FnMut(&mut Reply<'_>, Option<Text<'_>>),
 ) -> Outcome {
     let key = args.key()?;
-    let now_ms = ctx.now_ms();
+    let now_ms = ctx.expiry_ms();
     let hash = ctx.db.read_value::<Hash>(&key)?;
     head(&mut ctx.reply, args.left());
     let mut expired = false;
@@ -168,7 +168,7 @@ fn read_each(
 /// Removes those of the fields left in `args` that have expired.
 #[cold]
 fn remove_expired(ctx: &mut Ctx<'_>, key: &Key<'_>, args: Args<'_>) -> Outcome {
-    let now_ms = ctx.now_ms();
+    let now_ms = ctx.expiry_ms();
     if let Some(mut hash) = ctx.db.update::<Hash>(key)? {
         let removed = args.rest().filter(|name| hash.remove_expired(name, now_ms)).count();
         hash.expired(removed);

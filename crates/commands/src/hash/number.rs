@@ -28,7 +28,7 @@ fn hincrby(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let key = args.key()?;
     let name = args.take()?;
     let delta = args.integer()?;
-    let (now_ms, settings) = (ctx.now_ms(), ctx.db.settings());
+    let (now_ms, settings) = (ctx.expiry_ms(), ctx.db.settings());
     let mut hash = ctx.db.upsert::<Hash>(&key, Hash::default)?;
     if hash.remove_expired(name, now_ms) {
         hash.expired(1);
@@ -70,7 +70,7 @@ fn hincrbyfloat(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let increment = LongDouble::parse(args.take()?).ok_or(CommandError::NotFloat)?;
     // The sum with zero is the number itself, unless that is infinite.
     LongDouble::ZERO.checked_add(increment).ok_or(INCREMENT_INFINITE)?;
-    let (now_ms, settings) = (ctx.now_ms(), ctx.db.settings());
+    let (now_ms, settings) = (ctx.expiry_ms(), ctx.db.settings());
     let mut hash = ctx.db.upsert::<Hash>(&key, Hash::default)?;
     hash.unchanged();
     let value = match hash.get(name, now_ms) {

@@ -89,7 +89,7 @@ fn xadd(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let (now_ms, settings) = (ctx.now_ms(), ctx.db.settings());
     let key = args.key()?;
     let effects = ctx.effects();
-    let Options { id, no_stream_made, trim, approximately_at } = Options::parse(&mut args, settings, For::Add)?;
+    let Options { id, no_stream_made, trim, approximately_at } = Options::parse(&mut args, ctx, For::Add)?;
     let id_at = args.index() - 1;
     let (Some(id), true) = (id, args.left() >= 2 && args.left().is_multiple_of(2)) else {
         return Err(CommandError::WrongArity("xadd".into()));
@@ -153,7 +153,7 @@ fn tell(
 fn xtrim(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let effects = ctx.effects();
     let key = args.key()?;
-    let options = Options::parse(&mut args, ctx.db.settings(), For::Trim)?;
+    let options = Options::parse(&mut args, ctx, For::Trim)?;
     let trim = options.trim.expect("demanded of XTRIM");
     let Some(mut stream) = ctx.db.update::<Stream>(&key)? else {
         ctx.reply.integer(0);

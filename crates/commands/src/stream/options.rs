@@ -1,9 +1,8 @@
 //! The options that XADD and XTRIM share.
 
 use super::{INVALID_ID, id};
-use kinovar_command::keyspace::Settings;
 use kinovar_command::keyspace::stream::{NewId, References, Trim, TrimBy};
-use kinovar_command::{Arg, Args, CommandError, until_nul};
+use kinovar_command::{Arg, Args, CommandError, Ctx, until_nul};
 
 /// What is to be trimmed away, as `COMMAND DOCS` has it.
 const STRATEGY: Arg =
@@ -64,7 +63,9 @@ pub(super) fn references(word: &[u8]) -> Option<References> {
 
 impl Options {
     /// Reads options up to XADD's id, which is taken too, or to XTRIM's end.
-    pub fn parse(args: &mut Args<'_>, settings: &Settings, asked: For) -> Result<Options, CommandError> {
+    ///
+    /// In an effect that is run again `LIMIT` may stand without `~`, which an exact threshold has taken the place of.
+    pub fn parse(args: &mut Args<'_>, ctx: &Ctx<'_>, asked: For) -> Result<Options, CommandError> {
         let (mut id, mut no_stream_made, mut parsed) = (None, false, Parsed::default());
         while let Some(word) = args.next() {
             if asked == For::Add && until_nul(word) == b"*" {
@@ -85,7 +86,7 @@ impl Options {
             break;
         }
         let approximately_at = parsed.approximately_at;
-        Ok(Options { id, no_stream_made, trim: parsed.finish(settings, asked)?, approximately_at })
+        Ok(Options { id, no_stream_made, trim: parsed.finish(ctx, asked)?, approximately_at })
     }
 }
 
@@ -136,7 +137,7 @@ impl Parsed {
         Ok(())
     }
 
-    fn finish(self, settings: &Settings, asked: For) -> Result<Option<Trim>, CommandError> {
+    fn finish(self, ctx: &Ctx<'_>, asked: For) -> Result<Option<Trim>, CommandError> {
         let Some(by) = self.by else {
             if self.limit.is_some_and(|limit| limit > 0) {
                 return Err(CommandError::text(
@@ -149,9 +150,9 @@ impl Parsed {
             return if self.limit.is_some() { Err(NEEDS_APPROXIMATE) } else { Ok(None) };
         };
         let limit = match self.limit {
-            Some(_) if !self.approximate => return Err(NEEDS_APPROXIMATE),
+            Some(_) if !self.approximate && !ctx.is_replay() => return Err(NEEDS_APPROXIMATE),
             Some(limit) => limit,
-            None if self.approximate => Trim::default_limit(settings),
+            None if self.approximate => Trim::default_limit(ctx.db.settings()),
             None => 0,
         };
         let references = self.references.unwrap_or_default();

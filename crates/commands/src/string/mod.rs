@@ -149,7 +149,7 @@ fn getex(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     }
     // The number is looked at only now: a missing key or one of another type comes first.
     match expiry.resolve(ctx.now_ms(), "getex")? {
-        ExpiryChange::At(at_ms) if at_ms <= ctx.now_ms() => {
+        ExpiryChange::At(at_ms) if at_ms <= ctx.expiry_ms() => {
             ctx.db.delete(&key);
             ctx.effects().instead(&[ctx.db.settings().word_of_expiry(), key.name]);
         }

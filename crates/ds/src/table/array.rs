@@ -313,6 +313,32 @@ impl<S: Slot> Array<S> {
         }
     }
 
+    /// The same for elements that may be changed.
+    pub(super) fn visit_home_mut(&mut self, home: usize, from: u64, visit: &mut dyn FnMut(&mut S)) -> usize {
+        let mut visited = 0;
+        let mut index = home;
+        loop {
+            self.prefetch_bucket_slots(index);
+            for place in self.places(index) {
+                // SAFETY: the slot is occupied, and `visit` cannot empty it.
+                let value = unsafe { self.get_mut(place) };
+                let hash = value.hash();
+                if self.home(hash) == home && self.position(hash) >= from {
+                    // SAFETY: as before.
+                    visit(unsafe { self.get_mut(place) });
+                    visited += 1;
+                }
+            }
+            if !self.bucket(index).overflowed() {
+                return visited;
+            }
+            index = self.next(index);
+            if index == home {
+                return visited;
+            }
+        }
+    }
+
     /// The occupied slots of a bucket.
     #[inline(always)]
     pub(super) fn places(&self, index: usize) -> impl Iterator<Item = Place<S>> + use<S> {

@@ -48,7 +48,7 @@ impl Db<'_> {
 
     /// Makes room for `keys` keys in this database's part of partition `index`, which is locked, if nothing is there yet.
     pub fn reserve(&mut self, index: usize, keys: usize) {
-        let (db, _) = self.locked.partition_mut(index).site(self.index);
+        let (db, ..) = self.locked.partition_mut(index).site(self.index);
         if db.table.is_empty() && db.table.hint().buckets == 0 {
             db.table = Table::with_capacity(keys);
             self.publish(index);
@@ -57,7 +57,7 @@ impl Db<'_> {
 
     /// Gives back what was [reserved](Db::reserve) in partition `index`, which is locked, for keys that did not come.
     pub fn release_reserve(&mut self, index: usize) {
-        let (db, _) = self.locked.partition_mut(index).site(self.index);
+        let (db, ..) = self.locked.partition_mut(index).site(self.index);
         let len = db.table.len();
         if db.table.hint().buckets * BUCKET_SLOTS / 4 <= len {
             return;
@@ -72,7 +72,7 @@ impl Db<'_> {
 
     fn publish(&mut self, index: usize) {
         if self.index == 0 {
-            let (db, _) = self.locked.partition_mut(index).site(0);
+            let (db, ..) = self.locked.partition_mut(index).site(0);
             self.keyspace.note_table(index, db.table.hint());
         }
     }

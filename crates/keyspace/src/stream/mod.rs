@@ -38,6 +38,7 @@ use kinovar_ds::entry::size_class;
 use log::Log;
 pub use range::{Fields, Range, RangeRev, StreamEntry};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 pub use trim::{Trim, TrimBy};
 
 /// A stream.
@@ -54,6 +55,39 @@ pub struct Stream {
     groups: BTreeMap<Box<[u8]>, Box<Group>>,
     /// See [`Stream::settle_floor`].
     floor: Option<StreamId>,
+    _counted: Counted,
+}
+
+/// How many streams there are, in all keyspaces of the process.
+static ALIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// Something that is counted while it lives.
+#[derive(Debug)]
+struct Counted;
+
+impl Counted {
+    fn one() -> Counted {
+        ALIVE.fetch_add(1, Relaxed);
+        Counted
+    }
+}
+
+impl Default for Counted {
+    fn default() -> Self {
+        Counted::one()
+    }
+}
+
+impl Clone for Counted {
+    fn clone(&self) -> Self {
+        Counted::one()
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        ALIVE.fetch_sub(1, Relaxed);
+    }
 }
 
 impl From<Box<Group>> for Stream {
@@ -100,6 +134,12 @@ pub enum Deletion {
 }
 
 impl Stream {
+    /// How many streams there are in this process: those included that are about to be freed. For whoever has to know whether
+    /// there is any.
+    pub fn alive() -> usize {
+        ALIVE.load(Relaxed)
+    }
+
     /// An empty stream.
     pub fn new() -> Stream {
         Stream::default()

@@ -57,7 +57,7 @@ pub(super) fn ziplist_list(reader: &mut Reader<'_>, settings: &Settings) -> Resu
     if whole.is_none() {
         return corrupt(BAD_ZIPLIST, at);
     }
-    list.compact(settings);
+    // It stays a quicklist, however small: so it does in the reference.
     Ok(list)
 }
 
@@ -66,7 +66,7 @@ pub(super) fn quicklist(reader: &mut Reader<'_>, has_containers: bool, settings:
     let mut list = List::of_nodes(settings);
     for _ in 0..nodes {
         let at = reader.offset();
-        match if has_containers { reader.len()? } else { container::PACKED } {
+        match if has_containers { reader.number()? } else { container::PACKED } {
             container::PLAIN => match &*reader.string()? {
                 b"" => return corrupt("an empty node of a list", at),
                 element => list.push_plain_node(element),
@@ -251,7 +251,7 @@ pub(super) fn expiring_hash(reader: &mut Reader<'_>, has_min: bool, settings: &S
     let mut hash = Hash::for_loading(count, count.min(reader.rest().len() / 4), true, settings);
     for _ in 0..count {
         let at = reader.offset();
-        let expire_at_ms = match reader.len()? {
+        let expire_at_ms = match reader.number()? {
             0 => None,
             // Counted from the earliest of all, plus one.
             ttl if has_min => field_expiry(min_ms.saturating_add(ttl - 1), at)?,

@@ -100,7 +100,7 @@ pub fn value<'a>(code: u8, reader: &mut Reader<'a>, settings: &Settings) -> Resu
     let is_empty = match &object {
         Object::List(list) => list.is_empty(),
         Object::Set(set) => set.is_empty(),
-        Object::ZSet(zset) => zset.len() == 0,
+        Object::ZSet(zset) => zset.is_empty(),
         Object::Hash(hash) => hash.is_empty(),
         Object::Raw(_) | Object::Stream(_) => false,
     };
@@ -122,7 +122,7 @@ fn text<'a>(reader: &mut Reader<'a>) -> Result<NewValue<'a>> {
 
 /// Passes over the value of a module.
 fn module<'a>(reader: &mut Reader<'a>, start: u64) -> Result<NewValue<'a>> {
-    let name = module_name(reader.clone().len()?);
+    let name = module_name(reader.clone().number()?);
     crate::skip::value(kind::MODULE_2, reader)?;
     Err(ErrorKind::Module { name }.at(start))
 }
@@ -138,12 +138,11 @@ fn corrupt<T>(what: &'static str, offset: u64) -> Result<T> {
     Err(ErrorKind::Corrupt(what).at(offset))
 }
 
-/// The offset behind a value: for tests that what is [skipped](crate::skip) is what is read.
-#[cfg(test)]
-mod tests;
-
-/// Where the next string's own bytes begin, roughly: where it is stored.
+/// The next string and where it is stored.
 fn string_at<'a>(reader: &mut Reader<'a>) -> Result<(Cow<'a, [u8]>, u64)> {
     let at = Input::offset(reader);
     Ok((reader.string()?, at))
 }
+
+#[cfg(test)]
+mod tests;

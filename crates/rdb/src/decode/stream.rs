@@ -25,7 +25,7 @@ pub(super) fn read(reader: &mut Reader<'_>, code: u8) -> Result<Stream> {
         read_node(reader, last_id, &mut builder, &mut texts)?;
     }
     // How many entries there are was counted.
-    let announced = reader.len()?;
+    let announced = reader.number()?;
     if announced > 0 && nodes == 0 {
         return corrupt("a stream without the entries that it counts", start);
     }
@@ -39,11 +39,11 @@ pub(super) fn read(reader: &mut Reader<'_>, code: u8) -> Result<Stream> {
 }
 
 fn id(reader: &mut Reader<'_>) -> Result<StreamId> {
-    Ok(StreamId::new(reader.len()?, reader.len()?))
+    Ok(StreamId::new(reader.number()?, reader.number()?))
 }
 
 fn counters(reader: &mut Reader<'_>) -> Result<Counters> {
-    Ok(Counters { first_id: id(reader)?, max_deleted_id: id(reader)?, entries_added: reader.len()? })
+    Ok(Counters { first_id: id(reader)?, max_deleted_id: id(reader)?, entries_added: reader.number()? })
 }
 
 /// The last id, which stands behind the nodes.
@@ -52,7 +52,7 @@ fn look_up_last_id(mut reader: Reader<'_>, nodes: usize) -> Result<StreamId> {
         reader.pass_string()?;
         reader.pass_string()?;
     }
-    reader.len()?;
+    reader.number()?;
     id(&mut reader)
 }
 
@@ -113,7 +113,7 @@ fn read_node(reader: &mut Reader<'_>, last_id: StreamId, builder: &mut Builder, 
             next = Some(place.id);
         }
     }
-    if places.last().is_some_and(|place| !place.deleted && place.id > last_id) {
+    if places.iter().any(|place| !place.deleted && place.id > last_id) {
         return corrupt("a stream's last id is below that of an entry", at);
     }
     builder.begin_node();
@@ -195,7 +195,7 @@ fn read_group(reader: &mut Reader<'_>, code: u8, builder: &mut Builder) -> Resul
     let last_id = id(reader)?;
     let entries_read = match code {
         kind::STREAM_LISTPACKS => None,
-        _ => Some(Some(reader.len()?).filter(|&read| read != UNKNOWN).map(|read| read as i64)),
+        _ => Some(Some(reader.number()?).filter(|&read| read != UNKNOWN).map(|read| read as i64)),
     };
     let Some(group) = builder.add_group(&name, last_id, entries_read) else {
         return corrupt("a group of a stream is there twice", at);
@@ -224,7 +224,7 @@ fn read_pending(reader: &mut Reader<'_>) -> Result<Vec<Unassigned>> {
     for _ in 0..count {
         let at = reader.offset();
         let id = StreamId::from_bytes(reader.array()?);
-        let (delivered_ms, deliveries) = (reader.ms()?, reader.len()?);
+        let (delivered_ms, deliveries) = (reader.ms()?, reader.number()?);
         if all.last().is_some_and(|last| last.id >= id) {
             return corrupt("the ids of pending entries do not ascend", at);
         }

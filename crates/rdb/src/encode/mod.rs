@@ -17,7 +17,7 @@ use crate::wire::{VERSION, VERSION_MIN, kind, opcode, push_int_string, push_len,
 use kinovar_ds::entry::Payload;
 use kinovar_ds::listpack::Listpack;
 use kinovar_keyspace::hash::Hash;
-use kinovar_keyspace::stream::Stream;
+use kinovar_keyspace::stream::{Group, Stream};
 use kinovar_keyspace::{Entry, Object, Text, object};
 pub use pieces::Pieces;
 
@@ -191,9 +191,11 @@ fn hash_minimum_version(hash: &Hash) -> u32 {
     if hash.next_field_expiry_ms().is_some() { 12 } else { VERSION_MIN }
 }
 
-/// Version 11 is the first to tell when a consumer was active, version 10 the first to have the counters.
+/// Version 10 is the first to have the counters, version 11 the first to tell when a consumer was active: before that, it was
+/// when it was seen.
 fn stream_minimum_version(stream: &Stream) -> u32 {
-    if stream.groups().any(|(_, group)| group.consumer_count() > 0) { 11 } else { 10 }
+    let active_when_seen = |group: &Group| group.consumers().all(|(_, one)| one.active_ms == Some(one.seen_ms));
+    if stream.groups().all(|(_, group)| active_when_seen(group)) { 10 } else { 11 }
 }
 
 /// Appends a payload's or a record's value: the type's code and the value.

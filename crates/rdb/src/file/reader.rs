@@ -130,7 +130,7 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// The source fails, the bytes are wrong, or the checksum is.
-    pub fn next(&mut self) -> Result<Event<'_>> {
+    pub fn next_event(&mut self) -> Result<Event<'_>> {
         let (mut expire_at_ms, mut usage) = (None, Usage::None);
         self.window.keep_nothing();
         loop {
@@ -141,11 +141,11 @@ impl<R: Read> Reader<R> {
                     expire_at_ms = time_from(i64::from(time_s).saturating_mul(1000));
                 }
                 opcode::EXPIRE_TIME_MS => expire_at_ms = time_from(i64::from_le_bytes(self.window.array()?)),
-                opcode::IDLE => usage = Usage::IdleS(self.window.len()?),
+                opcode::IDLE => usage = Usage::IdleS(self.window.number()?),
                 opcode::FREQ => usage = Usage::Freq(self.window.byte()?),
                 opcode::EOF => return self.end(),
                 opcode::SELECT_DB => {
-                    let db = self.window.len()?;
+                    let db = self.window.number()?;
                     self.db = u32::try_from(db)
                         .ok()
                         .filter(|&db| i32::try_from(db).is_ok())
@@ -153,13 +153,13 @@ impl<R: Read> Reader<R> {
                     return Ok(Event::SelectDb(self.db));
                 }
                 opcode::RESIZE_DB => {
-                    return Ok(Event::ResizeDb { keys: self.window.len()?, expires: self.window.len()? });
+                    return Ok(Event::ResizeDb { keys: self.window.number()?, expires: self.window.number()? });
                 }
                 opcode::SLOT_INFO => {
                     return Ok(Event::SlotInfo {
-                        slot: self.window.len()?,
-                        keys: self.window.len()?,
-                        expires: self.window.len()?,
+                        slot: self.window.number()?,
+                        keys: self.window.number()?,
+                        expires: self.window.number()?,
                     });
                 }
                 opcode::AUX => {
@@ -175,7 +175,7 @@ impl<R: Read> Reader<R> {
                     return Ok(Event::Function(self.window.kept().string()?));
                 }
                 opcode::MODULE_AUX => {
-                    let name = module_name(self.window.len()?);
+                    let name = module_name(self.window.number()?);
                     skip::module_items(&mut self.window)?;
                     return Ok(Event::ModuleAux { name });
                 }

@@ -1,5 +1,6 @@
 //! The server as a whole: its time, its end, what it is doing just now.
 
+use crate::scripting::runtime;
 use crate::server::Server;
 use crate::session::Session;
 use kinovar_command::*;
@@ -110,7 +111,7 @@ fn monitor(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 }
 
 fn shutdown(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
-    let (mut save, mut nosave, mut abort, mut other) = (false, false, false, false);
+    let (mut save, mut nosave, mut abort, mut now, mut force) = (false, false, false, false, false);
     while !args.is_empty() {
         if args.accept("SAVE") {
             save = true;
@@ -118,14 +119,16 @@ fn shutdown(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
             nosave = true;
         } else if args.accept("ABORT") {
             abort = true;
-        } else if args.accept("NOW") || args.accept("FORCE") {
-            // There are no replicas to wait for and no errors to override.
-            other = true;
+        } else if args.accept("NOW") {
+            // There are no replicas to wait for.
+            now = true;
+        } else if args.accept("FORCE") {
+            force = true;
         } else {
             return Err(CommandError::Syntax);
         }
     }
-    if save && nosave || abort && (save || nosave || other) {
+    if save && nosave || abort && (save || nosave || now || force) {
         return Err(CommandError::Syntax);
     }
     if abort {
@@ -134,11 +137,13 @@ fn shutdown(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     if !nosave && Server::of(ctx).busy.is_on() {
         return Err(Server::of(ctx).busy.error());
     }
-    if save {
-        crate::log::warning("SHUTDOWN SAVE was refused: this version cannot save the data");
+    let (server, _) = runtime::whose();
+    crate::log::warning("User requested shutdown...");
+    let saves = save || !nosave && !server.config().save.is_empty();
+    if saves && !crate::lifecycle::save_at_the_end(server, &mut ctx.db) && !force {
+        crate::log::warning("Error trying to save the DB, can't exit.");
         return Err(CommandError::text("ERR Errors trying to SHUTDOWN. Check logs."));
     }
-    crate::log::warning("User requested shutdown...");
     Session::of(ctx).close_after_reply = true;
     Server::of(ctx).stop();
     Ok(())

@@ -130,6 +130,10 @@ fn flushall(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     for index in 0..Server::of(ctx).keyspace.databases() {
         ctx.db.clear(index);
     }
+    // Nothing of it should come back after a restart.
+    if !Server::of(ctx).config().save.is_empty() {
+        Server::of(ctx).saving.schedule();
+    }
     ctx.effects().anyway();
     flushed(ctx, is_async);
     ctx.reply.ok();

@@ -11,6 +11,7 @@ pub mod info;
 pub mod latency;
 pub mod memory;
 pub mod pubsub;
+pub mod saving;
 pub mod scripting;
 pub mod slowlog;
 pub mod tracking;
@@ -31,6 +32,7 @@ pub const TABLES: &[&[Command]] = &[
     latency::COMMANDS,
     memory::COMMANDS,
     pubsub::COMMANDS,
+    saving::COMMANDS,
     scripting::COMMANDS,
     slowlog::COMMANDS,
     transactions::COMMANDS,

@@ -39,6 +39,11 @@ impl EvictionPolicy {
         matches!(self, EvictionPolicy::VolatileLfu | EvictionPolicy::AllkeysLfu)
     }
 
+    /// Whether keys are ranked by when they were last used.
+    pub fn is_lru(self) -> bool {
+        matches!(self, EvictionPolicy::VolatileLru | EvictionPolicy::AllkeysLru)
+    }
+
     fn from_number(number: i64) -> EvictionPolicy {
         use EvictionPolicy::*;
         const ALL: [EvictionPolicy; 8] =
@@ -271,6 +276,8 @@ pub struct Config {
     pub rdb_compression: bool,
     /// Whether the checksums of snapshots are written and verified.
     pub rdb_checksum: bool,
+    pub rdb_save_incremental_fsync: bool,
+    pub stop_writes_on_bgsave_error: bool,
     /// Delay per loaded key; 1 us for one of so many keys if it is negative.
     pub key_load_delay_us: i32,
     pub appendonly: bool,
@@ -403,6 +410,8 @@ impl Config {
             dbfilename: bytes_path(store.text("dbfilename")),
             rdb_compression: store.flag("rdbcompression"),
             rdb_checksum: store.flag("rdbchecksum"),
+            rdb_save_incremental_fsync: store.flag("rdb-save-incremental-fsync"),
+            stop_writes_on_bgsave_error: store.flag("stop-writes-on-bgsave-error"),
             key_load_delay_us: i32::try_from(store.number("key-load-delay")).unwrap_or_default(),
             appendonly: store.flag("appendonly"),
             appenddirname: bytes_path(store.text("appenddirname")),

@@ -154,18 +154,18 @@ pub const PARAMS: &[Param] = &[
         .alias("lua-time-limit"),
     boolean("lua-enable-deprecated-api", false, "let scripts use old functions").hidden().immutable().later(),
     // Persistence.
-    special("save", Kind::Save, "save after SECONDS with CHANGES, pairs").later(),
+    special("save", Kind::Save, "save after SECONDS with CHANGES, pairs"),
     checked("dbfilename", "dump.rdb", check::dbfilename, "name of the snapshot file").protected(),
     boolean("rdbcompression", true, "compress strings in snapshots"),
     boolean("rdbchecksum", true, "end snapshots with a checksum").immutable(),
-    boolean("rdb-save-incremental-fsync", true, "sync while saving").later(),
+    boolean("rdb-save-incremental-fsync", true, "sync while saving"),
     boolean("rdb-del-sync-files", false, "delete snapshots made only for replicas").later(),
     int("rdb-key-save-delay", 0, INT_MIN, INT_MAX, "delay per saved key, us").hidden().inert(TEST_AID),
     int("key-load-delay", 0, INT_MIN, INT_MAX, "delay per loaded key, us").hidden(),
     int("loading-process-events-interval-bytes", 2 * MIB / 4, 1024, INT_MAX, "bytes loaded between looks at clients")
         .hidden()
         .inert(TEST_AID),
-    boolean("stop-writes-on-bgsave-error", true, "refuse writes after a failed save").later(),
+    boolean("stop-writes-on-bgsave-error", true, "refuse writes after a failed save"),
     names("sanitize-dump-payload", 0, SANITIZE, "how well RESTORE checks its payload").later(),
     boolean("appendonly", false, "keep an append-only file").later(),
     checked("appendfilename", "appendonly.aof", check::appendfilename, "base name of append-only files")

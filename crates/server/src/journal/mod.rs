@@ -35,6 +35,9 @@ impl Journal {
     }
 
     /// Begins an append-only file, where one is wanted. Called before anything can change.
+    ///
+    /// # Errors
+    /// There is one already: it cannot be loaded yet, and must not be lost.
     pub fn open(&self, config: &Config) -> io::Result<()> {
         if !config.appendonly {
             return Ok(());
@@ -42,8 +45,9 @@ impl Journal {
         let dir = config.dir.join(&config.appenddirname);
         fs::create_dir_all(&dir)?;
         let name = &config.appendfilename;
-        let file = File::create(dir.join(format!("{name}.1.incr.aof")))?;
-        fs::write(dir.join(format!("{name}.manifest")), format!("file {name}.1.incr.aof seq 1 type i\n"))?;
+        File::create_new(dir.join(format!("{name}.manifest")))?
+            .write_all(format!("file {name}.1.incr.aof seq 1 type i\n").as_bytes())?;
+        let file = File::create_new(dir.join(format!("{name}.1.incr.aof")))?;
         self.log.lock().unwrap_or_else(PoisonError::into_inner).file = Some(file);
         self.is_on.store(true, Relaxed);
         Ok(())

@@ -34,7 +34,7 @@ pub fn read(feeder: &mut Feeder, source: Source) -> Result<(), Failure> {
     let mut selected = 0;
     let (mut reported, mut offset, mut keys_left) = (Instant::now(), 0, source.bytes / RECORD_BYTES_MIN);
     loop {
-        match reader.next()? {
+        match reader.next_event()? {
             Event::Record(record) => {
                 if record.db >= server.keyspace.databases() {
                     return Err(Failure::Databases { here: server.keyspace.databases(), offset });

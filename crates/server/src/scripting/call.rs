@@ -115,7 +115,12 @@ pub fn parse_digest(text: &[u8]) -> Option<cache::Digest> {
 /// Locks, runs, replies.
 fn run(ctx: &mut Ctx<'_>, args: Args<'_>, keys: Keys, call: &Call<'_>, read_only: bool) -> Outcome {
     let (server, reactor) = runtime::whose();
-    if read_only && call.flags.is_some_and(|flags| !flags.has(Flags::NO_WRITES)) {
+    // Without flags it is known only when the script comes to a command that writes.
+    let writes = call.flags.is_some_and(|flags| !flags.has(Flags::NO_WRITES));
+    if writes && Server::of(ctx).saving.refuses_writes() {
+        return Err(CommandError::text(crate::saving::MISCONF_FOR_SCRIPTS));
+    }
+    if read_only && writes {
         return Err(CommandError::text("ERR Can not execute a script with write flag using *_ro command."));
     }
     let flags = call.flags.unwrap_or_default();

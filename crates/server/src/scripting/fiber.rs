@@ -162,6 +162,7 @@ fn perform(session: &mut Session, reply: &mut Vec<u8>, args: Args<'_>, db: u32, 
     let notifier = Notifier::new(server, &surroundings.config);
     let env = Env {
         now_ms,
+        expiry_ms: now_ms,
         settings: &surroundings.settings,
         stats: &server.reactors[reactor].keyspace,
         work: &surroundings.work,

@@ -100,6 +100,9 @@ impl<'h, 'c> ScriptHost<'h, 'c> {
         if command.flags.has(Flags::WRITE) && self.run.read_only {
             return Err("ERR Write commands are not allowed from read-only scripts.");
         }
+        if self.server.saving.refuses(entry) {
+            return Err(crate::saving::MISCONF);
+        }
         if self.run.declared.is_some() && !self.touches_declared_keys(entry, args) {
             return Err("ERR Script attempted to access a key that it has not declared");
         }
@@ -166,7 +169,8 @@ impl Host for ScriptHost<'_, '_> {
         let position = match self.admit(&args) {
             Ok(entry) => self.run(entry, args),
             Err(text) => {
-                self.server.count_error(&self.server.reactors[self.reactor], "ERR");
+                let code = text.split(' ').next().unwrap_or_default();
+                self.server.count_error(&self.server.reactors[self.reactor], code);
                 let position = self.ctx.reply.position();
                 self.ctx.reply.error(text.as_bytes());
                 position

@@ -1,0 +1,160 @@
+use super::*;
+use crate::list::{End, List};
+use crate::{Env, Event, Key, Settings, Stats, Ttl, Work, object};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+type Contents = BTreeMap<(u32, String), String>;
+
+/// Puts pieces together as text.
+#[derive(Default)]
+struct Lines {
+    pieces: Mutex<Vec<Vec<u8>>>,
+    done: AtomicUsize,
+}
+
+impl Sink for Lines {
+    fn select(&self, db: u32, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("db {db}\n").as_bytes());
+    }
+
+    fn write(&self, entry: &Entry, out: &mut Vec<u8>) {
+        let value = describe(entry);
+        out.extend_from_slice(format!("{} {value}\n", String::from_utf8_lossy(entry.key())).as_bytes());
+    }
+
+    fn take(&self, piece: Vec<u8>) {
+        self.pieces.lock().unwrap().push(piece);
+    }
+
+    fn partition_done(&self) {
+        self.done.fetch_add(1, Relaxed);
+    }
+}
+
+fn describe(entry: &Entry) -> String {
+    let value = match object::text(entry) {
+        Ok(text) => String::from_utf8_lossy(&text.to_vec()).into_owned(),
+        Err(_) => format!("list of {}", object::value::<List>(entry).map_or(0, |list| list.len())),
+    };
+    format!("{value} {:?}", entry.expire_at_ms())
+}
+
+impl Lines {
+    /// What was written; every key once.
+    fn contents(&self) -> Contents {
+        let mut contents = Contents::new();
+        for piece in self.pieces.lock().unwrap().iter() {
+            let mut db = None;
+            for line in String::from_utf8_lossy(piece).lines() {
+                let (key, value) = line.split_once(' ').unwrap();
+                match key {
+                    "db" => db = Some(value.parse().unwrap()),
+                    _ => {
+                        let before = contents.insert((db.unwrap(), key.to_owned()), value.to_owned());
+                        assert_eq!(before, None, "{key} was written twice");
+                    }
+                }
+            }
+        }
+        contents
+    }
+}
+
+fn contents_of(keyspace: &Keyspace) -> Contents {
+    let mut contents = Contents::new();
+    for index in 0..keyspace.partitions() {
+        keyspace.read(index, |partition| {
+            for number in partition.databases() {
+                for entry in partition.db(number).unwrap().table().iter() {
+                    let key = String::from_utf8_lossy(entry.key()).into_owned();
+                    contents.insert((number, key), describe(entry));
+                }
+            }
+        });
+    }
+    contents
+}
+
+/// Anything that changes something, in any database.
+fn change(db: &mut Db<'_>, rng: &mut fastrand::Rng) {
+    db.select(rng.u32(0..3));
+    let (name, other) = (format!("key{}", rng.u32(0..400)), format!("key{}", rng.u32(0..400)));
+    let (key, other) = (Key::new(name.as_bytes()), Key::new(other.as_bytes()));
+    match rng.u32(0..1000) {
+        0..300 => {
+            let value = format!("{}", rng.u64(..));
+            let ttl = if rng.bool() { Ttl::At(1_000_000 + rng.u64(0..1000)) } else { Ttl::Clear };
+            db.set_text(&key, value.as_bytes(), ttl);
+        }
+        300..450 => drop(db.delete(&key)),
+        450..550 => drop(db.set_expiry(&key, Some(1_000_000 + rng.u64(0..1000)))),
+        550..650 => {
+            if let Some(entry) = db.take(&key, Event::generic("rename_from")) {
+                db.put_moved(&other, entry, Event::generic("rename_to"));
+            }
+        }
+        650..900 => {
+            if let Ok(mut list) = db.upsert::<List>(&key, List::default) {
+                list.push(End::Right, b"element");
+                list.changed("rpush", 1);
+            }
+        }
+        900..950 => {
+            if let Ok(Some(mut text)) = db.update_text(&key) {
+                text.set_int(7, "incrby");
+            }
+        }
+        950..955 => drop(db.clear(db.index())),
+        955..965 => {
+            let first = rng.u32(0..3);
+            db.swap(first, (first + rng.u32(1..3)) % 3);
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn a_snapshot_is_what_was_there_at_its_cut() {
+    let (settings, stats, work) = (Settings::default(), Stats::default(), Work::default());
+    let mut rng = fastrand::Rng::with_seed(5);
+    let keyspace = Keyspace::new(16, 3);
+    let env = Env {
+        now_ms: 1000,
+        expiry_ms: 1000,
+        settings: &settings,
+        stats: &stats,
+        work: &work,
+        observer: None,
+        no_touch: false,
+    };
+    let trash = RefCell::new(Vec::new());
+    let mut sizes = HashMap::new();
+    for round in 0..40 {
+        let mut db = Db::new(&keyspace, keyspace.lock_all(), 0, env);
+        for _ in 0..rng.u32(0..2000) {
+            change(&mut db, &mut rng);
+        }
+        db.unlock();
+        let expected = contents_of(&keyspace);
+        let lines = Arc::new(Lines::default());
+        let sink: Arc<dyn Sink> = lines.clone();
+        let mut db = Db::new(&keyspace, keyspace.lock_all(), 0, env);
+        let walks = db.begin_snapshot(&sink);
+        let mut left: Vec<usize> = (0..keyspace.partitions()).collect();
+        while !left.is_empty() {
+            for _ in 0..rng.u32(0..60) {
+                change(&mut db, &mut rng);
+            }
+            db.unlock();
+            left.retain(|&index| keyspace.snapshot_step(index, rng.usize(0..400), &trash) != Step::Done);
+            db = Db::new(&keyspace, keyspace.lock_all(), 0, env);
+        }
+        drop(db);
+        assert_eq!(lines.done.load(Relaxed), walks, "round {round}");
+        assert_eq!(lines.contents(), expected, "round {round}");
+        *sizes.entry(expected.len() / 100).or_insert(0) += 1;
+    }
+    assert!(sizes.len() > 1, "rounds differ");
+}

@@ -1,0 +1,346 @@
+//! Saving the data to a file: when, by whom, and what came of it.
+//!
+//! All of it is one thing, a snapshot ([`kinovar_command::keyspace::snapshot`]) on its way to a file. `BGSAVE`, the `save` rules and
+//! `SAVE` differ in who drives it: each reactor walks through its own partitions, for a slice of every turn, and whoever waits for
+//! the file (`SAVE`, a shutdown) walks through all of them besides. A thread of its own writes what they give it.
+
+mod file;
+
+use crate::config::Config;
+use crate::log;
+use crate::server::Server;
+use file::{FileSink, Outcome};
+use kinovar_command::Flags;
+use kinovar_command::keyspace::snapshot::{Sink, Step};
+use kinovar_command::keyspace::{Db, Trash};
+use kinovar_command::registry::Entry;
+use kinovar_io::clock::{self, Ticks};
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Bytes written between two looks at the clock.
+const SLICE_BYTES: usize = 16 << 10;
+/// The same for those who do nothing else.
+const LARGE_SLICE_BYTES: usize = 256 << 10;
+/// After a failure the `save` rules wait so long, s.
+const RETRY_S: u64 = 5;
+
+/// The error of commands that write while the data cannot be saved.
+pub const MISCONF: &str = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands \
+                           that may modify the data set are disabled, because this instance is configured to report errors \
+                           during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis \
+                           logs for details about the RDB error.";
+
+/// The same for scripts that may write.
+pub const MISCONF_FOR_SCRIPTS: &str = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist \
+                                       to disk. Writable scripts are blocked. Use 'no-writes' flag for read only scripts.";
+
+/// What is known of saving.
+pub struct Saving {
+    /// A snapshot is under way.
+    active: AtomicBool,
+    /// Which one it is, counted from 1.
+    number: AtomicU64,
+    state: Mutex<State>,
+    /// The state has changed.
+    changed: Condvar,
+    /// The last one failed, and commands that write are refused for that.
+    refuses_writes: AtomicBool,
+    /// When the data was last saved, Unix seconds; 0 for never.
+    last_save_s: AtomicU64,
+    /// How many files were written.
+    saves: AtomicU64,
+    /// How long the last one took, s; -1 for never.
+    last_duration_s: AtomicI64,
+}
+
+#[derive(Default)]
+struct State {
+    running: Option<Arc<Running>>,
+    /// Another one is to follow.
+    scheduled: bool,
+    last_failed: bool,
+    /// When the last one was tried, Unix seconds.
+    last_try_s: u64,
+}
+
+/// A snapshot on its way to a file.
+struct Running {
+    sink: Arc<FileSink>,
+    started_ms: u64,
+    /// [`Server::dirty`] at the cut.
+    dirty: u64,
+    /// Somebody waits for it.
+    foreground: bool,
+}
+
+/// What `INFO` says.
+pub struct Report {
+    /// A snapshot is under way in the background.
+    pub in_progress: bool,
+    /// When it began, Unix ms.
+    pub started_ms: Option<u64>,
+    /// Keys written, and keys to be written.
+    pub keys: (u64, u64),
+    /// The last one was written.
+    pub last_ok: bool,
+    /// How long the last one took, s; -1 for never.
+    pub last_duration_s: i64,
+    /// How many files were written.
+    pub saves: u64,
+}
+
+/// Why a snapshot was not begun.
+#[derive(Debug)]
+pub enum Refusal {
+    /// One is under way.
+    Running,
+    /// The file cannot be made, or a script has what is to be saved: the log says more.
+    Failed,
+}
+
+impl Default for Saving {
+    fn default() -> Self {
+        Saving {
+            active: AtomicBool::new(false),
+            number: AtomicU64::new(0),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            refuses_writes: AtomicBool::new(false),
+            last_save_s: AtomicU64::new(0),
+            saves: AtomicU64::new(0),
+            last_duration_s: AtomicI64::new(-1),
+        }
+    }
+}
+
+impl Saving {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of the snapshot that is under way.
+    #[inline]
+    pub fn current(&self) -> Option<u64> {
+        self.active.load(Relaxed).then(|| self.number.load(Relaxed))
+    }
+
+    /// Whether commands that write are refused, since the data cannot be saved.
+    #[inline]
+    pub fn refuses_writes(&self) -> bool {
+        self.refuses_writes.load(Relaxed)
+    }
+
+    /// Whether a command is refused, since the data cannot be saved.
+    pub fn refuses(&self, entry: &Entry) -> bool {
+        self.refuses_writes() && entry.command.flags.has(Flags::WRITE)
+    }
+
+    /// When the data was last saved, Unix seconds.
+    pub fn last_save_s(&self) -> Option<u64> {
+        Some(self.last_save_s.load(Relaxed)).filter(|&at_s| at_s != 0)
+    }
+
+    /// Has a snapshot follow the one that is under way.
+    pub fn schedule(&self) {
+        self.state().scheduled = true;
+    }
+
+    /// For `INFO`.
+    pub fn report(&self) -> Report {
+        let state = self.state();
+        let running = state.running.as_ref().filter(|running| !running.foreground);
+        Report {
+            in_progress: running.is_some(),
+            started_ms: running.map(|running| running.started_ms),
+            keys: running.map_or((0, 0), |running| running.sink.keys()),
+            last_ok: !state.last_failed,
+            last_duration_s: self.last_duration_s.load(Relaxed),
+            saves: self.saves.load(Relaxed),
+        }
+    }
+
+    /// The parameters have changed.
+    pub fn reconsider(&self, config: &Config) {
+        let refuses = self.state().last_failed && config.stop_writes_on_bgsave_error && !config.save.is_empty();
+        self.refuses_writes.store(refuses, Relaxed);
+    }
+}
+
+/// Begins a snapshot; `db` has everything locked.
+///
+/// # Errors
+/// One is under way, or the file cannot be made.
+pub fn begin(server: &'static Server, db: &mut Db<'_>, foreground: bool) -> Result<(), Refusal> {
+    let saving = &server.saving;
+    let mut state = saving.state();
+    if state.running.is_some() {
+        return Err(Refusal::Running);
+    }
+    let config = server.config();
+    let now_ms = clock::unix_ms();
+    state.last_try_s = now_ms / 1000;
+    let databases = server.keyspace.databases();
+    let sizes: Vec<file::Size> = (0..databases).map(|number| file::Size::of(db, number)).collect();
+    let sink = FileSink::begin(server, &config, sizes, now_ms).map_err(|reason| {
+        log::warning(&reason);
+        Refusal::Failed
+    });
+    let sink = match sink {
+        Ok(sink) => Arc::new(sink),
+        Err(refusal) => {
+            drop(state);
+            settle(server, false);
+            return Err(refusal);
+        }
+    };
+    let running = Arc::new(Running { sink: sink.clone(), started_ms: now_ms, dirty: server.dirty(), foreground });
+    state.running = Some(running);
+    let shared: Arc<dyn Sink> = sink.clone();
+    sink.expect(db.begin_snapshot(&shared));
+    saving.number.fetch_add(1, Relaxed);
+    saving.active.store(true, Relaxed);
+    drop(state);
+    // All of them have something to do.
+    server.mailboxes.get().into_iter().flatten().for_each(crate::mailbox::Mailbox::wake);
+    Ok(())
+}
+
+/// What has become of the file, told by the thread that wrote it.
+fn finished(server: &'static Server, outcome: Outcome) {
+    let now_ms = clock::unix_ms();
+    let saving = &server.saving;
+    let Some(running) = saving.state().running.clone() else { return };
+    let ok = outcome.is_ok();
+    match outcome {
+        Ok(()) => {
+            log::notice("DB saved on disk");
+            server.dirty_at_last_save.store(running.dirty, Relaxed);
+            saving.last_save_s.store(now_ms / 1000, Relaxed);
+            saving.saves.fetch_add(1, Relaxed);
+        }
+        Err(reason) => log::warning(&reason),
+    }
+    if !running.foreground {
+        saving.last_duration_s.store((now_ms.saturating_sub(running.started_ms) / 1000) as i64, Relaxed);
+        match ok {
+            true => log::notice("Background saving terminated with success"),
+            false => log::warning("Background saving error"),
+        }
+    }
+    saving.active.store(false, Relaxed);
+    settle(server, ok);
+}
+
+/// Nothing is under way any more.
+fn settle(server: &Server, ok: bool) {
+    let saving = &server.saving;
+    let mut state = saving.state();
+    state.last_failed = !ok;
+    state.running = None;
+    drop(state);
+    saving.reconsider(&server.config());
+    server.look_for_alerts();
+    saving.changed.notify_all();
+}
+
+/// Goes on with a snapshot in the partitions of a reactor, from number `next` among those on, for about `budget_us`. Whether
+/// anything is left to do there.
+pub fn step(server: &Server, reactor: usize, next: &mut usize, budget_us: u64, trash: &RefCell<Vec<Trash>>) -> bool {
+    let start = Ticks::now();
+    let reactors = server.reactors.len();
+    loop {
+        let index = reactor + *next * reactors;
+        if index >= server.keyspace.partitions() {
+            return false;
+        }
+        match server.keyspace.snapshot_step(index, SLICE_BYTES, trash) {
+            Step::Done => *next += 1,
+            Step::More => {}
+            Step::Locked => return true,
+        }
+        if Ticks::now().us_since(start) >= budget_us {
+            return true;
+        }
+    }
+}
+
+/// Whether the file cannot keep up with what it is given.
+pub fn is_behind(server: &Server) -> bool {
+    server.saving.state().running.as_ref().is_some_and(|running| running.sink.is_behind())
+}
+
+/// Saves everything and waits for that; nothing is locked by the caller. Whether it was saved.
+///
+/// # Errors
+/// A snapshot is under way in the background.
+pub fn save(server: &'static Server, db: &mut Db<'_>) -> Result<bool, Refusal> {
+    db.lock_all_or_give_up().map_err(|_| Refusal::Failed)?;
+    let begun = begin(server, db, true);
+    db.unlock();
+    begun?;
+    drive(server);
+    Ok(!server.saving.state().last_failed)
+}
+
+/// Walks through all partitions until the snapshot that is under way is in its file, or has failed.
+pub fn drive(server: &Server) {
+    let trash = RefCell::new(Vec::new());
+    let mut left: Vec<usize> = (0..server.keyspace.partitions()).collect();
+    while !left.is_empty() {
+        let mut moved = false;
+        left.retain(|&index| {
+            match server.keyspace.snapshot_step(index, LARGE_SLICE_BYTES, &trash) {
+                Step::Done => {
+                    moved = true;
+                    return false;
+                }
+                Step::More => moved = true,
+                Step::Locked => {}
+            }
+            true
+        });
+        if !moved || is_behind(server) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    server.background.free(trash.take());
+    let mut state = server.saving.state();
+    while state.running.is_some() {
+        state = server.saving.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+/// Begins a snapshot if a rule asks for one, or somebody has. Asked several times a second.
+pub fn look_at_rules(server: &'static Server, db: &mut Db<'_>) {
+    let config = server.config();
+    let now_s = clock::unix_ms() / 1000;
+    {
+        let mut state = server.saving.state();
+        if state.running.is_some() {
+            return;
+        }
+        let changes = server.dirty().saturating_sub(server.dirty_at_last_save.load(Relaxed));
+        let since_s = now_s.saturating_sub(server.last_save_s());
+        let rule = config
+            .save
+            .iter()
+            .find(|rule| changes >= rule.changes as u64 && since_s > rule.seconds as u64)
+            .filter(|_| !state.last_failed || now_s.saturating_sub(state.last_try_s) > RETRY_S);
+        match rule {
+            Some(rule) => log::notice(&format!("{} changes in {} seconds. Saving...", rule.changes, rule.seconds)),
+            None if state.scheduled => {}
+            None => return,
+        }
+        state.scheduled = false;
+    }
+    // Where a script has some of it, the next look will do.
+    if db.lock_all_or_give_up().is_ok() {
+        if begin(server, db, false).is_ok() {
+            log::notice(&format!("Background saving started by pid {}", std::process::id()));
+        }
+        db.unlock();
+    }
+}
