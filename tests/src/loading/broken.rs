@@ -110,10 +110,13 @@ pub fn changed(sides: &Sides, folder: &Folder) -> Result<()> {
         let more = [options, &["--rdbchecksum", "no"]].concat();
         match sides.subject.start(&[&folder.load(&path)?, &more[..]].concat()) {
             Ok(mut server) => {
-                let outcome = loaded(&server).and_then(|mut conn| conn.must("DEBUG DIGEST").map(|_| ()));
+                let outcome = loaded(&server).and_then(|mut conn| data::seen(&mut conn).map(|_| ()));
+                if outcome.is_err() {
+                    // It ends while it is waited for.
+                    server.wait_end().with_context(|| format!("byte {at} changed: {outcome:?}"))?;
+                    ensure!(server.output().contains("Fatal error loading the DB"), "byte {at}: {}", server.output());
+                }
                 let log = server.output();
-                // Else it has ended while it was waited for.
-                ensure!(outcome.is_ok() || !server.alive(), "byte {at} changed: {outcome:?}: {log}");
                 ensure!(!log.contains("panicked"), "byte {at} changed: {log}");
             }
             Err(error) => {

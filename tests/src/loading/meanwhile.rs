@@ -30,7 +30,7 @@ const LINES: &[&str] = &[
     "CLIENT TRACKING ON",
     "CLIENT TRACKING OFF",
     "COMMAND COUNT",
-    "CONFIG GET port",
+    "CONFIG GET dbfilename",
     "CONFIG SET hz 11",
     "CONFIG GET hz",
     "OBJECT HELP",
@@ -42,11 +42,9 @@ const LINES: &[&str] = &[
     "SLOWLOG LEN",
     "SLOWLOG RESET",
     "SWAPDB 0 1",
-    "WAIT 0 0",
     "LASTSAVE x",
     "TIME x",
     "LOLWUT",
-    "ROLE",
     "SCRIPT LOAD \"return 1\"",
     "SCRIPT HELP",
     "SCRIPT EXISTS a",
@@ -142,9 +140,11 @@ pub fn replies(sides: &Sides, folder: &Folder) -> Result<()> {
     for options in variants(&sides.subject) {
         let server = start(&sides.subject, folder, &path, options)?;
         let seen = transcript(&server)?;
-        for (expected, seen) in expected.iter().zip(&seen) {
-            ensure!(expected == seen, "the oracle says\n  {expected}\nthe subject\n  {seen}");
-        }
+        let differing: Vec<String> = std::iter::zip(&expected, &seen)
+            .filter(|(expected, seen)| expected != seen)
+            .map(|(expected, seen)| format!("the oracle says\n  {expected}\nthe subject\n  {seen}"))
+            .collect();
+        ensure!(differing.is_empty(), "{}", differing.join("\n"));
         ensure!(!server.output().contains("Ready to accept"), "clients may not come yet");
         let mut conn = server.conn()?;
         ensure!(info(&mut conn, "persistence", "loading")? == 1, "the load has ended too early for the case");
@@ -171,8 +171,16 @@ pub fn progress(sides: &Sides, folder: &Folder) -> Result<()> {
         ensure!(seen == expected, "the oracle has {expected:?}, the subject {seen:?}");
         let total = fs::metadata(&path)?.len() as i64;
         ensure!(info(&mut conn, "persistence", "loading_total_bytes")? == total);
-        let loaded_bytes = info(&mut conn, "persistence", "loading_loaded_bytes")?;
-        ensure!((1..=total).contains(&loaded_bytes), "{loaded_bytes} of {total}");
+        let mut loaded_bytes = 0;
+        poll_for(
+            LOAD_MAX,
+            || "nothing is read".into(),
+            || {
+                loaded_bytes = info(&mut conn, "persistence", "loading_loaded_bytes")?;
+                Ok(loaded_bytes > 0)
+            },
+        )?;
+        ensure!(loaded_bytes <= total, "{loaded_bytes} of {total}");
         ensure!(info(&mut conn, "persistence", "loading_rdb_used_mem")? > 0);
         ensure!(info(&mut conn, "persistence", "loading_eta_seconds")? >= 0);
     }

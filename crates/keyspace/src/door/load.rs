@@ -48,7 +48,7 @@ impl Db<'_> {
 
     /// Makes room for `keys` keys in this database's part of partition `index`, which is locked, if nothing is there yet.
     pub fn reserve(&mut self, index: usize, keys: usize) {
-        let (db, ..) = self.locked.partition_mut(index).site(self.index);
+        let db = self.locked.partition_mut(index).db_mut(self.index);
         if db.table.is_empty() && db.table.hint().buckets == 0 {
             db.table = Table::with_capacity(keys);
             self.publish(index);
@@ -57,7 +57,12 @@ impl Db<'_> {
 
     /// Gives back what was [reserved](Db::reserve) in partition `index`, which is locked, for keys that did not come.
     pub fn release_reserve(&mut self, index: usize) {
-        let (db, ..) = self.locked.partition_mut(index).site(self.index);
+        let part = self.locked.partition_mut(index);
+        if part.cut.is_open() {
+            // The walk of a snapshot goes by the order of the table.
+            return;
+        }
+        let db = part.db_mut(self.index);
         let len = db.table.len();
         if db.table.hint().buckets * BUCKET_SLOTS / 4 <= len {
             return;
@@ -72,7 +77,7 @@ impl Db<'_> {
 
     fn publish(&mut self, index: usize) {
         if self.index == 0 {
-            let (db, ..) = self.locked.partition_mut(index).site(0);
+            let db = self.locked.partition_mut(index).db_mut(0);
             self.keyspace.note_table(index, db.table.hint());
         }
     }

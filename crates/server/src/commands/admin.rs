@@ -139,7 +139,8 @@ fn shutdown(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     }
     let (server, _) = runtime::whose();
     crate::log::warning("User requested shutdown...");
-    let saves = save || !nosave && !server.config().save.is_empty();
+    // What is there while data is loaded is a part of it, which must not take the place of the whole.
+    let saves = !server.loading.is_on() && (save || !nosave && !server.config().save.is_empty());
     if saves && !crate::lifecycle::save_at_the_end(server, &mut ctx.db) && !force {
         crate::log::warning("Error trying to save the DB, can't exit.");
         return Err(CommandError::text("ERR Errors trying to SHUTDOWN. Check logs."));

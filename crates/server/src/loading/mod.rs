@@ -88,7 +88,8 @@ pub struct Options {
     pub merge: bool,
 }
 
-/// Called at the end of a load, by the last reactor to leave: it holds no locks, and commands are admitted again.
+/// Called at the end of a load, by the last reactor to leave, which holds no locks. Commands are admitted again, but not
+/// before it has returned from hearing of a failure.
 pub type Done = Box<dyn FnOnce(&'static Server, Result<(), Failure>) + Send>;
 /// What the reader does: it feeds the reactors until there is nothing more.
 pub type Reader = Box<dyn FnOnce(&mut Feeder) -> Result<(), Failure> + Send>;

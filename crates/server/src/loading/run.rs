@@ -223,11 +223,27 @@ impl Run {
             Err(failure) => failure.lines(&self.name).iter().for_each(|line| crate::log::warning(line)),
         }
         let loading = &server.loading;
-        *locked(&loading.run) = None;
-        loading.is_on.store(false, Release);
-        server.look_for_alerts();
-        if let Some(done) = done {
-            done(server, result);
+        let end = || {
+            *locked(&loading.run) = None;
+            loading.is_on.store(false, Release);
+            server.look_for_alerts();
+        };
+        match result {
+            Ok(()) => {
+                end();
+                if let Some(done) = done {
+                    done(server, Ok(()));
+                }
+            }
+            Err(failure) => {
+                if let Some(done) = done {
+                    done(server, Err(failure));
+                }
+                // What is in the memory of a server that ends for this is for nobody.
+                if server.failed.get().is_none() {
+                    end();
+                }
+            }
         }
     }
 

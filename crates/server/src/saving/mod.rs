@@ -172,12 +172,16 @@ impl Saving {
 /// Begins a snapshot; `db` has everything locked.
 ///
 /// # Errors
-/// One is under way, or the file cannot be made.
+/// One is under way, data is being loaded, or the file cannot be made.
 pub fn begin(server: &'static Server, db: &mut Db<'_>, foreground: bool) -> Result<(), Refusal> {
     let saving = &server.saving;
     let mut state = saving.state();
     if state.running.is_some() {
         return Err(Refusal::Running);
+    }
+    if server.loading.is_on() {
+        // What is there is a part of the data.
+        return Err(Refusal::Failed);
     }
     let config = server.config();
     let now_ms = clock::unix_ms();
@@ -315,6 +319,9 @@ pub fn drive(server: &Server) {
 
 /// Begins a snapshot if a rule asks for one, or somebody has. Asked several times a second.
 pub fn look_at_rules(server: &'static Server, db: &mut Db<'_>) {
+    if server.loading.is_on() {
+        return;
+    }
     let config = server.config();
     let now_s = clock::unix_ms() / 1000;
     {
