@@ -80,7 +80,9 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "effects" => {
             let mut report = effects::run(sides, args.option("script"))?;
             if args.option("script").is_none() {
-                report.merge(effects::run_random(sides, args.option("group"), args.number("seed", 1)?)?);
+                let seed = args.number("seed", 1)?;
+                report.merge(effects::run_random(sides, args.option("group"), seed)?);
+                report.merge(effects::replay::run(sides, seed));
             }
             Ok(report)
         }
