@@ -21,7 +21,7 @@ use crate::show::show;
 const CLIENTS: usize = 10;
 /// Commands sent before replies are read.
 const BATCH: usize = 25;
-const BATCHES: usize = 120;
+const BATCHES: usize = 400;
 /// How long what has a short time to live may take to go.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -112,7 +112,7 @@ fn replay(sides: &Sides, threads: &str, seed: u64) -> Result<()> {
     let start = Instant::now();
     loop {
         let loading = conn.oracle.line("PING")?.is_error();
-        let different = if loading { None } else { state::compare(&mut conn)? };
+        let different = if loading { None } else { state::compare_content(&mut conn)? };
         let Some((command, replies)) = different else {
             if loading {
                 std::thread::sleep(Duration::from_millis(5));
@@ -125,6 +125,9 @@ fn replay(sides: &Sides, threads: &str, seed: u64) -> Result<()> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+    conn.must("SELECT 0")?;
+    let keys = conn.call(&words("DBSIZE"))?.oracle.int().unwrap_or(0);
+    ensure!(keys >= 5, "{keys} keys are left, which proves little");
     let libraries = conn.call(&words("FUNCTION LIST WITHCODE"))?;
     ensure!(libraries.subject == libraries.oracle, "{}\n{}", show(&libraries.subject), show(&libraries.oracle));
     Ok(())
@@ -147,7 +150,7 @@ fn client(server: &Server, seed: u64) -> Result<()> {
     for _ in 0..BATCHES {
         let mut commands = Vec::new();
         for _ in 0..BATCH {
-            let actions = if rng.below(150) == 0 { RARE } else { ACTIONS };
+            let actions = if rng.below(2000) == 0 { RARE } else { ACTIONS };
             let action = *rng.pick(actions);
             commands.extend(action.split("; ").map(|line| words(&filled(line, &mut rng))));
         }
