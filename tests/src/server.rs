@@ -38,6 +38,16 @@ impl Program {
         Server::start(self, free_port()?, extra, &[])
     }
 
+    /// [`Program::start`] in a folder that `fill` has put files into.
+    pub fn start_filled(&self, extra: &[&str], fill: impl FnOnce(&Path) -> Result<()>) -> Result<Server> {
+        let port = free_port()?;
+        let dir = fresh_dir(port)?;
+        fill(&dir)?;
+        let mut server = Server::spawn_in(dir, self, port, extra, &[])?;
+        server.wait_ready()?;
+        Ok(server)
+    }
+
     /// [`Program::start`] on this port.
     pub fn start_on(&self, port: u16, extra: &[&str]) -> Result<Server> {
         Server::start(self, port, extra, &[])
@@ -92,7 +102,10 @@ impl Server {
     }
 
     fn spawn(program: &Program, port: u16, extra: &[&str], wrapper: &[&str]) -> Result<Server> {
-        let dir = fresh_dir(port)?;
+        Server::spawn_in(fresh_dir(port)?, program, port, extra, wrapper)
+    }
+
+    fn spawn_in(dir: PathBuf, program: &Program, port: u16, extra: &[&str], wrapper: &[&str]) -> Result<Server> {
         let log = File::create(dir.join("stdout.log"))?;
         let mut words: Vec<String> = wrapper.iter().map(|w| w.to_string()).collect();
         words.push(program.path.to_string_lossy().into_owned());

@@ -79,13 +79,7 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
             Ok(report)
         }
         "scripts" => script::run_folder(&tests_dir().join("diff"), None, sides),
-        "effects" => {
-            let mut report = effects::run(sides, args.option("script"))?;
-            if args.option("script").is_none() {
-                report.merge(effects::run_random(sides, args.option("group"), args.number("seed", 1)?)?);
-            }
-            Ok(report)
-        }
+        "effects" => all_effects(args, sides),
         "workshop" => workshop::run(sides),
         "random" => diff::random_groups(args, sides),
         "interchange" => interchange::run(sides),
@@ -115,6 +109,22 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
             Ok(report)
         }
     }
+}
+
+/// The scripts, or one of them (`--script`); random commands, or those of one group (`--group`); and `--group replay`.
+fn all_effects(args: &Args, sides: &Sides) -> Result<Report> {
+    let (script, group, seed) = (args.option("script"), args.option("group"), args.number("seed", 1)?);
+    let mut report = Report::default();
+    if group.is_none() {
+        report.merge(effects::run(sides, script)?);
+    }
+    if script.is_none() {
+        report.merge(effects::run_random(sides, group, seed)?);
+    }
+    if script.is_none() && group.is_none_or(|group| group == "replay") {
+        report.merge(effects::replay::run(sides, seed));
+    }
+    Ok(report)
 }
 
 fn all_clients(sides: &Sides) -> Result<Report> {

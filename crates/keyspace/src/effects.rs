@@ -169,7 +169,7 @@ impl Effects {
     }
 
     /// A command of database `db` is over: its own words are added if they are its effect. `changed`: it has changed something.
-    #[cold]
+    #[inline(never)]
     pub fn end<'w>(&self, db: u32, changed: bool, count: usize, words: impl IntoIterator<Item = &'w [u8]>) {
         let own = self.own.replace(Own::IfChanged);
         if (own == Own::Anyway || own == Own::IfChanged && changed) && !self.muted.get() {

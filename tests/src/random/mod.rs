@@ -9,7 +9,7 @@ mod grammar;
 mod interleaved;
 mod lua;
 mod shrink;
-mod state;
+pub(crate) mod state;
 mod words;
 
 use std::collections::HashSet;

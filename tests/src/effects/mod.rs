@@ -4,6 +4,8 @@
 //! when the reply has come. Times and ids made of times may differ a little. Keys and fields expire by themselves at moments
 //! that nobody promises: where the two files differ by such removals alone, these are put aside and compared at the end.
 
+pub mod replay;
+
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
