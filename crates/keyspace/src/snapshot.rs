@@ -11,6 +11,8 @@
 //! ([`Cut::keep`]). So each entry is written once, as it was at the cut. When the walk of a partition is over all its marks
 //! equal its epoch again.
 //!
+//! A large entry is written in pieces, with the lock released in between, and handed over when it is complete.
+//!
 //! A database that is emptied meanwhile is not freed but handed to the walk, which goes on with it there. One that changes its
 //! number keeps, in the snapshot, the number it had.
 //!
@@ -19,13 +21,16 @@
 //! - Nothing of an entry but its access clock changes without `Site::before_change`.
 //! - The walk of one snapshot is over, in all partitions, before the next one begins.
 
-use crate::partition::{Partition, PartitionDb};
+use crate::partition::{Partition, PartitionDb, is_heavy};
 use crate::{Db, Entry, Keyspace, Trash};
+use kinovar_ds::table::Table;
 use std::cell::RefCell;
 use std::sync::Arc;
 
 /// Whoever writes a snapshot down. Called while a partition is locked, by any thread: must not wait.
 pub trait Sink: Send + Sync {
+    /// Begins to write an entry in pieces, if it is too large to be written at once.
+    fn begin_large(&self, entry: &Entry) -> Option<Box<dyn LargeEntry>>;
     /// Says, at the end of `out`, that the entries that follow are in this database.
     fn select(&self, db: u32, out: &mut Vec<u8>);
     /// Appends an entry.
@@ -34,6 +39,12 @@ pub trait Sink: Send + Sync {
     fn take(&self, piece: Vec<u8>);
     /// A partition's walk is over.
     fn partition_done(&self);
+}
+
+/// A large entry that is written in pieces.
+pub trait LargeEntry: Send {
+    /// Appends about `bytes` more bytes of it. Whether there is more to come. The entry is as it was when this was begun.
+    fn write(&mut self, entry: &Entry, bytes: usize, out: &mut Vec<u8>) -> bool;
 }
 
 /// A piece is handed over when it has so many bytes.
@@ -54,6 +65,18 @@ struct Walk {
     out: Vec<u8>,
     /// The database that is selected at the end of `out`.
     selected: Option<u32>,
+    /// Large entries that the walk has come to, of the last of `legs`.
+    large: Vec<Large>,
+}
+
+/// An entry to be written in pieces.
+struct Large {
+    hash: u64,
+    key: Box<[u8]>,
+    /// What writes it, once it is begun.
+    writing: Option<Box<dyn LargeEntry>>,
+    /// What is written of it. Only the whole is of use: if it is about to change before that, it is written at once instead.
+    out: Vec<u8>,
 }
 
 /// What is left of a database.
@@ -63,6 +86,8 @@ struct Leg {
     place: Place,
     /// How far its table has been walked through.
     cursor: u64,
+    /// Nothing is left there but large entries.
+    is_scanned: bool,
 }
 
 enum Place {
@@ -131,6 +156,15 @@ impl Cut {
     }
 }
 
+impl Place {
+    fn table<'p>(&'p mut self, partition: &'p mut Partition) -> &'p mut Table<Entry> {
+        match self {
+            Place::Here(number) => &mut partition.db_mut(*number).table,
+            Place::Taken(db) => &mut db.table,
+        }
+    }
+}
+
 impl Walk {
     fn write(&mut self, db: u32, entry: &Entry) {
         if self.selected.replace(db) != Some(db) {
@@ -140,6 +174,65 @@ impl Walk {
         if self.out.len() >= PIECE_BYTES {
             self.hand_over();
         }
+    }
+
+    /// Goes through the next few entries of a table. About how many bytes were written, at least 1.
+    fn scan(&mut self, leg: &mut Leg, epoch: bool, partition: &mut Partition) -> usize {
+        let number = leg.number;
+        let mut written = 1;
+        leg.cursor = leg.place.table(partition).scan_mut(leg.cursor, &mut |entry| {
+            if entry.epoch() == epoch {
+                return;
+            }
+            if is_heavy(entry) {
+                self.large.push(Large { hash: entry.hash(), key: entry.key().into(), writing: None, out: Vec::new() });
+                return;
+            }
+            entry.set_epoch(epoch);
+            let before = self.out.len();
+            self.write(number, entry);
+            // What was handed over in between is not known exactly; it was a whole piece.
+            written += 1 + self.out.len().checked_sub(before).unwrap_or(PIECE_BYTES);
+        });
+        leg.is_scanned = leg.cursor == 0;
+        written
+    }
+
+    /// Goes on with a large entry. About how many bytes were written, at least 1.
+    fn write_large(
+        &mut self,
+        mut large: Large,
+        leg: &mut Leg,
+        epoch: bool,
+        bytes: usize,
+        partition: &mut Partition,
+    ) -> usize {
+        let table = leg.place.table(partition);
+        // If it has changed since, it was written then.
+        let Some(place) = table.locate(large.hash, |entry| entry.key_eq(&large.key)) else { return 1 };
+        let entry = table.at_mut(place);
+        if entry.epoch() == epoch {
+            return 1;
+        }
+        if large.writing.is_none() {
+            large.writing = self.sink.begin_large(entry);
+            self.sink.select(leg.number, &mut large.out);
+        }
+        let before = large.out.len();
+        if let Some(writing) = &mut large.writing {
+            let is_more = writing.write(entry, bytes, &mut large.out);
+            let written = large.out.len() - before;
+            if is_more {
+                self.large.push(large);
+            } else {
+                entry.set_epoch(epoch);
+                self.sink.take(large.out);
+            }
+            return written.max(1);
+        }
+        entry.set_epoch(epoch);
+        self.write(leg.number, entry);
+        PIECE_BYTES
     }
 
     fn hand_over(&mut self) {
@@ -159,12 +252,13 @@ impl Partition {
         let legs: Vec<Leg> = self
             .databases()
             .filter(is_filled)
-            .map(|number| Leg { number, place: Place::Here(number), cursor: 0 })
+            .map(|number| Leg { number, place: Place::Here(number), cursor: 0, is_scanned: false })
             .collect();
         if legs.is_empty() {
             return false;
         }
-        self.cut.walk = Some(Box::new(Walk { sink: sink.clone(), legs, out: Vec::new(), selected: None }));
+        self.cut.walk =
+            Some(Box::new(Walk { sink: sink.clone(), legs, out: Vec::new(), selected: None, large: Vec::new() }));
         true
     }
 
@@ -174,24 +268,12 @@ impl Partition {
         let epoch = self.cut.epoch;
         let mut written = 0;
         while let Some(mut leg) = walk.legs.pop() {
-            let number = leg.number;
-            let table = match &mut leg.place {
-                Place::Here(number) => &mut self.db_mut(*number).table,
-                Place::Taken(db) => &mut db.table,
+            written += match walk.large.pop() {
+                Some(large) => walk.write_large(large, &mut leg, epoch, bytes.saturating_sub(written).max(1), self),
+                None if leg.is_scanned => 0,
+                None => walk.scan(&mut leg, epoch, self),
             };
-            let mut visited = 0;
-            leg.cursor = table.scan_mut(leg.cursor, &mut |entry| {
-                if entry.epoch() != epoch {
-                    entry.set_epoch(epoch);
-                    let before = walk.out.len();
-                    walk.write(number, entry);
-                    // What was handed over in between is not known exactly; it was a whole piece.
-                    visited += walk.out.len().checked_sub(before).unwrap_or(PIECE_BYTES);
-                }
-                visited += 1;
-            });
-            written += visited.max(1);
-            if leg.cursor != 0 {
+            if !leg.is_scanned || !walk.large.is_empty() {
                 walk.legs.push(leg);
             } else if let Place::Taken(db) = leg.place {
                 trash.borrow_mut().push(Trash::Db(db));

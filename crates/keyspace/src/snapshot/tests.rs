@@ -12,16 +12,35 @@ type Contents = BTreeMap<(u32, String), String>;
 struct Lines {
     pieces: Mutex<Vec<Vec<u8>>>,
     done: AtomicUsize,
+    large: AtomicUsize,
+}
+
+/// A line in three parts.
+struct Slowly(usize);
+
+impl LargeEntry for Slowly {
+    fn write(&mut self, entry: &Entry, _: usize, out: &mut Vec<u8>) -> bool {
+        let line = line(entry);
+        let third = line.len() / 3;
+        let end = if self.0 == 2 { line.len() } else { (self.0 + 1) * third };
+        out.extend_from_slice(&line.as_bytes()[self.0 * third..end]);
+        self.0 += 1;
+        self.0 < 3
+    }
 }
 
 impl Sink for Lines {
+    fn begin_large(&self, entry: &Entry) -> Option<Box<dyn LargeEntry>> {
+        self.large.fetch_add(1, Relaxed);
+        entry.key().ends_with(b"1").then(|| Box::new(Slowly(0)) as Box<dyn LargeEntry>)
+    }
+
     fn select(&self, db: u32, out: &mut Vec<u8>) {
         out.extend_from_slice(format!("db {db}\n").as_bytes());
     }
 
     fn write(&self, entry: &Entry, out: &mut Vec<u8>) {
-        let value = describe(entry);
-        out.extend_from_slice(format!("{} {value}\n", String::from_utf8_lossy(entry.key())).as_bytes());
+        out.extend_from_slice(line(entry).as_bytes());
     }
 
     fn take(&self, piece: Vec<u8>) {
@@ -31,6 +50,10 @@ impl Sink for Lines {
     fn partition_done(&self) {
         self.done.fetch_add(1, Relaxed);
     }
+}
+
+fn line(entry: &Entry) -> String {
+    format!("{} {}\n", String::from_utf8_lossy(entry.key()), describe(entry))
 }
 
 fn describe(entry: &Entry) -> String {
@@ -101,10 +124,15 @@ fn change(db: &mut Db<'_>, rng: &mut fastrand::Rng) {
                 list.changed("rpush", 1);
             }
         }
-        900..950 => {
+        900..920 => {
             if let Ok(Some(mut text)) = db.update_text(&key) {
                 text.set_int(7, "incrby");
             }
+        }
+        920..950 => {
+            let mut list = List::of_nodes(&Settings::default());
+            (0..100).for_each(|_| list.push_plain_node(b"large"));
+            db.store(&key, list, "rpush");
         }
         950..955 => drop(db.clear(db.index())),
         955..965 => {
@@ -130,7 +158,7 @@ fn a_snapshot_is_what_was_there_at_its_cut() {
         no_touch: false,
     };
     let trash = RefCell::new(Vec::new());
-    let mut sizes = HashMap::new();
+    let (mut sizes, mut large) = (HashMap::new(), 0);
     for round in 0..40 {
         let mut db = Db::new(&keyspace, keyspace.lock_all(), 0, env);
         for _ in 0..rng.u32(0..2000) {
@@ -154,7 +182,9 @@ fn a_snapshot_is_what_was_there_at_its_cut() {
         drop(db);
         assert_eq!(lines.done.load(Relaxed), walks, "round {round}");
         assert_eq!(lines.contents(), expected, "round {round}");
+        large += lines.large.load(Relaxed);
         *sizes.entry(expected.len() / 100).or_insert(0) += 1;
     }
     assert!(sizes.len() > 1, "rounds differ");
+    assert!(large > 100, "{large} large entries");
 }

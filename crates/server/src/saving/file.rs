@@ -2,10 +2,11 @@
 
 use crate::config::Config;
 use crate::server::Server;
-use kinovar_command::keyspace::snapshot::Sink;
+
+use kinovar_command::keyspace::snapshot::{LargeEntry, Sink};
 use kinovar_command::keyspace::stream::Stream;
-use kinovar_command::keyspace::{Db, Entry, access};
-use kinovar_rdb::encode::{Encoder, Options, Usage};
+use kinovar_command::keyspace::{Db, Entry, Payload, access};
+use kinovar_rdb::encode::{Encoder, Options, Pieces, Usage};
 use kinovar_rdb::file::{Facts, Writer};
 use kinovar_rdb::wire;
 use std::cell::RefCell;
@@ -172,7 +173,49 @@ impl FileSink {
     }
 }
 
+/// A large entry on its way to the file.
+struct Large {
+    options: Options,
+    usage: Usage,
+    pieces: Pieces,
+    is_begun: bool,
+    shared: std::sync::Arc<Shared>,
+}
+
+impl LargeEntry for Large {
+    fn write(&mut self, entry: &Entry, bytes: usize, out: &mut Vec<u8>) -> bool {
+        let Payload::Object(object) = entry.payload() else { return false };
+        if self.shared.failed.load(Relaxed) {
+            return false;
+        }
+        with_encoder(self.options, |encoder| {
+            if !std::mem::replace(&mut self.is_begun, true) {
+                encoder.record_head(entry, self.usage, out);
+            }
+            self.pieces.next(object, bytes, encoder, out)
+        })
+    }
+}
+
+/// Calls `f` with this thread's encoder.
+fn with_encoder<R>(options: Options, f: impl FnOnce(&mut Encoder) -> R) -> R {
+    ENCODER.with_borrow_mut(|encoder| match encoder {
+        Some((theirs, encoder)) if *theirs == options => f(encoder),
+        other => f(&mut other.insert((options, Encoder::new(options))).1),
+    })
+}
+
 impl Sink for FileSink {
+    fn begin_large(&self, entry: &Entry) -> Option<Box<dyn LargeEntry>> {
+        let Payload::Object(object) = entry.payload() else { return None };
+        if !kinovar_rdb::encode::is_large(object) {
+            return None;
+        }
+        self.keys.store(self.keys.load(Relaxed) + 1, Relaxed);
+        let (options, usage, shared) = (self.options, self.usage_of(entry), self.shared.clone());
+        Some(Box::new(Large { options, usage, pieces: Pieces::default(), is_begun: false, shared }))
+    }
+
     fn select(&self, db: u32, out: &mut Vec<u8>) {
         out.push(wire::opcode::SELECT_DB);
         wire::push_len(out, u64::from(db));
@@ -182,13 +225,7 @@ impl Sink for FileSink {
         if self.shared.failed.load(Relaxed) {
             return;
         }
-        ENCODER.with_borrow_mut(|encoder| {
-            let encoder = match encoder {
-                Some((options, encoder)) if *options == self.options => encoder,
-                other => &mut other.insert((self.options, Encoder::new(self.options))).1,
-            };
-            encoder.record(entry, self.usage_of(entry), out);
-        });
+        with_encoder(self.options, |encoder| encoder.record(entry, self.usage_of(entry), out));
         self.keys.store(self.keys.load(Relaxed) + 1, Relaxed);
     }
 
