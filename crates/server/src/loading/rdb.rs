@@ -105,7 +105,7 @@ fn share(keys: u64, partitions: usize) -> usize {
         return 0;
     }
     // Four standard deviations.
-    (mean + 4 * mean.isqrt()) as usize
+    usize::try_from(mean.saturating_add(4 * mean.isqrt())).unwrap_or(usize::MAX)
 }
 
 /// Notes what a file says about itself.
