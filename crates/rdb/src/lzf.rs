@@ -184,17 +184,23 @@ pub fn decompress(mut packed: &[u8], len: usize, out: &mut Vec<u8>) -> Option<()
     if len > packed.len().saturating_mul(EXPANSION_MAX) {
         return None;
     }
-    out.reserve_exact(len);
     let start = out.len();
-    let limit = start + len;
+    out.reserve_exact(len);
+    out.resize(start + len, 0);
+    let out = &mut out[start..];
+    let mut at = 0;
     while let Some((&control, rest)) = packed.split_first() {
         if control < LITERALS_MAX as u8 {
-            let (literals, rest) = rest.split_at_checked(usize::from(control) + 1)?;
-            if literals.len() > limit - out.len() {
-                return None;
+            let count = usize::from(control) + 1;
+            let (literals, after) = rest.split_at_checked(count)?;
+            let room = out.get_mut(at..)?;
+            match (rest.first_chunk::<LITERALS_MAX>(), room.first_chunk_mut::<LITERALS_MAX>()) {
+                // What is too much is overwritten by what follows.
+                (Some(from), Some(to)) => *to = *from,
+                _ => room.get_mut(..count)?.copy_from_slice(literals),
             }
-            out.extend_from_slice(literals);
-            packed = rest;
+            at += count;
+            packed = after;
             continue;
         }
         let (count, rest) = match control >> 5 {
@@ -207,20 +213,26 @@ pub fn decompress(mut packed: &[u8], len: usize, out: &mut Vec<u8>) -> Option<()
         let (&low, rest) = rest.split_first()?;
         packed = rest;
         let distance = (usize::from(control & 31) << 8 | usize::from(low)) + 1;
-        let from = out.len().checked_sub(distance).filter(|&from| from >= start)?;
-        if count > limit - out.len() {
+        let from = at.checked_sub(distance)?;
+        if count > out.len() - at {
             return None;
         }
-        if distance >= count {
-            out.extend_from_within(from..from + count);
+        if count <= CHUNK && distance >= CHUNK && at + CHUNK <= out.len() {
+            out.copy_within(from..from + CHUNK, at);
+        } else if distance >= count {
+            out.copy_within(from..from + count, at);
         } else {
-            for at in from..from + count {
-                out.push(out[at]);
+            for step in 0..count {
+                out[at + step] = out[from + step];
             }
         }
+        at += count;
     }
-    (out.len() == limit).then_some(())
+    (at == len).then_some(())
 }
+
+/// Bytes that are copied at once, where that does not do too much harm.
+const CHUNK: usize = 16;
 
 #[cfg(test)]
 mod tests {

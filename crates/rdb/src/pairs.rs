@@ -3,17 +3,43 @@
 use kinovar_ds::hash::hash;
 use kinovar_ds::listpack::{Item, Listpack, Needle};
 
-/// Up to so many names are compared each with each.
-const FEW: usize = 12;
+/// Up to so many names, their hashes are compared each with each.
+const FEW: usize = 24;
 
 /// Whether the elements are whole groups of `stride`, whose first elements are all different. O(n log n).
 pub(crate) fn are_distinct(list: &Listpack, stride: usize) -> bool {
     let count = list.len();
     count.is_multiple_of(stride) && {
-        if count / stride <= FEW { few_distinct(list, stride) } else { many_distinct(list, stride) }
+        if count / stride <= FEW {
+            have_distinct_hashes(list, stride) || few_distinct(list, stride)
+        } else {
+            many_distinct(list, stride)
+        }
     }
 }
 
+/// Whether the names have different hashes, as names that are different have but for an accident.
+fn have_distinct_hashes(list: &Listpack, stride: usize) -> bool {
+    let mut buffer = [0; 20];
+    let (mut hashes, mut len) = ([0; FEW], 0);
+    // Elements until the next name.
+    let mut until_name = 0;
+    for item in list.iter() {
+        if until_name == 0 {
+            let hash = hash(item.bytes(&mut buffer));
+            if hashes[..len].contains(&hash) {
+                return false;
+            }
+            hashes[len] = hash;
+            len += 1;
+            until_name = stride;
+        }
+        until_name -= 1;
+    }
+    true
+}
+
+#[cold]
 fn few_distinct(list: &Listpack, stride: usize) -> bool {
     let mut buffer = [0; 20];
     let mut names = list.iter().step_by(stride);
