@@ -82,7 +82,13 @@ impl FileSink {
     ///
     /// # Errors
     /// What the log is to say.
-    pub fn begin(server: &'static Server, config: &Config, sizes: Vec<Size>, now_ms: u64) -> Result<FileSink, String> {
+    pub fn begin(
+        server: &'static Server,
+        config: &Config,
+        sizes: Vec<Size>,
+        now_ms: u64,
+        foreground: bool,
+    ) -> Result<FileSink, String> {
         let version = if sizes.iter().any(|size| size.field_expires > 0) {
             wire::VERSION
         } else if Stream::alive() > 0 {
@@ -127,7 +133,13 @@ impl FileSink {
         };
         std::thread::Builder::new()
             .name("kinovar-save".into())
-            .spawn(move || super::finished(server, work.run()))
+            .spawn(move || {
+                if !foreground {
+                    // Not worth refusing to save for: the file then merely competes with the reactors.
+                    let _ = kinovar_io::process::lower_priority();
+                }
+                super::finished(server, work.run());
+            })
             .map_err(|error| format!("Can't save in background: {error}"))?;
         Ok(FileSink {
             options,

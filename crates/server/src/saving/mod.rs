@@ -188,7 +188,7 @@ pub fn begin(server: &'static Server, db: &mut Db<'_>, foreground: bool) -> Resu
     state.last_try_s = now_ms / 1000;
     let databases = server.keyspace.databases();
     let sizes: Vec<file::Size> = (0..databases).map(|number| file::Size::of(db, number)).collect();
-    let sink = FileSink::begin(server, &config, sizes, now_ms).map_err(|reason| {
+    let sink = FileSink::begin(server, &config, sizes, now_ms, foreground).map_err(|reason| {
         log::warning(&reason);
         Refusal::Failed
     });
