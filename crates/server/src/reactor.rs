@@ -767,14 +767,18 @@ impl Handler for Reactor {
             self.expire_due = true;
             self.tables_due = self.executor.config.activerehashing;
         }
-        if self.expire_due && !is_loading {
+        if is_loading {
+            // Both can wait until the end, and would keep this thread busy while the reader needs the processor.
+            (self.expire_due, self.tables_due) = (false, false);
+        }
+        if self.expire_due {
             let reactors = self.server.reactors.len();
             self.expire_due = self.server.active_expire.load(Relaxed)
                 && !(self.server.pause.is_on() && self.server.pause.now().is_some())
                 && self.executor.expire(self.server, now_ms, EXPIRE_SLICE_US, reactors);
         }
         self.go_on_with_snapshot();
-        if self.tables_due && !self.busy && !is_loading {
+        if self.tables_due && !self.busy {
             self.tables_due = self.executor.resize_tables(self.server, TABLES_SLICE_US);
         }
         loop {
