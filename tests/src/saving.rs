@@ -58,6 +58,12 @@ fn load(sides: &Sides, dir: &Path) -> Result<Server> {
     outcome
 }
 
+/// Waits for the end of a `BGSAVE`.
+fn wait_saved(conn: &mut Conn) -> Result<()> {
+    let running = || "it is still saving".into();
+    poll_for(DEADLINE, running, || Ok(crate::control::info(conn, "persistence", "rdb_bgsave_in_progress")? == 0))
+}
+
 fn payload(conn: &mut Conn, key: &str) -> Result<Vec<u8>> {
     let reply = conn.call(&words(&format!("DUMP {key}")))?;
     Ok(reply.bytes().with_context(|| format!("DUMP {key}: {}", show(&reply)))?.to_vec())
@@ -161,11 +167,7 @@ fn transfers(sides: &Sides, threads: &str) -> Result<()> {
             .collect();
         let outcome = (0..5).try_for_each(|round| {
             conn.must("BGSAVE")?;
-            poll_for(
-                DEADLINE,
-                || "it is still saving".into(),
-                || Ok(crate::control::info(&mut conn, "persistence", "rdb_bgsave_in_progress")? == 0),
-            )?;
+            wait_saved(&mut conn)?;
             let oracle = load(sides, server.dir())?;
             let mut theirs = oracle.conn()?;
             let keys: String = (0..ACCOUNTS).map(|account| format!(" account:{account}")).collect();
@@ -217,11 +219,7 @@ fn emptied(sides: &Sides, threads: &str) -> Result<()> {
         ["MULTI", "BGSAVE", "SWAPDB 0 1", "SET a changed", "FLUSHDB", "SWAPDB 0 2", "SET new key", "EXEC", "FLUSHALL"];
     let replies = conn.pipeline(&lines.map(words))?;
     ensure!(replies.iter().all(|reply| !reply.is_error()), "{replies:?}");
-    poll_for(
-        DEADLINE,
-        || "it is still saving".into(),
-        || Ok(crate::control::info(&mut conn, "persistence", "rdb_bgsave_in_progress")? == 0),
-    )?;
+    wait_saved(&mut conn)?;
     let oracle = load(sides, server.dir())?;
     let mut theirs = oracle.conn()?;
     ensure!(theirs.must("DBSIZE")? == Reply::Int(150_000), "database 0 has {}", show(&theirs.must("DBSIZE")?));

@@ -8,6 +8,7 @@
 //!
 //! Where no journal is kept nothing is gathered.
 
+use kinovar_ds::number::push_i64;
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -100,19 +101,8 @@ fn push_command<'w>(out: &mut Vec<u8>, count: usize, words: impl IntoIterator<It
 }
 
 fn push_length(out: &mut Vec<u8>, kind: u8, length: usize) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    let mut rest = length;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
     out.push(kind);
-    out.extend_from_slice(&digits[at..]);
+    push_i64(out, length as i64);
     out.extend_from_slice(b"\r\n");
 }
 

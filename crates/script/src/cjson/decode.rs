@@ -201,7 +201,7 @@ impl Decoder<'_, '_> {
         Ok(())
     }
 
-    /// The character of `\uXXXX`, or of two of those that make up one, and the bytes that they take.
+    /// The character of a `\u` with its four digits, or of two of those that make up one, and the bytes that they take.
     fn unicode(&self) -> Option<(char, usize)> {
         let first = self.hex(2)?;
         if let Some(code) = char::from_u32(first) {

@@ -172,11 +172,7 @@ pub fn split_argument(kind: &Kind, argument: &[u8]) -> Vec<Vec<u8>> {
 
 /// The reason of an operating system error, without the number that the standard library adds.
 pub fn os_reason(error: io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
+    kinovar_io::net::error_text(&error)
 }
 
 /// A path as the operating system spells it.

@@ -6,6 +6,7 @@ use crate::server::Server;
 use kinovar_command::keyspace::snapshot::{LargeEntry, Sink};
 use kinovar_command::keyspace::stream::Stream;
 use kinovar_command::keyspace::{Db, Entry, Payload, access};
+use kinovar_io::net::error_text;
 use kinovar_rdb::encode::{Encoder, Options, Pieces, Usage};
 use kinovar_rdb::file::{Facts, Writer};
 use kinovar_rdb::wire;
@@ -109,7 +110,7 @@ impl FileSink {
                 "Failed opening the temp RDB file {} (in server root dir {}) for saving: {}",
                 temp.display(),
                 dir.display(),
-                reason(&error)
+                error_text(&error)
             )
         })?;
         let keys_total = sizes.iter().map(|size| size.keys).sum();
@@ -272,7 +273,7 @@ struct Work {
 impl Work {
     fn run(mut self) -> Outcome {
         let outcome = self.write().map_err(|error| {
-            format!("Write error while saving DB to the disk({}): {}", self.temp.display(), reason(&error))
+            format!("Write error while saving DB to the disk({}): {}", self.temp.display(), error_text(&error))
         });
         if outcome.is_err() {
             self.shared.failed.store(true, Relaxed);
@@ -312,7 +313,7 @@ impl Work {
                 self.temp.display(),
                 self.target.display(),
                 std::env::current_dir().unwrap_or_default().display(),
-                reason(&error)
+                error_text(&error)
             )
         })?;
         let dir = self.target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -345,10 +346,4 @@ impl Write for Synced<'_> {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
-}
-
-/// An error as the C library words it.
-fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
