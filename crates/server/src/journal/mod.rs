@@ -1,5 +1,7 @@
 //! The journal: every change, in order, for those who keep what this server holds.
 
+pub mod manifest;
+
 use crate::config::Config;
 use kinovar_command::keyspace::{self, Unit};
 use std::fs::{self, File};
