@@ -3,6 +3,7 @@
 use crate::background::Background;
 use crate::clients::Clients;
 use crate::config::{ConfigHandle, IoEngine};
+use crate::journal::manifest::Layout;
 use crate::mailbox::Mailbox;
 use crate::pubsub::PubSub;
 use crate::reactor::Reactor;
@@ -36,7 +37,7 @@ pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Res
         monitors: Default::default(),
         loading: Default::default(),
         failed: OnceLock::new(),
-        journal: Default::default(),
+        journal: crate::journal::Journal::new(current.io_threads),
         tracking: Default::default(),
         pubsub: PubSub::new(current.io_threads),
         slowlog: Default::default(),
@@ -87,7 +88,6 @@ pub fn serve(server: &'static Server) -> Result<(), String> {
     {
         crate::log::notice(&format!("io_uring is not available ({reason}), using epoll"));
     }
-    server.journal.open(&config).map_err(|error| format!("Can't open the append-only file: {error}"))?;
     let failed = |error: std::io::Error| format!("Can't create the event loop: {error}");
     let mut engines = Vec::new();
     for _ in 0..server.reactors.len() {
@@ -101,6 +101,14 @@ pub fn serve(server: &'static Server) -> Result<(), String> {
     // From here on the data is touched by the reactors alone; with one of them its locks need not be real.
     let _ = kinovar_command::keyspace::set_single_threaded(server.reactors.len() == 1);
     crate::lifecycle::initialized(server, &config);
+    if config.appendonly {
+        let layout = Layout::of(&config);
+        let manifest = layout.load()?;
+        if !manifest.is_empty() {
+            return Err("The append-only file cannot be loaded yet".into());
+        }
+        server.journal.begin(server, layout, manifest)?;
+    }
     if !crate::loading::at_start(server, &config)? {
         crate::lifecycle::ready(&config);
     }
@@ -118,6 +126,7 @@ pub fn serve(server: &'static Server) -> Result<(), String> {
         let _ = thread.join();
     }
     result.map_err(|error| format!("The event loop failed: {error}"))?;
+    server.journal.finish();
     server.failed.get().cloned().map_or(Ok(()), Err)
 }
 
