@@ -114,15 +114,14 @@ fn write(server: &Server, writer: usize, counter: &Counter, seed: u64) -> Result
                 "MULTI".to_owned(),
                 format!("INCR {}", counter_key(writer)),
                 format!("INCR twin:{writer}"),
-                format!("RPUSH list:{writer} {}", "x".repeat(rng.below(200))),
+                format!("RPUSH list:{writer} {}", "x".repeat(1 + rng.below(200))),
                 "EXEC".to_owned(),
             ]);
         }
         counter.asked.store(value + count, SeqCst);
         let lines: Vec<_> = lines.iter().map(|line| words(line)).collect();
-        if conn.pipeline(&lines).is_err() {
-            return Ok(());
-        }
+        let Ok(replies) = conn.pipeline(&lines) else { return Ok(()) };
+        ensure!(replies.iter().all(|reply| !reply.is_error()), "{replies:?}");
         value += count;
         counter.acknowledged.store(value, SeqCst);
         counter.history.lock().expect("no panic").insert(Instant::now(), value);
