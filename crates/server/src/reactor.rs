@@ -2,6 +2,7 @@
 
 use crate::clients::{ClientInfo, Names, add};
 use crate::cmdstats::bump;
+use crate::commands::waitaof;
 use crate::connection::Connection;
 use crate::delivery::Delivery;
 use crate::exec::{Executor, OUTPUT_PIECE, Progress, STALL_BYTES};
@@ -78,6 +79,8 @@ pub struct Reactor {
     orphans: Vec<Task>,
     /// Connections whose output is kept back until the journal is synced.
     unsynced: Vec<ConnId>,
+    /// Connections that wait for a sync (`WAITAOF`).
+    sync_waits: Vec<ConnId>,
     /// Connections that are not served until more of the journal is written.
     behind: Vec<ConnId>,
     /// Where the engine-specific work of cron starts its walk over the connections.
@@ -109,6 +112,7 @@ impl Reactor {
             load_due: false,
             orphans: Vec::new(),
             unsynced: Vec::new(),
+            sync_waits: Vec::new(),
             behind: Vec::new(),
             next_checked: 0,
         }
@@ -297,6 +301,9 @@ impl Reactor {
                 self.behind.push(conn.id);
             }
             if let Some(pending) = &conn.session.pending {
+                if conn.session.awaits_sync.is_some() {
+                    self.sync_waits.push(conn.id);
+                }
                 if pending.deadline_ms != u64::MAX {
                     self.deadlines.insert((pending.deadline_ms, conn.id.to_bits()));
                 }
@@ -380,6 +387,41 @@ impl Reactor {
                     reactor.unstall(net, conn);
                 }
             });
+        }
+    }
+
+    /// Ends waits for a sync.
+    fn end_sync_waits(&mut self, net: &mut Net) {
+        let server = self.server;
+        server.journal.expect_progress(self.index);
+        for id in std::mem::take(&mut self.sync_waits) {
+            self.with(id, |reactor, conn| {
+                let (Some(wanted), Some(pending)) = (conn.session.awaits_sync, &conn.session.pending) else { return };
+                let is_without_file = wanted.local && !server.journal.is_wanted();
+                if !wanted.now(server).1 && !is_without_file {
+                    reactor.sync_waits.push(id);
+                } else if waiting::give_up(&pending.waiter) {
+                    let mut reply = reactor.sync_reply(conn, Vec::new());
+                    if is_without_file && !reply.is_empty() {
+                        reply.clear();
+                        Reply::new(&mut reply, conn.session.protocol).error(waitaof::NO_FILE.as_bytes());
+                    }
+                    reactor.deliver(net, Some(conn), u64::MAX);
+                    reactor.end_wait(net, conn, &reply);
+                }
+            });
+        }
+    }
+
+    /// The reply at the end of a connection's wait: where it has waited for a sync, how far that is. An error stays.
+    fn sync_reply(&self, conn: &mut Connection, reply: Vec<u8>) -> Vec<u8> {
+        match conn.session.awaits_sync.take() {
+            Some(wanted) if !reply.starts_with(b"-") && !conn.session.replies.is_silent() => {
+                let mut bytes = Vec::new();
+                wanted.write(self.server, &mut Reply::new(&mut bytes, conn.session.protocol));
+                bytes
+            }
+            _ => reply,
         }
     }
 
@@ -571,6 +613,7 @@ impl Reactor {
                 // Else its reply is on the way.
                 if pending.deadline_ms == deadline_ms && waiting::give_up(&pending.waiter) {
                     let reply = waiting::reply_without(&pending.waiter, waiting::End::TimeOut);
+                    let reply = reactor.sync_reply(conn, reply);
                     reactor.deliver(net, Some(conn), u64::MAX);
                     reactor.end_wait(net, conn, &reply);
                 }
@@ -619,6 +662,7 @@ impl Reactor {
                     if is_on {
                         reactor.deliver(net, Some(conn), after);
                         conn.session.position = conn.session.position.max(position);
+                        let reply = reactor.sync_reply(conn, reply);
                         reactor.end_wait(net, conn, &reply);
                     }
                 })
@@ -829,6 +873,9 @@ impl Handler for Reactor {
         }
         if !self.unsynced.is_empty() {
             self.release_synced(net);
+        }
+        if !self.sync_waits.is_empty() {
+            self.end_sync_waits(net);
         }
         if !self.behind.is_empty() {
             self.go_on_when_written(net);

@@ -1,6 +1,7 @@
 //! The state of a connection that its commands see and change.
 
 use crate::clients::ClientInfo;
+use crate::commands::waitaof::Wanted;
 use crate::pubsub::subscriptions::Subscriptions;
 use crate::scripting::fiber::Task;
 use crate::tracking::session::Tracked;
@@ -43,6 +44,8 @@ pub struct Session {
     pub pushes: Vec<u8>,
     /// The newest position in the journal that its replies depend on.
     pub position: u64,
+    /// It waits for a sync of the append-only file.
+    pub awaits_sync: Option<Wanted>,
     /// Close once the replies so far are out.
     pub close_after_reply: bool,
     /// It waits for keys, and executes no request meanwhile.
@@ -101,6 +104,7 @@ impl Session {
             has_mail: false,
             pushes: Vec::new(),
             position: 0,
+            awaits_sync: None,
             close_after_reply: false,
             pending: None,
             held: false,

@@ -190,6 +190,11 @@ impl Journal {
         position != 0 && self.is_always.load(Relaxed) && position > self.synced.load(SeqCst)
     }
 
+    /// Whether a crash can take nothing back up to this position.
+    pub fn is_durable(&self, position: u64) -> bool {
+        self.is_on() && position <= self.synced.load(SeqCst) && self.state().rewrite.has_base()
+    }
+
     /// Whether replies may have to wait.
     #[inline]
     pub fn is_always(&self) -> bool {

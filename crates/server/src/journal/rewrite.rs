@@ -52,6 +52,13 @@ pub(super) struct Rewrite {
     orphans: Vec<PathBuf>,
 }
 
+impl Rewrite {
+    /// Whether what was there when the file was turned on is in it.
+    pub(super) fn has_base(&self) -> bool {
+        !self.lacks_base
+    }
+}
+
 /// How far a rewrite is.
 #[derive(Default)]
 enum Phase {
