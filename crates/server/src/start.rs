@@ -87,7 +87,6 @@ pub fn serve(server: &'static Server) -> Result<(), String> {
     {
         crate::log::notice(&format!("io_uring is not available ({reason}), using epoll"));
     }
-    server.journal.open(&config).map_err(|error| format!("Can't open the append-only file: {error}"))?;
     let failed = |error: std::io::Error| format!("Can't create the event loop: {error}");
     let mut engines = Vec::new();
     for _ in 0..server.reactors.len() {

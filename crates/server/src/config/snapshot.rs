@@ -283,6 +283,7 @@ pub struct Config {
     pub appendonly: bool,
     pub appenddirname: PathBuf,
     pub appendfilename: String,
+    pub aof_load_truncated: bool,
     pub cluster_enabled: bool,
 }
 
@@ -416,6 +417,7 @@ impl Config {
             appendonly: store.flag("appendonly"),
             appenddirname: bytes_path(store.text("appenddirname")),
             appendfilename: utf8(store.text("appendfilename")),
+            aof_load_truncated: store.flag("aof-load-truncated"),
             cluster_enabled: store.flag("cluster-enabled"),
         }
     }

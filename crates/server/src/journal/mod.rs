@@ -2,10 +2,12 @@
 
 pub mod manifest;
 
-use crate::config::Config;
+use crate::server::Server;
 use kinovar_command::keyspace::{self, Unit};
-use std::fs::{self, File};
-use std::io::{self, Write};
+use kinovar_io::net::error_text;
+use manifest::{Layout, Manifest};
+use std::fs::File;
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
@@ -36,20 +38,22 @@ impl Journal {
         &self.is_on
     }
 
-    /// Begins an append-only file, where one is wanted. Called before anything can change.
+    /// Begins to write: goes on with the files of `manifest`, which have been loaded, or makes new ones if it is empty. Called
+    /// when everything has been loaded, and before anything can change.
     ///
     /// # Errors
-    /// There is one already: it cannot be loaded yet, and must not be lost.
-    pub fn open(&self, config: &Config) -> io::Result<()> {
-        if !config.appendonly {
-            return Ok(());
+    /// What the log should say before the process ends.
+    pub fn begin(&self, server: &Server, mut manifest: Manifest) -> Result<(), String> {
+        let layout = Layout::of(&server.config());
+        layout.make_dir()?;
+        if manifest.incr.is_empty() {
+            manifest.next_incr(&layout.prefix);
+            layout.store(&manifest)?;
         }
-        let dir = config.dir.join(&config.appenddirname);
-        fs::create_dir_all(&dir)?;
-        let name = &config.appendfilename;
-        File::create_new(dir.join(format!("{name}.manifest")))?
-            .write_all(format!("file {name}.1.incr.aof seq 1 type i\n").as_bytes())?;
-        let file = File::create_new(dir.join(format!("{name}.1.incr.aof")))?;
+        let Some(last) = manifest.incr.last() else { return Ok(()) };
+        let file = File::options().create(true).append(true).open(layout.path(last)).map_err(|error| {
+            format!("Can't open the append-only file {}: {}", last.name.display(), error_text(&error))
+        })?;
         self.log.lock().unwrap_or_else(PoisonError::into_inner).file = Some(file);
         self.is_on.store(true, Relaxed);
         Ok(())
