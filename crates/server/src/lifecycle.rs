@@ -280,6 +280,10 @@ fn follow_changes(server: &'static Server) {
         server.look_for_alerts();
         Ok(())
     });
+    config.on_change(&["appendfsync", "aof-timestamp-enabled"], |_: &[&'static str], new: &Config| {
+        server.journal.reconsider(new);
+        Ok(())
+    });
     config.on_change(&["maxclients"], |_: &[&'static str], new: &Config| {
         let wanted = u64::from(new.maxclients) + RESERVED_DESCRIPTORS;
         let limits = kinovar_io::net::raise_open_files(wanted).map_err(|error| error.to_string())?;

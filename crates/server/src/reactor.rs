@@ -76,6 +76,10 @@ pub struct Reactor {
     load_due: bool,
     /// Such requests of connections that are gone.
     orphans: Vec<Task>,
+    /// Connections whose output is kept back until the journal is synced.
+    unsynced: Vec<ConnId>,
+    /// Connections that are not served until more of the journal is written.
+    behind: Vec<ConnId>,
     /// Where the engine-specific work of cron starts its walk over the connections.
     next_checked: usize,
 }
@@ -104,6 +108,8 @@ impl Reactor {
             loading: Part::default(),
             load_due: false,
             orphans: Vec::new(),
+            unsynced: Vec::new(),
+            behind: Vec::new(),
             next_checked: 0,
         }
     }
@@ -128,6 +134,9 @@ impl Reactor {
                 wait_ms = wait_ms.min(u64::from(crate::saving::is_behind(self.server)));
             }
             engine.turn(Some(Duration::from_millis(wait_ms.min(TICK_MS))), &mut self)?;
+        }
+        if !self.unsynced.is_empty() && self.server.journal.settle() {
+            self.release_synced(engine.net());
         }
         // Replies of the last turn, to SHUTDOWN's neighbours among others.
         engine.flush(&mut self)
@@ -276,10 +285,17 @@ impl Reactor {
             let keeps_up = self.send_output(net, conn, now_ms);
             if conn.session.close_after_reply {
                 conn.session.info.closing.store(true, Relaxed);
-                net.close(conn.id, Close::AfterSend);
+                // Else when what is kept back is sent.
+                if conn.unsynced.is_empty() {
+                    net.close(conn.id, Close::AfterSend);
+                }
                 return;
             }
             conn.stalled = !keeps_up;
+            if self.server.journal.is_behind() {
+                conn.stalled = true;
+                self.behind.push(conn.id);
+            }
             if let Some(pending) = &conn.session.pending {
                 if pending.deadline_ms != u64::MAX {
                     self.deadlines.insert((pending.deadline_ms, conn.id.to_bits()));
@@ -313,17 +329,78 @@ impl Reactor {
             add(&stats.net_out, conn.output.len() as u64);
             bump(&stats.writes, 1);
             add(&info.net_out, conn.output.len() as u64);
-            net.send(conn.id, std::mem::take(&mut conn.output));
+            let output = std::mem::take(&mut conn.output);
+            if conn.unsynced.is_empty() && !self.server.journal.holds(conn.session.position) {
+                net.send(conn.id, output);
+            } else {
+                self.keep_back(conn, output);
+            }
         }
-        let pending = net.pending_bytes(conn.id);
+        let pending = net.pending_bytes(conn.id) + conn.unsynced_bytes;
         info.output_pending.store(pending, Relaxed);
         self.check_output_limit(net, conn, now_ms);
         pending < STALL_BYTES
     }
 
+    /// Keeps output back until the journal is synced far enough.
+    #[cold]
+    fn keep_back(&mut self, conn: &mut Connection, output: Vec<u8>) {
+        if conn.unsynced.is_empty() {
+            self.unsynced.push(conn.id);
+        }
+        conn.unsynced_bytes += output.len();
+        match conn.unsynced.back_mut() {
+            // Pieces of one turn, often.
+            Some((position, bytes)) if *position == conn.session.position => bytes.extend_from_slice(&output),
+            _ => conn.unsynced.push_back((conn.session.position, output)),
+        }
+    }
+
+    /// Sends the output that was kept back as far as the journal is synced.
+    fn release_synced(&mut self, net: &mut Net) {
+        let server = self.server;
+        // First, so that no progress is missed after this.
+        server.journal.expect_progress(self.index);
+        for id in std::mem::take(&mut self.unsynced) {
+            self.with(id, |reactor, conn| {
+                while let Some((position, _)) = conn.unsynced.front()
+                    && !server.journal.holds(*position)
+                {
+                    let (_, output) = conn.unsynced.pop_front().expect("it was looked at a moment ago");
+                    conn.unsynced_bytes -= output.len();
+                    if net.is_open(id) {
+                        net.send(id, output);
+                    }
+                }
+                if !conn.unsynced.is_empty() {
+                    reactor.unsynced.push(id);
+                } else if conn.session.close_after_reply {
+                    net.close(id, Close::AfterSend);
+                } else if conn.stalled && net.pending_bytes(id) == 0 {
+                    reactor.unstall(net, conn);
+                }
+            });
+        }
+    }
+
+    /// Goes on with connections that have waited for the journal to be written.
+    fn go_on_when_written(&mut self, net: &mut Net) {
+        self.server.journal.expect_progress(self.index);
+        if self.server.journal.is_behind() {
+            return;
+        }
+        for id in std::mem::take(&mut self.behind) {
+            self.with(id, |reactor, conn| {
+                if conn.stalled && net.pending_bytes(id) + conn.unsynced_bytes < STALL_BYTES {
+                    reactor.unstall(net, conn);
+                }
+            });
+        }
+    }
+
     /// Closes a connection that has let too much output gather.
     fn check_output_limit(&mut self, net: &mut Net, conn: &mut Connection, now_ms: u64) {
-        let pending = net.pending_bytes(conn.id);
+        let pending = net.pending_bytes(conn.id) + conn.unsynced_bytes;
         let limit = self.executor.config.client_output_buffer_limits[conn.limit_class()];
         if limit.hard_bytes > 0 && pending as u64 >= limit.hard_bytes || self.soft_limit_passed(conn, pending, now_ms) {
             bump(&self.stats().output_limit_disconnections, 1);
@@ -536,11 +613,12 @@ impl Reactor {
                     reactor.send_output(net, conn, clock::unix_ms());
                 }
             }),
-            Message::Unblock { client, waiter, reply, after } => {
+            Message::Unblock { client, waiter, reply, position, after } => {
                 self.with(ConnId::from_bits(client.conn.load(Relaxed)), |reactor, conn| {
                     let is_on = conn.session.pending.as_ref().is_some_and(|own| Arc::ptr_eq(&own.waiter, &waiter));
                     if is_on {
                         reactor.deliver(net, Some(conn), after);
+                        conn.session.position = conn.session.position.max(position);
                         reactor.end_wait(net, conn, &reply);
                     }
                 })
@@ -696,10 +774,11 @@ impl Handler for Reactor {
             buffer.clear();
             self.spare.push(buffer);
         }
-        let pending = net.pending_bytes(id);
+        let sent_pending = net.pending_bytes(id);
         self.with(id, |reactor, conn| {
+            let pending = sent_pending + conn.unsynced_bytes;
             conn.session.info.output_pending.store(pending, Relaxed);
-            if conn.stalled && pending < STALL_BYTES / 2 {
+            if conn.stalled && pending < STALL_BYTES / 2 && !reactor.server.journal.is_behind() {
                 reactor.unstall(net, conn);
             }
         });
@@ -744,6 +823,12 @@ impl Handler for Reactor {
         if self.index == 0 {
             self.executor.obey_signals(self.server);
         }
+        if !self.unsynced.is_empty() {
+            self.release_synced(net);
+        }
+        if !self.behind.is_empty() {
+            self.go_on_when_written(net);
+        }
         if !self.deadlines.is_empty() {
             self.end_waits_in_time(net);
         }
@@ -782,6 +867,10 @@ impl Handler for Reactor {
             if !self.server.has_posted() && self.server.pubsub.inbox(self.index).waiting() == 0 {
                 break;
             }
+        }
+        self.server.journal.nudge();
+        if !self.unsynced.is_empty() {
+            self.release_synced(net);
         }
         self.busy = false;
         bump(&self.stats().busy_ns, Ticks::now().ns_since(self.turn_started));

@@ -36,7 +36,7 @@ pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Res
         monitors: Default::default(),
         loading: Default::default(),
         failed: OnceLock::new(),
-        journal: Default::default(),
+        journal: crate::journal::Journal::new(current.io_threads),
         tracking: Default::default(),
         pubsub: PubSub::new(current.io_threads),
         slowlog: Default::default(),
@@ -117,6 +117,7 @@ pub fn serve(server: &'static Server) -> Result<(), String> {
         let _ = thread.join();
     }
     result.map_err(|error| format!("The event loop failed: {error}"))?;
+    server.journal.finish();
     server.failed.get().cloned().map_or(Ok(()), Err)
 }
 

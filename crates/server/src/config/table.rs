@@ -174,13 +174,13 @@ pub const PARAMS: &[Param] = &[
     checked("appenddirname", "appendonlydir", check::appenddirname, "directory of append-only files")
         .immutable()
         .later(),
-    names("appendfsync", 1, APPEND_FSYNC, "when the append-only file is synced").later(),
-    boolean("no-appendfsync-on-rewrite", false, "do not sync during a rewrite").later(),
+    names("appendfsync", 1, APPEND_FSYNC, "when the append-only file is synced"),
+    boolean("no-appendfsync-on-rewrite", false, "do not sync during a rewrite"),
     int("auto-aof-rewrite-percentage", 100, 0, INT_MAX, "growth that starts a rewrite; 0 starts none").later(),
     signed_bytes("auto-aof-rewrite-min-size", 64 * MIB, 0, "smallest file that is rewritten").later(),
     boolean("aof-load-truncated", true, "load a file that was cut off"),
     boolean("aof-use-rdb-preamble", true, "start the append-only file with a snapshot").later(),
-    boolean("aof-timestamp-enabled", false, "write times into the append-only file").later(),
+    boolean("aof-timestamp-enabled", false, "write times into the append-only file"),
     boolean("aof-rewrite-incremental-fsync", true, "sync while rewriting").later(),
     boolean("aof-disable-auto-gc", false, "keep old append-only files").hidden().inert(TEST_AID),
     // Replication.

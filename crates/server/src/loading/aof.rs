@@ -38,22 +38,22 @@ pub fn at_start(server: &'static Server, config: &Config) -> Result<bool, String
     let started = Instant::now();
     let done = move || log::notice(&format!("DB loaded from append only file: {:.3} seconds", seconds(started)));
     if manifest.is_empty() {
-        server.journal.begin(server, manifest)?;
+        server.journal.begin(server, layout, manifest)?;
         return Ok(false);
     }
     let total = total_bytes(&layout, &manifest)?;
     if total == 0 {
         done();
-        server.journal.begin(server, manifest)?;
+        server.journal.begin(server, layout, manifest)?;
         return Ok(false);
     }
     let name = manifest.parts().next().map_or(String::new(), |part| part.name.display().to_string());
-    let (files, truncates) = (manifest.clone(), config.aof_load_truncated);
-    let reader = move |feeder: &mut Feeder| read(feeder, &layout, &files, truncates);
+    let (from, files, truncates) = (layout.clone(), manifest.clone(), config.aof_load_truncated);
+    let reader = move |feeder: &mut Feeder| read(feeder, &from, &files, truncates);
     let done = move |server: &'static Server, result: Result<(), Failure>| {
         let begun = result.map_err(|_| FATAL.to_owned()).and_then(|()| {
             done();
-            server.journal.begin(server, manifest)
+            server.journal.begin(server, layout, manifest)
         });
         match begun {
             Ok(()) => crate::lifecycle::ready(&server.config()),

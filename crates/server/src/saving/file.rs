@@ -22,7 +22,7 @@ const BEHIND_BYTES: usize = 16 << 20;
 const SYNC_BYTES: usize = 4 << 20;
 /// The oldest version that is written. Older ones have no packed values, which would cost every reader more than it would help
 /// the few that are so old.
-const VERSION_MIN: u32 = 10;
+pub const VERSION_MIN: u32 = 10;
 
 /// Ok, or what the log is to say.
 pub type Outcome = Result<(), String>;

@@ -9,6 +9,7 @@ mod file;
 use crate::config::Config;
 use crate::log;
 use crate::server::Server;
+pub use file::VERSION_MIN;
 use file::{FileSink, Outcome};
 use kinovar_command::Flags;
 use kinovar_command::keyspace::snapshot::{Sink, Step};
