@@ -136,6 +136,8 @@ fn note_aux(run: &Run, name: &[u8], value: &[u8]) {
             log::notice(&format!("RDB memory usage when created {:.2} Mb", bytes as f64 / f64::from(1 << 20)));
             run.used_memory.store(bytes, Relaxed);
         }
+        b"aof-preamble" if number() != 0 => log::notice("RDB has an AOF tail"),
+        b"aof-base" if number() != 0 => log::notice("RDB is base AOF"),
         b"repl-stream-db" | b"repl-id" | b"repl-offset" | b"lua" | b"aof-preamble" | b"aof-base" | b"redis-bits" => {}
         _ => crate::log!(log::Level::Debug, "Unrecognized RDB AUX field: '{}'", String::from_utf8_lossy(name)),
     }
