@@ -313,7 +313,12 @@ impl Check<'_, '_> {
                 },
                 Some(b'*') => {
                     let word = walk.command().map_err(|error| self.unreadable(name, &error))?;
-                    let Some(word) = word else { return Ok((valid_to, None)) };
+                    let Some(word) = word else {
+                        if walk.error.is_none() {
+                            break;
+                        }
+                        return Ok((valid_to, None));
+                    };
                     let is_multi = word == Word::Multi;
                     if word != Word::Other && is_multi == in_transaction {
                         let word = if is_multi { "MULTI" } else { "EXEC" };
