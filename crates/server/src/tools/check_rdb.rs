@@ -80,8 +80,8 @@ pub fn check(path: &Path, terminal: &mut Terminal<'_>) -> Option<Found> {
             return None;
         }
     };
-    let mut found = Found::default();
-    found.broken_type = Some(0);
+    // As in the reference, which reads a string until it knows better.
+    let mut found = Found { broken_type: Some(0), ..Found::default() };
     let mut doing = "start";
     let checked = read(file, &mut found, &mut doing, terminal);
     if let Err(error) = &checked {
