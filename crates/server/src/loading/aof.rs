@@ -303,8 +303,8 @@ impl Scan<'_> {
         self.hand_over()?;
         let Commands { bytes, .. } = &mut self.commands;
         // What is not complete is looked at again only when it has doubled.
-        let wanted = (bytes.len() - self.at).max(CHUNK);
-        if bytes.len() + wanted > UNIT_MAX {
+        let wanted = (bytes.len() - self.at).max(CHUNK).min(UNIT_MAX - bytes.len());
+        if wanted == 0 {
             let (name, at) = (self.name, self.offset + self.valid as u64);
             return Err(Failure::Aof(vec![format!("The transaction at offset {at} of {name} is too large")]));
         }
