@@ -681,6 +681,12 @@ impl Executor {
         is_left
     }
 
+    /// Begins the snapshot of a rewrite of the append-only file.
+    pub fn cut_journal(&self, server: &'static Server) {
+        let mut db = Db::new(&server.keyspace, Locked::None, 0, self.env(server, kinovar_io::clock::unix_ms()));
+        crate::journal::rewrite::cut(server, &mut db);
+    }
+
     /// Saves the data if a `save` rule asks for it.
     pub fn look_at_save_rules(&self, server: &'static Server, now_ms: u64) {
         let mut db = Db::new(&server.keyspace, Locked::None, 0, self.env(server, now_ms));

@@ -647,6 +647,7 @@ impl Reactor {
             self.server.busy.clean_up(self.server, self.executor.env(self.server, now_ms));
             if !self.server.busy.is_on() {
                 self.executor.look_at_save_rules(self.server, now_ms);
+                crate::journal::rewrite::look_at_growth(self.server, &self.executor.config, now_ms);
             }
         }
     }
@@ -822,6 +823,9 @@ impl Handler for Reactor {
         }
         if self.index == 0 {
             self.executor.obey_signals(self.server);
+            if self.server.journal.is_cut_due() {
+                self.executor.cut_journal(self.server);
+            }
         }
         if !self.unsynced.is_empty() {
             self.release_synced(net);

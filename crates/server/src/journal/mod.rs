@@ -6,6 +6,7 @@
 //! | [`writer`], [`disk`] | the file that it is written to |
 //! | [`thread`] | when that is written and synced, and what happens when it cannot be |
 //! | [`manifest`] | which files there are |
+//! | [`rewrite`] | fewer and smaller files |
 //!
 //! # Positions
 //! Whoever changes data records a unit under the locks of what it is about. Its place in the journal is a *position*: how many
@@ -20,6 +21,7 @@
 pub mod disk;
 pub mod log;
 pub mod manifest;
+pub mod rewrite;
 pub mod thread;
 pub mod writer;
 
@@ -48,8 +50,12 @@ const BEHIND_BYTES: u64 = 64 << 20;
 
 /// All changes in order.
 pub struct Journal {
+    /// There is to be an append-only file.
+    is_wanted: AtomicBool,
     /// Changes are recorded.
     is_on: AtomicBool,
+    /// A rewrite waits for its snapshot to begin.
+    is_cut_due: AtomicBool,
     /// Replies wait for the sync of what they depend on.
     is_always: AtomicBool,
     /// Times are written.
@@ -71,6 +77,8 @@ pub struct Journal {
     synced: AtomicU64,
     /// Reactors that wait for progress.
     waiting: Box<[AtomicBool]>,
+    is_syncing: AtomicBool,
+    slow_syncs: AtomicU64,
     state: Mutex<State>,
     /// What the files have, bytes.
     pub(crate) sizes: Sizes,
@@ -93,6 +101,7 @@ struct State {
     thread: Option<JoinHandle<()>>,
     /// Why the file cannot be written.
     trouble: Option<String>,
+    rewrite: rewrite::Rewrite,
 }
 
 /// The files.
@@ -105,7 +114,9 @@ impl Journal {
     /// A journal that nobody wants yet, for so many reactors.
     pub fn new(reactors: usize) -> Journal {
         Journal {
+            is_wanted: AtomicBool::new(false),
             is_on: AtomicBool::new(false),
+            is_cut_due: AtomicBool::new(false),
             is_always: AtomicBool::new(false),
             annotates: AtomicBool::new(false),
             refuses_writes: AtomicBool::new(false),
@@ -117,6 +128,8 @@ impl Journal {
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
             waiting: (0..reactors).map(|_| AtomicBool::new(false)).collect(),
+            is_syncing: AtomicBool::new(false),
+            slow_syncs: AtomicU64::new(0),
             state: Mutex::default(),
             sizes: Sizes::default(),
         }
@@ -133,6 +146,32 @@ impl Journal {
     /// Whether anybody wants to know of changes.
     pub fn is_on(&self) -> bool {
         self.is_on.load(Relaxed)
+    }
+
+    /// Whether there is to be an append-only file.
+    pub fn is_wanted(&self) -> bool {
+        self.is_wanted.load(Relaxed)
+    }
+
+    /// Whether a rewrite waits for [`rewrite::cut`].
+    #[inline]
+    pub fn is_cut_due(&self) -> bool {
+        self.is_cut_due.load(Relaxed)
+    }
+
+    /// How large all files are together, bytes.
+    pub fn size(&self) -> u64 {
+        self.sizes.current.load(Relaxed) + self.sizes.others.load(Relaxed)
+    }
+
+    /// Whether a sync is under way.
+    pub fn is_syncing(&self) -> bool {
+        self.is_syncing.load(Relaxed)
+    }
+
+    /// How many syncs have kept what was to be written waiting for long.
+    pub fn slow_syncs(&self) -> u64 {
+        self.slow_syncs.load(Relaxed)
     }
 
     /// The same, to be looked at for every command.
@@ -212,6 +251,15 @@ impl Journal {
         CommandError::owned(format!("MISCONF Errors writing to the AOF file: {reason}"))
     }
 
+    /// The same for scripts that may write.
+    pub fn misconf_for_scripts(&self) -> CommandError {
+        let reason = self.state().trouble.clone().unwrap_or_default();
+        CommandError::owned(format!(
+            "MISCONF Redis is configured to persist data to AOF, but it's currently unable to persist to disk. Writable \
+             scripts are blocked. Use 'no-writes' flag for read only scripts. AOF error: {reason}"
+        ))
+    }
+
     /// The parameters have changed.
     pub fn reconsider(&self, config: &Config) {
         self.annotates.store(config.aof_timestamp_enabled, Relaxed);
@@ -259,6 +307,7 @@ impl Journal {
         self.start_thread(server, &mut state)?;
         drop(state);
         self.reconsider(&config);
+        self.is_wanted.store(true, Relaxed);
         self.is_on.store(true, Relaxed);
         Ok(())
     }
@@ -308,6 +357,8 @@ impl Journal {
         drop(log);
         self.work.notify_one();
         let _ = thread.join();
+        // Of a rewrite that was under way.
+        let _ = fs::remove_file(rewrite::temp_name());
     }
 
     /// Waits for work or a time; what there is to do, and whether it is the last time. `patiently`: work does not end the wait.

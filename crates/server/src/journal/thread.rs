@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// Time between two syncs of `everysec`, and between two attempts after a failure.
 const PERIOD: Duration = Duration::from_secs(1);
+/// A sync that takes longer is told of.
+const SLOW_SYNC: Duration = Duration::from_secs(2);
 /// The log says again after this time that nothing can be written.
 const SAY_AGAIN: Duration = Duration::from_secs(30);
 
@@ -44,7 +46,16 @@ pub fn run(server: &'static Server) {
             AppendFsync::No => false,
         };
         if outcome.is_ok() && (is_due || is_last) && writer.has_unsynced() {
+            let begun = Instant::now();
+            journal.is_syncing.store(true, Relaxed);
             outcome = writer.sync();
+            journal.is_syncing.store(false, Relaxed);
+            if begun.elapsed() > SLOW_SYNC {
+                journal.slow_syncs.fetch_add(1, Relaxed);
+                log::notice(
+                    "Asynchronous AOF fsync is taking too long (disk is busy?). What is written meanwhile waits in memory.",
+                );
+            }
             last_sync = Some(Instant::now());
         } else if outcome.is_ok() && !writer.has_unsynced() {
             outcome = writer.sync();

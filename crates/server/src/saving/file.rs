@@ -27,6 +27,15 @@ pub const VERSION_MIN: u32 = 10;
 /// Ok, or what the log is to say.
 pub type Outcome = Result<(), String>;
 
+/// What a snapshot is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// The file that is loaded at the start.
+    Save,
+    /// The base of an append-only file.
+    Rewrite,
+}
+
 /// Encodes entries and hands them to the thread that writes the file.
 pub struct FileSink {
     options: Options,
@@ -82,7 +91,13 @@ impl FileSink {
     ///
     /// # Errors
     /// What the log is to say.
-    pub fn begin(server: &'static Server, config: &Config, sizes: Vec<Size>, now_ms: u64) -> Result<FileSink, String> {
+    pub fn begin(
+        server: &'static Server,
+        config: &Config,
+        purpose: Purpose,
+        sizes: Vec<Size>,
+        now_ms: u64,
+    ) -> Result<FileSink, String> {
         let version = if sizes.iter().any(|size| size.field_expires > 0) {
             wire::VERSION
         } else if Stream::alive() > 0 {
@@ -97,7 +112,14 @@ impl FileSink {
             _ => Usages::None,
         };
         let dir = std::env::current_dir().unwrap_or_default();
-        let temp = PathBuf::from(format!("temp-{}.rdb", std::process::id()));
+        let (temp, target, sync) = match purpose {
+            Purpose::Save => (
+                PathBuf::from(format!("temp-{}.rdb", std::process::id())),
+                Some(config.dbfilename.clone()),
+                config.rdb_save_incremental_fsync,
+            ),
+            Purpose::Rewrite => (crate::journal::rewrite::temp_name(), None, config.aof_rewrite_incremental_fsync),
+        };
         let file = File::create(&temp).map_err(|error| {
             format!(
                 "Failed opening the temp RDB file {} (in server root dir {}) for saving: {}",
@@ -114,12 +136,17 @@ impl FileSink {
         let work = Work {
             file,
             temp,
-            target: config.dbfilename.clone(),
+            target,
             version,
             checksum: config.rdb_checksum,
             compress: config.rdb_compression,
-            sync: config.rdb_save_incremental_fsync,
-            facts: Facts { created_s: now_ms / 1000, used_memory: crate::memory::used(), ..Facts::default() },
+            sync,
+            facts: Facts {
+                created_s: now_ms / 1000,
+                used_memory: crate::memory::used(),
+                aof_base: purpose == Purpose::Rewrite,
+                ..Facts::default()
+            },
             libraries,
             sizes,
             receiver,
@@ -245,7 +272,8 @@ impl Sink for FileSink {
 struct Work {
     file: File,
     temp: PathBuf,
-    target: PathBuf,
+    /// What it is called when it is complete; else somebody else sees to that.
+    target: Option<PathBuf>,
     version: u32,
     checksum: bool,
     compress: bool,
@@ -294,16 +322,17 @@ impl Work {
     }
 
     fn put_in_place(&self) -> Outcome {
-        fs::rename(&self.temp, &self.target).map_err(|error| {
+        let Some(target) = &self.target else { return Ok(()) };
+        fs::rename(&self.temp, target).map_err(|error| {
             format!(
                 "Error moving temp DB file {} on the final destination {} (in server root dir {}): {}",
                 self.temp.display(),
-                self.target.display(),
+                target.display(),
                 std::env::current_dir().unwrap_or_default().display(),
                 reason(&error)
             )
         })?;
-        let dir = self.target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let dir = target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // What has no directory to be synced is in place nevertheless.
         if let Ok(dir) = File::open(dir) {
             let _ = dir.sync_all();
