@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod aof;
+pub mod aof_loading;
 pub mod apps;
 pub mod busy;
 pub mod chaos;

@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
 use kinovar_tests::{
-    aof, apps, busy, chaos, clients, concurrency, crowds, effects, garbage, interchange, limits, loading, operation,
-    saving, script, tests_dir, workshop,
+    aof, aof_loading, apps, busy, chaos, clients, concurrency, crowds, effects, garbage, interchange, limits, loading,
+    operation, saving, script, tests_dir, workshop,
 };
 
 use crate::args::Args;
@@ -30,6 +30,7 @@ const SUITES: &[&str] = &[
     "limits",
     "operation",
     "loading",
+    "aof-loading",
     "clients",
     "apps",
     "garbage",
@@ -98,6 +99,7 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "limits" => limits::run(&sides.subject),
         "operation" => operation::run(&sides.subject),
         "loading" => loading::run(sides),
+        "aof-loading" => aof_loading::run(sides),
         "clients" => all_clients(sides),
         "apps" => all_apps(sides),
         _ => {

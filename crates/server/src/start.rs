@@ -3,7 +3,6 @@
 use crate::background::Background;
 use crate::clients::Clients;
 use crate::config::{ConfigHandle, IoEngine};
-use crate::journal::manifest::Layout;
 use crate::mailbox::Mailbox;
 use crate::pubsub::PubSub;
 use crate::reactor::Reactor;
@@ -101,14 +100,6 @@ pub fn serve(server: &'static Server) -> Result<(), String> {
     // From here on the data is touched by the reactors alone; with one of them its locks need not be real.
     let _ = kinovar_command::keyspace::set_single_threaded(server.reactors.len() == 1);
     crate::lifecycle::initialized(server, &config);
-    if config.appendonly {
-        let layout = Layout::of(&config);
-        let manifest = layout.load()?;
-        if !manifest.is_empty() {
-            return Err("The append-only file cannot be loaded yet".into());
-        }
-        server.journal.begin(server, layout, manifest)?;
-    }
     if !crate::loading::at_start(server, &config)? {
         crate::lifecycle::ready(&config);
     }

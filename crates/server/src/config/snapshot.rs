@@ -304,6 +304,7 @@ pub struct Config {
     pub appendonly: bool,
     pub appenddirname: PathBuf,
     pub appendfilename: String,
+    pub aof_load_truncated: bool,
     pub appendfsync: AppendFsync,
     pub no_appendfsync_on_rewrite: bool,
     /// Growth that starts a rewrite; 0 starts none.
@@ -445,6 +446,7 @@ impl Config {
             appendonly: store.flag("appendonly"),
             appenddirname: bytes_path(store.text("appenddirname")),
             appendfilename: utf8(store.text("appendfilename")),
+            aof_load_truncated: store.flag("aof-load-truncated"),
             appendfsync: AppendFsync::from_number(store.number("appendfsync")),
             no_appendfsync_on_rewrite: store.flag("no-appendfsync-on-rewrite"),
             auto_aof_rewrite_percentage: u64::try_from(store.number("auto-aof-rewrite-percentage")).unwrap_or(0),

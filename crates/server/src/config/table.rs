@@ -178,7 +178,7 @@ pub const PARAMS: &[Param] = &[
     boolean("no-appendfsync-on-rewrite", false, "do not sync during a rewrite"),
     int("auto-aof-rewrite-percentage", 100, 0, INT_MAX, "growth that starts a rewrite; 0 starts none"),
     signed_bytes("auto-aof-rewrite-min-size", 64 * MIB, 0, "smallest file that is rewritten"),
-    boolean("aof-load-truncated", true, "load a file that was cut off").later(),
+    boolean("aof-load-truncated", true, "load a file that was cut off"),
     boolean("aof-use-rdb-preamble", true, "start the append-only file with a snapshot").later(),
     boolean("aof-timestamp-enabled", false, "write times into the append-only file"),
     boolean("aof-rewrite-incremental-fsync", true, "sync while rewriting"),

@@ -270,11 +270,10 @@ fn leading_integer(text: &[u8]) -> i64 {
         _ => (false, text),
     };
     let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
-    let value = digits.fold(0i64, |value, &digit| {
+    digits.fold(0i64, |value, &digit| {
         let digit = i64::from(digit - b'0');
         value.saturating_mul(10).saturating_add(if negative { -digit } else { digit })
-    });
-    value
+    })
 }
 
 /// Where the files are.
