@@ -22,19 +22,23 @@ pub(crate) fn are_distinct(list: &Listpack, stride: usize) -> bool {
 fn have_distinct_hashes(list: &Listpack, stride: usize) -> bool {
     let mut buffer = [0; 20];
     let (mut hashes, mut len) = ([0; FEW], 0);
-    // Elements until the next name.
-    let mut until_name = 0;
-    for item in list.iter() {
-        if until_name == 0 {
-            let hash = hash(item.bytes(&mut buffer));
-            if hashes[..len].contains(&hash) {
-                return false;
-            }
-            hashes[len] = hash;
-            len += 1;
-            until_name = stride;
+    // Some bits of the hashes that were met.
+    let mut met = [0u64; 4];
+    let mut next = list.first();
+    while let Some(pos) = next {
+        let (name, after) = list.get_and_next(pos);
+        let hash = hash(name.bytes(&mut buffer));
+        let (word, bit) = (&mut met[hash as usize >> 6 & 3], 1 << (hash & 63));
+        if *word & bit != 0 && hashes[..len].contains(&hash) {
+            return false;
         }
-        until_name -= 1;
+        *word |= bit;
+        hashes[len] = hash;
+        len += 1;
+        next = after;
+        for _ in 1..stride {
+            next = next.and_then(|pos| list.next(pos));
+        }
     }
     true
 }

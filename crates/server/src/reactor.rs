@@ -34,7 +34,9 @@ const EXPIRE_SLICE_US: u64 = 500;
 const TABLES_SLICE_US: u64 = 100;
 /// The same for a snapshot, us: of a turn with requests, and of one without.
 const SNAPSHOT_SLICE_US: u64 = 100;
-const SNAPSHOT_IDLE_SLICE_US: u64 = 1000;
+const SNAPSHOT_IDLE_SLICE_US: u64 = 200;
+/// Pause between two slices where there are no requests: on a machine with few cores, clients need them too.
+const SNAPSHOT_PAUSE: Duration = Duration::from_micros(150);
 /// Time that loading may take before the sockets are looked at again, us.
 const LOADING_SLICE_US: u64 = 1500;
 /// Output buffers kept for reuse, and the largest kept, bytes.
@@ -132,12 +134,12 @@ impl Reactor {
                 || self.load_due
                 || !self.tasks.is_empty()
                 || !self.orphans.is_empty();
-            let mut wait_ms = if has_work { 0 } else { next_ms.saturating_sub(now_ms) };
+            let wait_ms = if has_work { 0 } else { next_ms.saturating_sub(now_ms) };
+            let mut wait = Duration::from_millis(wait_ms.min(TICK_MS));
             if self.snapshot_due {
-                // Without a pause, unless the file cannot keep up.
-                wait_ms = wait_ms.min(u64::from(crate::saving::is_behind(self.server)));
+                wait = wait.min(SNAPSHOT_PAUSE);
             }
-            engine.turn(Some(Duration::from_millis(wait_ms.min(TICK_MS))), &mut self)?;
+            engine.turn(Some(wait), &mut self)?;
         }
         if !self.unsynced.is_empty() && self.server.journal.settle() {
             self.release_synced(engine.net());
@@ -901,14 +903,18 @@ impl Handler for Reactor {
             self.expire_due = true;
             self.tables_due = self.executor.config.activerehashing;
         }
-        if self.expire_due && !is_loading {
+        if is_loading {
+            // Both can wait until the end, and would keep this thread busy while the reader needs the processor.
+            (self.expire_due, self.tables_due) = (false, false);
+        }
+        if self.expire_due {
             let reactors = self.server.reactors.len();
             self.expire_due = self.server.active_expire.load(Relaxed)
                 && !(self.server.pause.is_on() && self.server.pause.now().is_some())
                 && self.executor.expire(self.server, now_ms, EXPIRE_SLICE_US, reactors);
         }
         self.go_on_with_snapshot();
-        if self.tables_due && !self.busy && !is_loading {
+        if self.tables_due && !self.busy {
             self.tables_due = self.executor.resize_tables(self.server, TABLES_SLICE_US);
         }
         loop {

@@ -279,13 +279,15 @@ impl<R: Read> Window<R> {
     fn fill(&mut self, count: u64) -> Result<()> {
         self.drop_passed();
         while ((self.buffer.len() - self.at) as u64) < count {
-            // Not more at once than is there already: what is announced need not come.
-            let step = self.buffer.len().max(CHUNK);
+            // A little at a time: what is announced need not come.
             let before = self.buffer.len();
-            self.buffer.reserve(step);
-            match self.source.by_ref().take(step as u64).read_to_end(&mut self.buffer) {
-                Ok(_) if self.buffer.len() > before => {}
-                Ok(_) => return Err(ErrorKind::Truncated.at(self.base + before as u64)),
+            self.buffer.resize(before + CHUNK, 0);
+            // One read: a source that has not come to its end may have nothing more for a while.
+            let read = self.source.read(&mut self.buffer[before..]);
+            self.buffer.truncate(before + read.as_ref().map_or(0, |&count| count.min(CHUNK)));
+            match read {
+                Ok(1..) => {}
+                Ok(0) => return Err(ErrorKind::Truncated.at(self.base + before as u64)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(ErrorKind::Io(error).at(self.base + self.buffer.len() as u64)),
             }

@@ -97,6 +97,7 @@ impl FileSink {
         purpose: Purpose,
         sizes: Vec<Size>,
         now_ms: u64,
+        foreground: bool,
     ) -> Result<FileSink, String> {
         let version = if sizes.iter().any(|size| size.field_expires > 0) {
             wire::VERSION
@@ -154,7 +155,13 @@ impl FileSink {
         };
         std::thread::Builder::new()
             .name("kinovar-save".into())
-            .spawn(move || super::finished(server, work.run()))
+            .spawn(move || {
+                if !foreground {
+                    // Not worth refusing to save for: the file then merely competes with the reactors.
+                    let _ = kinovar_io::process::lower_priority();
+                }
+                super::finished(server, work.run());
+            })
             .map_err(|error| format!("Can't save in background: {error}"))?;
         Ok(FileSink {
             options,

@@ -215,7 +215,7 @@ fn begin_for(server: &'static Server, db: &mut Db<'_>, foreground: bool, purpose
     }
     let databases = server.keyspace.databases();
     let sizes: Vec<file::Size> = (0..databases).map(|number| file::Size::of(db, number)).collect();
-    let sink = FileSink::begin(server, &config, purpose, sizes, now_ms).map_err(|reason| {
+    let sink = FileSink::begin(server, &config, purpose, sizes, now_ms, foreground).map_err(|reason| {
         log::warning(&reason);
         Refusal::Failed
     });
