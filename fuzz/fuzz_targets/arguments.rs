@@ -18,6 +18,7 @@ fuzz_target!(|line: &[u8]| {
     let arguments: Vec<OsString> = line.split(|&b| b == 0).map(|word| OsString::from_vec(word.to_vec())).collect();
     match parse(&arguments, &mut &*STDIN) {
         Invocation::Print { text, .. } => assert!(text.ends_with('\n')),
+        Invocation::Tool(_) => {}
         Invocation::Serve(args) => {
             let Sources { stdin, options, .. } = args.sources;
             assert!(stdin.as_deref().is_none_or(|read| read == STDIN));

@@ -5,6 +5,8 @@
 //! `cargo xtask diff` one of them; `docs/testing.md` tells how to write scripts and grammars.
 #![forbid(unsafe_code)]
 
+pub mod aof;
+pub mod aof_loading;
 pub mod apps;
 pub mod busy;
 pub mod chaos;

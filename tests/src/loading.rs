@@ -19,7 +19,7 @@ use crate::server::{Program, Server};
 use crate::show::show;
 
 mod broken;
-mod data;
+pub(crate) mod data;
 mod meanwhile;
 
 /// How long a load may take, on a machine that is busy.
@@ -47,12 +47,12 @@ pub fn run(sides: &Sides) -> Result<Report> {
 }
 
 /// Threads, where there is a choice.
-fn variants(program: &Program) -> &'static [&'static [&'static str]] {
+pub(crate) fn variants(program: &Program) -> &'static [&'static [&'static str]] {
     if program.prefix.is_empty() { &[&[]] } else { &[&["--io-threads", "1"], &["--io-threads", "2"]] }
 }
 
 /// A folder for files, removed at the end.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Result<Folder> {
@@ -82,7 +82,7 @@ impl Drop for Folder {
 }
 
 /// Waits until nothing is being loaded.
-fn loaded(server: &Server) -> Result<Conn> {
+pub(crate) fn loaded(server: &Server) -> Result<Conn> {
     let mut conn = server.conn()?;
     conn.set_timeout(LOAD_MAX)?;
     poll_for(

@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
 use kinovar_tests::{
-    apps, busy, chaos, clients, concurrency, crowds, effects, garbage, interchange, limits, loading, operation, saving,
-    script, tests_dir, workshop,
+    aof, aof_loading, apps, busy, chaos, clients, concurrency, crowds, effects, garbage, interchange, limits, loading,
+    operation, saving, script, tests_dir, workshop,
 };
 
 use crate::args::Args;
@@ -22,6 +22,7 @@ const SUITES: &[&str] = &[
     "random",
     "interchange",
     "saving",
+    "aof",
     "concurrency",
     "chaos",
     "crowds",
@@ -29,12 +30,15 @@ const SUITES: &[&str] = &[
     "limits",
     "operation",
     "loading",
+    "aof-loading",
     "clients",
     "apps",
     "garbage",
 ];
 /// How long the random multi-key commands run: enough for a lock order mistake to show, short enough for CI.
 const STRESS_SECONDS: u64 = 15;
+/// How often a server is killed.
+const CRASH_ROUNDS: u64 = 20;
 /// How long chaos reigns in `test`, and when it is run alone.
 const CHAOS_SECONDS: u64 = 10;
 const CHAOS_SECONDS_FULL: u64 = 60;
@@ -84,6 +88,7 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "random" => diff::random_groups(args, sides),
         "interchange" => interchange::run(sides),
         "saving" => saving::run(sides),
+        "aof" => aof::run(sides, args.number("rounds", CRASH_ROUNDS)?, args.number("seed", 1)?),
         "concurrency" => concurrency::run(&sides.subject, Duration::from_secs(args.number("seconds", STRESS_SECONDS)?)),
         "chaos" => chaos::run(&sides.subject, &chaos_plan(args, CHAOS_SECONDS)?),
         "crowds" => {
@@ -94,6 +99,7 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "limits" => limits::run(&sides.subject),
         "operation" => operation::run(&sides.subject),
         "loading" => loading::run(sides),
+        "aof-loading" => aof_loading::run(sides),
         "clients" => all_clients(sides),
         "apps" => all_apps(sides),
         _ => {

@@ -84,9 +84,8 @@ impl<'a> Ctx<'a> {
     /// Tells the journal of everything that was noted, as one. What it is about is still locked.
     #[inline]
     pub fn hand_effects_over(&self) {
-        let effects = &self.db.env().work.effects;
-        if effects.is_on() {
-            effects.hand_over();
+        if self.db.env().work.effects.is_on() {
+            self.db.tell_journal();
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::object::{self, Text, Value, WrongType};
 use crate::partition::{Partition, PartitionDb};
 use crate::{
     All, Caches, Effects, Entry, Key, Keyspace, Locked, Observer, Reader, Ready, Settings, Stats, Trash, Unavailable,
-    access,
+    access, effects,
 };
 use kinovar_ds::table::Position;
 use std::cell::RefCell;
@@ -69,7 +69,31 @@ impl<'a> Db<'a> {
     /// Database `index` through `locked`.
     #[inline]
     pub fn new(keyspace: &'a Keyspace, locked: Locked<'a>, index: u32, env: Env<'a>) -> Db<'a> {
-        Db { keyspace, locked, index, env }
+        let db = Db { keyspace, locked, index, env };
+        db.note_dependency();
+        db
+    }
+
+    /// What the journal holds of the locked partitions may be seen from now on.
+    #[inline]
+    fn note_dependency(&self) {
+        if self.env.work.effects.is_on() {
+            self.depend();
+        }
+    }
+
+    #[cold]
+    fn depend(&self) {
+        effects::depend(self.keyspace.newest(&self.locked));
+    }
+
+    /// Tells the journal of everything that was noted, as one. What it is about is still locked.
+    pub fn tell_journal(&self) {
+        let effects = &self.env.work.effects;
+        effects.hand_over();
+        if let Some(position) = effects.take_newest() {
+            self.keyspace.note_newest(&self.locked, position);
+        }
     }
 
     /// The selected database's number.
@@ -125,6 +149,7 @@ impl<'a> Db<'a> {
         if !self.locked.has(index) {
             self.unlock();
             self.locked = self.keyspace.lock_one_or_give_up(index).ok_or(Unavailable)?;
+            self.note_dependency();
         }
         Ok(())
     }
@@ -136,6 +161,7 @@ impl<'a> Db<'a> {
     pub fn lock_or_give_up(&mut self, indexes: &mut Vec<usize>) -> Result<(), Unavailable> {
         self.unlock();
         self.locked = self.keyspace.lock_many_or_give_up(indexes).ok_or(Unavailable)?;
+        self.note_dependency();
         Ok(())
     }
 
@@ -146,6 +172,7 @@ impl<'a> Db<'a> {
     pub fn lock_all_or_give_up(&mut self) -> Result<(), Unavailable> {
         self.unlock();
         self.locked = self.keyspace.lock_all_or_give_up().ok_or(Unavailable)?;
+        self.note_dependency();
         Ok(())
     }
 
@@ -157,13 +184,15 @@ impl<'a> Db<'a> {
 
     /// Releases what is locked. The journal hears first what was done under it.
     pub fn unlock(&mut self) {
-        self.env.work.effects.hand_over();
+        self.tell_journal();
         self.locked = Locked::None;
     }
 
     /// Locks partition `index` as well, if that takes no waiting. Whether it is locked now.
     pub fn try_lock_also(&mut self, index: usize) -> bool {
-        self.locked.try_add(self.keyspace, index)
+        let is_locked = self.locked.try_add(self.keyspace, index);
+        self.note_dependency();
+        is_locked
     }
 
     /// Whether everything is locked.
@@ -183,7 +212,15 @@ impl<'a> Db<'a> {
 
     /// Looks at one partition, under the lock that is held or else under its own; see [`Keyspace::read`].
     pub fn look<R: Default>(&self, index: usize, look: impl FnOnce(&Partition) -> R) -> R {
-        if self.locked.has(index) { look(self.locked.partition(index)) } else { self.keyspace.read(index, look) }
+        if self.locked.has(index) {
+            return look(self.locked.partition(index));
+        }
+        self.keyspace.read(index, |partition| {
+            if self.env.work.effects.is_on() {
+                effects::depend(self.keyspace.newest_of(index));
+            }
+            look(partition)
+        })
     }
 
     /// Number of keys in the selected database. Locks one partition after the other where they are not locked.

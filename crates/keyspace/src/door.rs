@@ -532,7 +532,7 @@ impl Db<'_> {
             while removed < budget && self.expire_next(index) {
                 removed += 1;
                 // Each for itself: nothing holds them together.
-                self.env.work.effects.hand_over();
+                self.tell_journal();
             }
             while removed < budget
                 && let Some(fields) = self.expire_next_fields(index, budget - removed)
@@ -541,7 +541,7 @@ impl Db<'_> {
             }
         }
         self.index = selected;
-        self.env.work.effects.hand_over();
+        self.tell_journal();
         let next_ms = self.locked.partition(index).next_due_ms();
         self.keyspace.set_due(index, next_ms);
         Some(removed)

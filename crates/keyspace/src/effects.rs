@@ -15,11 +15,36 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Whoever keeps the effects.
 pub trait Journal: Sync {
-    /// Takes a unit, which must be kept as a whole. The partitions that it is about are locked: must not wait.
-    fn record(&self, unit: &Unit);
+    /// Takes a unit, which must be kept as a whole. The partitions that it is about are locked: must not wait. Returns the
+    /// position in the journal behind it; positions rise.
+    fn record(&self, unit: &Unit) -> u64;
 }
 
 static OFF: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// The newest position in the journal that what this thread has read or written depends on.
+    static DEPENDS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// What this thread has read or written since the last call depends on the journal up to this position; 0 for on nothing.
+#[inline]
+pub fn take_dependency() -> u64 {
+    DEPENDS.replace(0)
+}
+
+/// The same, without forgetting it.
+pub fn dependency() -> u64 {
+    DEPENDS.get()
+}
+
+/// What this thread has seen depends on the journal up to `position`.
+#[inline]
+pub(crate) fn depend(position: u64) {
+    if position > DEPENDS.get() {
+        DEPENDS.set(position);
+    }
+}
 
 /// Effects that happened as one, in order.
 #[derive(Default, Debug)]
@@ -126,6 +151,8 @@ pub struct Effects {
     /// What commands do themselves is not told (a script may ask for that).
     muted: Cell<bool>,
     unit: RefCell<Unit>,
+    /// The position of the last unit, until the partitions that it is about know of it.
+    newest: Cell<Option<u64>>,
 }
 
 impl Default for Effects {
@@ -136,6 +163,7 @@ impl Default for Effects {
             own: Cell::new(Own::IfChanged),
             muted: Cell::new(false),
             unit: RefCell::default(),
+            newest: Cell::new(None),
         }
     }
 }
@@ -167,16 +195,23 @@ impl Effects {
         }
     }
 
-    /// Hands over what has gathered, while the locks are still held.
-    pub fn hand_over(&self) {
+    /// Hands over what has gathered, while the locks are still held. See [`Db::tell_journal`](crate::Db::tell_journal).
+    pub(crate) fn hand_over(&self) {
         let mut unit = self.unit.borrow_mut();
         if unit.is_empty() {
             return;
         }
         if let Some(journal) = self.journal {
-            journal.record(&unit);
+            let position = journal.record(&unit);
+            self.newest.set(Some(position));
+            depend(position);
         }
         unit.clear();
+    }
+
+    /// The newest position of what was handed over since the last call.
+    pub(crate) fn take_newest(&self) -> Option<u64> {
+        self.newest.take()
     }
 
     /// From now on commands do not tell what they do themselves, or do so again; what it was before.
@@ -250,8 +285,10 @@ mod tests {
     struct Kept(Mutex<Vec<u8>>);
 
     impl Journal for Kept {
-        fn record(&self, unit: &Unit) {
-            unit.write(&mut None, &mut self.0.lock().unwrap());
+        fn record(&self, unit: &Unit) -> u64 {
+            let mut kept = self.0.lock().unwrap();
+            unit.write(&mut None, &mut kept);
+            kept.len() as u64
         }
     }
 

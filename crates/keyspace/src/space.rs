@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 pub struct Keyspace {
     sites: Box<[Site]>,
     databases: u32,
+    /// The newest position in the journal that each partition's contents depend on: written and read under its lock.
+    newest: Box<[AtomicU64]>,
     /// What clients may have in their caches.
     pub(crate) read_counts: ReadCounts,
 }
@@ -51,7 +53,12 @@ impl Keyspace {
             hint_salt: AtomicU64::new(0),
             due_ms: AtomicU64::new(u64::MAX),
         };
-        Keyspace { sites: (0..partitions).map(|_| site()).collect(), databases, read_counts: ReadCounts::default() }
+        Keyspace {
+            sites: (0..partitions).map(|_| site()).collect(),
+            databases,
+            newest: (0..partitions).map(|_| AtomicU64::new(0)).collect(),
+            read_counts: ReadCounts::default(),
+        }
     }
 
     /// Number of partitions.
@@ -205,6 +212,32 @@ impl Keyspace {
     /// Replaces what is known of partition `index`, which the caller has locked.
     pub(crate) fn set_due(&self, index: usize, at_ms: u64) {
         self.sites[index].due_ms.store(at_ms, Relaxed);
+    }
+
+    /// The newest position in the journal that what is `locked` depends on.
+    pub(crate) fn newest(&self, locked: &Locked<'_>) -> u64 {
+        match locked {
+            Locked::None => 0,
+            Locked::One(index, _) => self.newest_of(*index),
+            Locked::Many(guards) => guards.iter().map(|(index, _)| self.newest_of(*index)).max().unwrap_or(0),
+            Locked::Whole(..) => (0..self.partitions()).map(|index| self.newest_of(index)).max().unwrap_or(0),
+        }
+    }
+
+    /// The same for partition `index`, which the caller has locked.
+    pub(crate) fn newest_of(&self, index: usize) -> u64 {
+        self.newest[index].load(Relaxed)
+    }
+
+    /// What is `locked` depends on the journal up to `position`.
+    pub(crate) fn note_newest(&self, locked: &Locked<'_>, position: u64) {
+        let note = |index: usize| self.newest[index].store(position, Relaxed);
+        match locked {
+            Locked::None => {}
+            Locked::One(index, _) => note(*index),
+            Locked::Many(guards) => guards.iter().for_each(|(index, _)| note(*index)),
+            Locked::Whole(..) => (0..self.partitions()).for_each(note),
+        }
     }
 
     /// Publishes where database 0 of partition `index`, which the caller has locked, keeps its buckets.

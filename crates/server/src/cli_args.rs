@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::{COMPATIBLE_VERSION, Sources, quote_into, split_words};
+use crate::tools::{Terminal, check_aof, check_rdb};
 
 /// A part that the binary can play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,8 @@ const ROLES: [(&str, Role); 6] = [
 pub enum Invocation {
     /// Start the server.
     Serve(ServerArgs),
+    /// Check a file.
+    Tool(Tool),
     /// Print and end.
     Print {
         /// The text, with its line ends.
@@ -51,6 +54,40 @@ pub enum Invocation {
         /// Exit code.
         code: u8,
     },
+}
+
+/// One of the programs that look at files, and what it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tool {
+    /// The name the binary was called by.
+    pub program: String,
+    /// Whether a summary is printed: Redis's programs print none.
+    pub summary: bool,
+    /// What it is to do.
+    pub order: ToolOrder,
+}
+
+/// What one of these programs is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToolOrder {
+    /// See [`check_rdb`].
+    CheckRdb(check_rdb::Order),
+    /// See [`check_aof`].
+    CheckAof(check_aof::Order),
+}
+
+impl Tool {
+    /// Runs it; the exit code.
+    pub fn run(&self) -> u8 {
+        let mut out = std::io::LineWriter::new(std::io::stdout());
+        let mut input = std::io::stdin().lock();
+        let mut terminal =
+            Terminal { out: &mut out, err: &mut std::io::stderr(), input: &mut input, summary: self.summary };
+        match &self.order {
+            ToolOrder::CheckRdb(order) => check_rdb::run(&self.program, order, &mut terminal),
+            ToolOrder::CheckAof(order) => check_aof::run(&self.program, order, &mut terminal),
+        }
+    }
 }
 
 /// The server's arguments.
@@ -70,6 +107,7 @@ pub fn parse(arguments: &[OsString], stdin: &mut dyn Read) -> Invocation {
     let role = if asks_for_sentinel { Role::Sentinel } else { role };
     match role {
         Role::Server => parse_server(program, rest, stdin),
+        Role::CheckRdb | Role::CheckAof => parse_tool(program, arguments.len() == rest.len() + 1, role, rest),
         other => not_in_this_version(other),
     }
 }
@@ -90,6 +128,32 @@ fn not_in_this_version(role: Role) -> Invocation {
     let name = ROLES.iter().find(|(_, r)| *r == role).map_or("", |(name, _)| name);
     let version = env!("CARGO_PKG_VERSION");
     print_error(format!("kinovar: the role '{name}' is not part of Kinovar {version} yet; only 'server' is\n"))
+}
+
+/// `by_name`: the binary was called by the name of Redis's program.
+fn parse_tool(program: String, by_name: bool, role: Role, rest: &[OsString]) -> Invocation {
+    let name = if role == Role::CheckRdb { "check-rdb" } else { "check-aof" };
+    if let [word] = rest
+        && (word == "-v" || word == "--version")
+    {
+        return Invocation::Print { text: tool_version_line(&format!("redis-{name}")), to_stderr: false, code: 0 };
+    }
+    let program = if by_name { program } else { format!("{program} {name}") };
+    let path = |word: &OsString| PathBuf::from(word);
+    let order = match (role, rest) {
+        (Role::CheckRdb, [file]) => ToolOrder::CheckRdb(check_rdb::Order::Check(path(file))),
+        (Role::CheckRdb, _) => ToolOrder::CheckRdb(check_rdb::Order::Misused),
+        (_, [file]) => ToolOrder::CheckAof(check_aof::Order::Check(path(file))),
+        (_, [option, file]) if option == "--fix" => ToolOrder::CheckAof(check_aof::Order::Fix(path(file))),
+        (_, [option, time, file]) if option == "--truncate-to-timestamp" => {
+            let time = time.to_str().and_then(|time| time.parse().ok());
+            ToolOrder::CheckAof(
+                time.map_or(check_aof::Order::BadTime, |time| check_aof::Order::Until(time, path(file))),
+            )
+        }
+        _ => ToolOrder::CheckAof(check_aof::Order::Misused),
+    };
+    Invocation::Tool(Tool { program, summary: !by_name, order })
 }
 
 fn print_error(text: String) -> Invocation {
@@ -139,11 +203,20 @@ fn answer_at_once(first: &[u8], arguments: &[OsString]) -> Option<Invocation> {
 
 /// What `--version` prints: the line that tools parse, with the truth about the server at its end.
 pub fn version_line() -> String {
+    format!("Redis server {}", version_facts())
+}
+
+/// What the programs that look at files print.
+fn tool_version_line(name: &str) -> String {
+    format!("{name} {}", version_facts())
+}
+
+fn version_facts() -> String {
     let revision = option_env!("KINOVAR_REVISION").unwrap_or("00000000");
     let allocator = tikv_jemalloc_ctl::version::read().ok();
     let allocator = allocator.and_then(|v| v.split('-').next()).unwrap_or("unknown");
     format!(
-        "Redis server v={COMPATIBLE_VERSION} sha={revision}:0 malloc=jemalloc-{allocator} bits={} build={revision} \
+        "v={COMPATIBLE_VERSION} sha={revision}:0 malloc=jemalloc-{allocator} bits={} build={revision} \
          server=kinovar-{}\n",
         usize::BITS,
         env!("CARGO_PKG_VERSION")
@@ -277,11 +350,34 @@ mod tests {
             &["redis-benchmark", "-n", "1"],
             &["kinovar", "sentinel"],
             &["redis-server", "s.conf", "--sentinel"],
-            &["redis-check-aof"],
         ] {
             let (text, code) = printed(line);
             assert!(text.contains("is not part of Kinovar") && code == 1, "{line:?}: {text}");
         }
+    }
+
+    #[test]
+    fn programs_that_look_at_files_are_told_what_to_do() {
+        let tool = |line: &[&str]| match invoke(line) {
+            Invocation::Tool(tool) => tool,
+            other => panic!("{line:?}: {other:?}"),
+        };
+        let aof = |line: &[&str]| match tool(line).order {
+            ToolOrder::CheckAof(order) => order,
+            other @ ToolOrder::CheckRdb(_) => panic!("{line:?}: {other:?}"),
+        };
+        use check_aof::Order;
+        assert_eq!(aof(&["redis-check-aof"]), Order::Misused);
+        assert_eq!(aof(&["redis-check-aof", "a"]), Order::Check("a".into()));
+        assert_eq!(aof(&["k", "check-aof", "--fix", "a"]), Order::Fix("a".into()));
+        assert_eq!(aof(&["k", "check-aof", "--truncate-to-timestamp", "5", "a"]), Order::Until(5, "a".into()));
+        assert_eq!(aof(&["k", "check-aof", "--truncate-to-timestamp", "5x", "a"]), Order::BadTime);
+        assert_eq!(aof(&["k", "check-aof", "--other", "a"]), Order::Misused);
+        let rdb = tool(&["k", "check-rdb", "a"]);
+        assert_eq!(rdb.order, ToolOrder::CheckRdb(check_rdb::Order::Check("a".into())));
+        assert_eq!((rdb.program.as_str(), rdb.summary), ("k check-rdb", true));
+        assert!(!tool(&["/bin/redis-check-rdb", "a"]).summary);
+        assert!(printed(&["redis-check-rdb", "-v"]).0.starts_with("redis-check-rdb v=8.2.3 "));
     }
 
     #[test]

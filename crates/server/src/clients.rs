@@ -90,6 +90,44 @@ pub struct Names {
 }
 
 impl ClientInfo {
+    /// Stands for the server itself, which has no connection.
+    pub fn nobody() -> ClientInfo {
+        ClientInfo {
+            id: u64::MAX,
+            addr: String::new(),
+            laddr: String::new(),
+            fd: -1,
+            is_unix: false,
+            is_loopback: true,
+            reactor: 0,
+            conn: AtomicU64::new(u64::MAX),
+            created_ms: 0,
+            active_ms: AtomicU64::new(0),
+            db: AtomicU32::new(0),
+            resp: AtomicU32::new(2),
+            command: AtomicUsize::new(0),
+            net_in: AtomicU64::new(0),
+            net_out: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
+            query_buffer: AtomicUsize::new(0),
+            query_buffer_capacity: AtomicUsize::new(0),
+            output_pending: AtomicUsize::new(0),
+            monitor: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            no_evict: AtomicBool::new(false),
+            held: AtomicBool::new(false),
+            no_touch: AtomicBool::new(false),
+            tracking: Default::default(),
+            gone: AtomicBool::new(false),
+            subscriptions: Default::default(),
+            queued: AtomicI64::new(-1),
+            watched: AtomicUsize::new(0),
+            watch: Mutex::new(None),
+            waiter: Mutex::new(None),
+            names: Mutex::new(Names::default()),
+        }
+    }
+
     /// Whether the peer is on this machine.
     pub fn is_local(&self) -> bool {
         self.is_unix || self.is_loopback

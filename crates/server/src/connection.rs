@@ -3,6 +3,7 @@
 use crate::session::Session;
 use kinovar_command::Registry;
 use kinovar_resp::Parser;
+use std::collections::VecDeque;
 
 /// One connection of a reactor.
 pub struct Connection {
@@ -16,6 +17,10 @@ pub struct Connection {
     pub input: Vec<u8>,
     /// Replies of this turn, not yet handed to the engine.
     pub output: Vec<u8>,
+    /// Replies that must not be sent before the journal is synced up to a position, in order.
+    pub unsynced: VecDeque<(u64, Vec<u8>)>,
+    /// How long they are.
+    pub unsynced_bytes: usize,
     /// It reads its replies too slowly: no more of its requests are executed until it has caught up.
     pub stalled: bool,
     /// It is on its reactor's list of those with output from elsewhere.
@@ -35,6 +40,8 @@ impl Connection {
             parser: Parser::default(),
             input: Vec::new(),
             output: Vec::new(),
+            unsynced: VecDeque::new(),
+            unsynced_bytes: 0,
             stalled: false,
             dirty: false,
             paused: false,

@@ -28,6 +28,8 @@ pub struct Delivery {
     together: Together,
     /// Connections that were sent something and whose output the engine does not have yet.
     dirty: Vec<u32>,
+    /// The position in the journal that messages depend on: they may be about changes.
+    position: u64,
 }
 
 /// Several messages as one.
@@ -73,6 +75,7 @@ impl Reactor {
         if let Some(conn) = &mut current {
             conn.session.has_mail = false;
         }
+        self.delivery.position = if server.journal.is_always() { server.journal.recorded() } else { 0 };
         while inbox.waiting() > 0 {
             let mut posts = std::mem::take(&mut self.delivery.posts);
             let first = inbox.take(&mut posts, until);
@@ -211,6 +214,7 @@ impl Reactor {
         if let Some(conn) = current
             && conn.id.index() == index
         {
+            conn.session.position = conn.session.position.max(self.delivery.position);
             write(conn);
             if conn.output.len() >= OUTPUT_PIECE {
                 self.send_output(net, conn, clock::unix_ms());
@@ -221,6 +225,7 @@ impl Reactor {
         if conn.output.capacity() == 0 {
             conn.output = self.spare.pop().unwrap_or_default();
         }
+        conn.session.position = conn.session.position.max(self.delivery.position);
         write(conn);
         if !conn.dirty {
             conn.dirty = true;

@@ -20,7 +20,7 @@ use crate::session::{Replies, Session};
 use crate::tracking;
 use crate::waiting;
 use kinovar_command::dispatch::{self, KeyScratch};
-use kinovar_command::keyspace::{Db, Env, Locked, Observer, Settings, Work, bytes_eq};
+use kinovar_command::keyspace::{self, Db, Env, Locked, Observer, Settings, Work, bytes_eq};
 use kinovar_command::registry::Entry;
 use kinovar_command::{Args, CommandError, Ctx, Flags, HashedKey, Key, Lock, Reply};
 use kinovar_io::clock::Ticks;
@@ -152,6 +152,8 @@ impl Executor {
     /// Executes the requests in `buf`, replies into the connection's output.
     pub fn run(&mut self, server: &Server, conn: &mut Connection, buf: &[u8], now_ms: u64) -> Progress {
         let mut at = 0;
+        // What this thread has done besides concerns no client.
+        keyspace::effects::take_dependency();
         conn.session.look_again();
         let mut batch = std::mem::take(&mut self.batch);
         let progress = loop {
@@ -511,6 +513,7 @@ impl Executor {
         if server.saving.refuses(entry) {
             return Err(CommandError::text(crate::saving::MISCONF));
         }
+        server.journal.admit(entry)?;
         if session.queue.is_some() && entry.command.flags.has(Flags::NO_MULTI) {
             return Err(CommandError::text("ERR Command not allowed inside a transaction"));
         }
@@ -571,6 +574,7 @@ impl Executor {
             }
             outcome
         };
+        session.take_dependency();
         // What CONFIG SET has changed holds from here on, for the rest of the batch too.
         self.refresh(server);
         if session.task.is_some() {
@@ -604,7 +608,10 @@ impl Executor {
             bump(&stats.failed, 1);
             self.write_error(server, &done.session, out, start_of_reply, error);
         }
+        let position = session.position;
         *session = done.session;
+        session.position = session.position.max(position);
+        session.take_dependency();
         finish(session, out, start_of_reply, left.was_silent);
     }
 
@@ -672,6 +679,12 @@ impl Executor {
         let is_left = crate::saving::step(server, self.reactor, next, budget_us, &self.work.trash);
         self.free_trash(server);
         is_left
+    }
+
+    /// Begins the snapshot of a rewrite of the append-only file.
+    pub fn cut_journal(&self, server: &'static Server) {
+        let mut db = Db::new(&server.keyspace, Locked::None, 0, self.env(server, kinovar_io::clock::unix_ms()));
+        crate::journal::rewrite::cut(server, &mut db);
     }
 
     /// Saves the data if a `save` rule asks for it.

@@ -34,6 +34,7 @@ pub mod server;
 pub mod session;
 pub mod slowlog;
 pub mod start;
+pub mod tools;
 pub mod tracking;
 pub mod transaction;
 pub mod waiting;

@@ -280,6 +280,21 @@ fn follow_changes(server: &'static Server) {
         server.look_for_alerts();
         Ok(())
     });
+    config.on_change(&["appendfsync", "aof-timestamp-enabled"], |_: &[&'static str], new: &Config| {
+        server.journal.reconsider(new);
+        Ok(())
+    });
+    config.on_change(&["appendonly"], move |_: &[&'static str], new: &Config| {
+        // At the start the files are seen to by those who load them.
+        if server.mailboxes.get().is_none() {
+            return Ok(());
+        }
+        if new.appendonly {
+            return crate::journal::rewrite::turn_on(server);
+        }
+        crate::journal::rewrite::turn_off(server);
+        Ok(())
+    });
     config.on_change(&["maxclients"], |_: &[&'static str], new: &Config| {
         let wanted = u64::from(new.maxclients) + RESERVED_DESCRIPTORS;
         let limits = kinovar_io::net::raise_open_files(wanted).map_err(|error| error.to_string())?;

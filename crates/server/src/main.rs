@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
     match cli_args::parse(&arguments, &mut std::io::stdin()) {
         Invocation::Serve(server) => kinovar_server::lifecycle::run(&server),
+        Invocation::Tool(tool) => ExitCode::from(tool.run()),
         Invocation::Print { text, to_stderr, code } => {
             // Whoever closed the stream does not want to read it.
             let _ = if to_stderr {

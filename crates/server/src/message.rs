@@ -45,6 +45,8 @@ pub enum Message {
         waiter: Arc<Waiter>,
         /// The reply.
         reply: Vec<u8>,
+        /// The position in the journal that the reply depends on.
+        position: u64,
         /// Messages with numbers below this come before the reply.
         after: u64,
     },

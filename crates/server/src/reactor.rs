@@ -2,6 +2,7 @@
 
 use crate::clients::{ClientInfo, Names, add};
 use crate::cmdstats::bump;
+use crate::commands::waitaof;
 use crate::connection::Connection;
 use crate::delivery::Delivery;
 use crate::exec::{Executor, OUTPUT_PIECE, Progress, STALL_BYTES};
@@ -78,6 +79,12 @@ pub struct Reactor {
     load_due: bool,
     /// Such requests of connections that are gone.
     orphans: Vec<Task>,
+    /// Connections whose output is kept back until the journal is synced.
+    unsynced: Vec<ConnId>,
+    /// Connections that wait for a sync (`WAITAOF`).
+    sync_waits: Vec<ConnId>,
+    /// Connections that are not served until more of the journal is written.
+    behind: Vec<ConnId>,
     /// Where the engine-specific work of cron starts its walk over the connections.
     next_checked: usize,
 }
@@ -106,6 +113,9 @@ impl Reactor {
             loading: Part::default(),
             load_due: false,
             orphans: Vec::new(),
+            unsynced: Vec::new(),
+            sync_waits: Vec::new(),
+            behind: Vec::new(),
             next_checked: 0,
         }
     }
@@ -130,6 +140,9 @@ impl Reactor {
                 wait = wait.min(SNAPSHOT_PAUSE);
             }
             engine.turn(Some(wait), &mut self)?;
+        }
+        if !self.unsynced.is_empty() && self.server.journal.settle() {
+            self.release_synced(engine.net());
         }
         // Replies of the last turn, to SHUTDOWN's neighbours among others.
         engine.flush(&mut self)
@@ -278,11 +291,21 @@ impl Reactor {
             let keeps_up = self.send_output(net, conn, now_ms);
             if conn.session.close_after_reply {
                 conn.session.info.closing.store(true, Relaxed);
-                net.close(conn.id, Close::AfterSend);
+                // Else when what is kept back is sent.
+                if conn.unsynced.is_empty() {
+                    net.close(conn.id, Close::AfterSend);
+                }
                 return;
             }
             conn.stalled = !keeps_up;
+            if self.server.journal.is_behind() {
+                conn.stalled = true;
+                self.behind.push(conn.id);
+            }
             if let Some(pending) = &conn.session.pending {
+                if conn.session.awaits_sync.is_some() {
+                    self.sync_waits.push(conn.id);
+                }
                 if pending.deadline_ms != u64::MAX {
                     self.deadlines.insert((pending.deadline_ms, conn.id.to_bits()));
                 }
@@ -315,17 +338,113 @@ impl Reactor {
             add(&stats.net_out, conn.output.len() as u64);
             bump(&stats.writes, 1);
             add(&info.net_out, conn.output.len() as u64);
-            net.send(conn.id, std::mem::take(&mut conn.output));
+            let output = std::mem::take(&mut conn.output);
+            if conn.unsynced.is_empty() && !self.server.journal.holds(conn.session.position) {
+                net.send(conn.id, output);
+            } else {
+                self.keep_back(conn, output);
+            }
         }
-        let pending = net.pending_bytes(conn.id);
+        let pending = net.pending_bytes(conn.id) + conn.unsynced_bytes;
         info.output_pending.store(pending, Relaxed);
         self.check_output_limit(net, conn, now_ms);
         pending < STALL_BYTES
     }
 
+    /// Keeps output back until the journal is synced far enough.
+    #[cold]
+    fn keep_back(&mut self, conn: &mut Connection, output: Vec<u8>) {
+        if conn.unsynced.is_empty() {
+            self.unsynced.push(conn.id);
+        }
+        conn.unsynced_bytes += output.len();
+        match conn.unsynced.back_mut() {
+            // Pieces of one turn, often.
+            Some((position, bytes)) if *position == conn.session.position => bytes.extend_from_slice(&output),
+            _ => conn.unsynced.push_back((conn.session.position, output)),
+        }
+    }
+
+    /// Sends the output that was kept back as far as the journal is synced.
+    fn release_synced(&mut self, net: &mut Net) {
+        let server = self.server;
+        // First, so that no progress is missed after this.
+        server.journal.expect_progress(self.index);
+        for id in std::mem::take(&mut self.unsynced) {
+            self.with(id, |reactor, conn| {
+                while let Some((position, _)) = conn.unsynced.front()
+                    && !server.journal.holds(*position)
+                {
+                    let (_, output) = conn.unsynced.pop_front().expect("it was looked at a moment ago");
+                    conn.unsynced_bytes -= output.len();
+                    if net.is_open(id) {
+                        net.send(id, output);
+                    }
+                }
+                if !conn.unsynced.is_empty() {
+                    reactor.unsynced.push(id);
+                } else if conn.session.close_after_reply {
+                    net.close(id, Close::AfterSend);
+                } else if conn.stalled && net.pending_bytes(id) == 0 {
+                    reactor.unstall(net, conn);
+                }
+            });
+        }
+    }
+
+    /// Ends waits for a sync.
+    fn end_sync_waits(&mut self, net: &mut Net) {
+        let server = self.server;
+        server.journal.expect_progress(self.index);
+        for id in std::mem::take(&mut self.sync_waits) {
+            self.with(id, |reactor, conn| {
+                let (Some(wanted), Some(pending)) = (conn.session.awaits_sync, &conn.session.pending) else { return };
+                let is_without_file = wanted.local && !server.journal.is_wanted();
+                if !wanted.now(server).1 && !is_without_file {
+                    reactor.sync_waits.push(id);
+                } else if waiting::give_up(&pending.waiter) {
+                    let mut reply = reactor.sync_reply(conn, Vec::new());
+                    if is_without_file && !reply.is_empty() {
+                        reply.clear();
+                        Reply::new(&mut reply, conn.session.protocol).error(waitaof::NO_FILE.as_bytes());
+                    }
+                    reactor.deliver(net, Some(conn), u64::MAX);
+                    reactor.end_wait(net, conn, &reply);
+                }
+            });
+        }
+    }
+
+    /// The reply at the end of a connection's wait: where it has waited for a sync, how far that is. An error stays.
+    fn sync_reply(&self, conn: &mut Connection, reply: Vec<u8>) -> Vec<u8> {
+        match conn.session.awaits_sync.take() {
+            Some(wanted) if !reply.starts_with(b"-") && !conn.session.replies.is_silent() => {
+                let mut bytes = Vec::new();
+                wanted.write(self.server, &mut Reply::new(&mut bytes, conn.session.protocol));
+                bytes
+            }
+            _ => reply,
+        }
+    }
+
+    /// Goes on with connections that have waited for the journal to be written.
+    fn go_on_when_written(&mut self, net: &mut Net) {
+        self.server.journal.expect_progress(self.index);
+        if self.server.journal.is_behind() {
+            return;
+        }
+        for id in std::mem::take(&mut self.behind) {
+            self.with(id, |reactor, conn| {
+                if conn.stalled && net.pending_bytes(id) + conn.unsynced_bytes < STALL_BYTES {
+                    reactor.unstall(net, conn);
+                }
+            });
+        }
+    }
+
     /// Closes a connection that has let too much output gather.
     fn check_output_limit(&mut self, net: &mut Net, conn: &mut Connection, now_ms: u64) {
-        let pending = net.pending_bytes(conn.id);
+        let pending = net.pending_bytes(conn.id) + conn.unsynced_bytes;
         let limit = self.executor.config.client_output_buffer_limits[conn.limit_class()];
         if limit.hard_bytes > 0 && pending as u64 >= limit.hard_bytes || self.soft_limit_passed(conn, pending, now_ms) {
             bump(&self.stats().output_limit_disconnections, 1);
@@ -496,6 +615,7 @@ impl Reactor {
                 // Else its reply is on the way.
                 if pending.deadline_ms == deadline_ms && waiting::give_up(&pending.waiter) {
                     let reply = waiting::reply_without(&pending.waiter, waiting::End::TimeOut);
+                    let reply = reactor.sync_reply(conn, reply);
                     reactor.deliver(net, Some(conn), u64::MAX);
                     reactor.end_wait(net, conn, &reply);
                 }
@@ -538,11 +658,13 @@ impl Reactor {
                     reactor.send_output(net, conn, clock::unix_ms());
                 }
             }),
-            Message::Unblock { client, waiter, reply, after } => {
+            Message::Unblock { client, waiter, reply, position, after } => {
                 self.with(ConnId::from_bits(client.conn.load(Relaxed)), |reactor, conn| {
                     let is_on = conn.session.pending.as_ref().is_some_and(|own| Arc::ptr_eq(&own.waiter, &waiter));
                     if is_on {
                         reactor.deliver(net, Some(conn), after);
+                        conn.session.position = conn.session.position.max(position);
+                        let reply = reactor.sync_reply(conn, reply);
                         reactor.end_wait(net, conn, &reply);
                     }
                 })
@@ -571,6 +693,7 @@ impl Reactor {
             self.server.busy.clean_up(self.server, self.executor.env(self.server, now_ms));
             if !self.server.busy.is_on() {
                 self.executor.look_at_save_rules(self.server, now_ms);
+                crate::journal::rewrite::look_at_growth(self.server, &self.executor.config, now_ms);
             }
         }
     }
@@ -698,10 +821,11 @@ impl Handler for Reactor {
             buffer.clear();
             self.spare.push(buffer);
         }
-        let pending = net.pending_bytes(id);
+        let sent_pending = net.pending_bytes(id);
         self.with(id, |reactor, conn| {
+            let pending = sent_pending + conn.unsynced_bytes;
             conn.session.info.output_pending.store(pending, Relaxed);
-            if conn.stalled && pending < STALL_BYTES / 2 {
+            if conn.stalled && pending < STALL_BYTES / 2 && !reactor.server.journal.is_behind() {
                 reactor.unstall(net, conn);
             }
         });
@@ -745,6 +869,18 @@ impl Handler for Reactor {
         }
         if self.index == 0 {
             self.executor.obey_signals(self.server);
+            if self.server.journal.is_cut_due() {
+                self.executor.cut_journal(self.server);
+            }
+        }
+        if !self.unsynced.is_empty() {
+            self.release_synced(net);
+        }
+        if !self.sync_waits.is_empty() {
+            self.end_sync_waits(net);
+        }
+        if !self.behind.is_empty() {
+            self.go_on_when_written(net);
         }
         if !self.deadlines.is_empty() {
             self.end_waits_in_time(net);
@@ -788,6 +924,10 @@ impl Handler for Reactor {
             if !self.server.has_posted() && self.server.pubsub.inbox(self.index).waiting() == 0 {
                 break;
             }
+        }
+        self.server.journal.nudge();
+        if !self.unsynced.is_empty() {
+            self.release_synced(net);
         }
         self.busy = false;
         bump(&self.stats().busy_ns, Ticks::now().ns_since(self.turn_started));

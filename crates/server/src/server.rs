@@ -233,7 +233,8 @@ impl Server {
             || self.pause.is_on()
             || self.busy.is_on()
             || self.loading.is_on()
-            || self.saving.refuses_writes();
+            || self.saving.refuses_writes()
+            || self.journal.refuses_writes();
         self.alert.store(any, Relaxed);
     }
 

@@ -1,12 +1,13 @@
 //! The state of a connection that its commands see and change.
 
 use crate::clients::ClientInfo;
+use crate::commands::waitaof::Wanted;
 use crate::pubsub::subscriptions::Subscriptions;
 use crate::scripting::fiber::Task;
 use crate::tracking::session::Tracked;
 use crate::transaction::{Queue, Watching};
 use crate::waiting::Pending;
-use kinovar_command::{Ctx, Protocol};
+use kinovar_command::{Ctx, Protocol, keyspace};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -41,6 +42,10 @@ pub struct Session {
     pub has_mail: bool,
     /// Messages that a command has for its own client, which does not want its reply.
     pub pushes: Vec<u8>,
+    /// The newest position in the journal that its replies depend on.
+    pub position: u64,
+    /// It waits for a sync of the append-only file.
+    pub awaits_sync: Option<Wanted>,
     /// Close once the replies so far are out.
     pub close_after_reply: bool,
     /// It waits for keys, and executes no request meanwhile.
@@ -98,6 +103,8 @@ impl Session {
             caching: false,
             has_mail: false,
             pushes: Vec::new(),
+            position: 0,
+            awaits_sync: None,
             close_after_reply: false,
             pending: None,
             held: false,
@@ -134,6 +141,15 @@ impl Session {
             && self.pending.is_none()
             && self.task.is_none()
             && self.queue.is_none();
+    }
+
+    /// What this thread has read or written since the last such call concerns its replies.
+    #[inline]
+    pub fn take_dependency(&mut self) {
+        let position = keyspace::effects::take_dependency();
+        if position > self.position {
+            self.position = position;
+        }
     }
 
     /// Whether its next request has to wait for something.

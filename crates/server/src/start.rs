@@ -36,7 +36,7 @@ pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Res
         monitors: Default::default(),
         loading: Default::default(),
         failed: OnceLock::new(),
-        journal: Default::default(),
+        journal: crate::journal::Journal::new(current.io_threads),
         tracking: Default::default(),
         pubsub: PubSub::new(current.io_threads),
         slowlog: Default::default(),
@@ -87,7 +87,6 @@ pub fn serve(server: &'static Server) -> Result<(), String> {
     {
         crate::log::notice(&format!("io_uring is not available ({reason}), using epoll"));
     }
-    server.journal.open(&config).map_err(|error| format!("Can't open the append-only file: {error}"))?;
     let failed = |error: std::io::Error| format!("Can't create the event loop: {error}");
     let mut engines = Vec::new();
     for _ in 0..server.reactors.len() {
@@ -118,6 +117,7 @@ pub fn serve(server: &'static Server) -> Result<(), String> {
         let _ = thread.join();
     }
     result.map_err(|error| format!("The event loop failed: {error}"))?;
+    server.journal.finish();
     server.failed.get().cloned().map_or(Ok(()), Err)
 }
 

@@ -23,7 +23,7 @@ use crate::message::Message;
 use crate::server::Server;
 use crate::session::{Replies, Session};
 use crate::tracking;
-use kinovar_command::keyspace::{Db, Env, Locked, Reader, Ready, Taken, Unavailable, Waiter, object};
+use kinovar_command::keyspace::{self, Db, Env, Locked, Reader, Ready, Taken, Unavailable, Waiter, object};
 use kinovar_command::registry::Entry;
 use kinovar_command::{Absent, Args, Ctx, Flags, Group, Key, Protocol, Reply, Wait};
 use kinovar_resp::Span;
@@ -234,7 +234,9 @@ fn serve_queue(server: &Server, ctx: &mut Ctx<'_>, ready: Ready, later: &mut Vec
             Some(reply) => {
                 waiter.finish();
                 let client = waiting.client.clone();
-                server.post(client.reactor, Message::Unblock { client, waiter: waiter.clone(), reply, after });
+                let (reactor, position) = (client.reactor, keyspace::effects::dependency());
+                let waiter = waiter.clone();
+                server.post(reactor, Message::Unblock { client, waiter, reply, position, after });
             }
             None => {
                 if waiter.put_back() {
@@ -315,7 +317,8 @@ pub fn unblock(server: &Server, client: &Arc<ClientInfo>, end: End) -> bool {
     }
     let reply = reply_without(&waiter, end);
     let after = server.pubsub.inbox(client.reactor).posted();
-    server.post(client.reactor, Message::Unblock { client: client.clone(), waiter, reply, after });
+    let (reactor, client) = (client.reactor, client.clone());
+    server.post(reactor, Message::Unblock { client, waiter, reply, position: 0, after });
     true
 }
 

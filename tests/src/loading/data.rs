@@ -3,7 +3,7 @@
 use super::*;
 
 /// Commands that make keys of every type and encoding. The last word of some lines is repeated, see [`expanded`].
-const LINES: &[&str] = &[
+pub(crate) const LINES: &[&str] = &[
     "SET int 12345",
     "SET negative -9223372036854775808",
     "SET embedded \"short text\"",
@@ -58,7 +58,7 @@ const LINES: &[&str] = &[
 
 /// Replaces `{…}`: `{text*N}` by text N times, `{n#N}` by n0 … nN, `{i#N}` by integers, `{z#N}` by scores and members, `{p#N}` by
 /// pairs.
-fn expanded(line: &str) -> Vec<Vec<u8>> {
+pub(crate) fn expanded(line: &str) -> Vec<Vec<u8>> {
     let mut out = Vec::new();
     for word in words(line) {
         let text = String::from_utf8_lossy(&word).into_owned();
@@ -163,7 +163,7 @@ fn sorted(items: &[Reply], group: usize) -> String {
     groups.join(" ")
 }
 
-fn same(expected: &[String], seen: &[String]) -> Result<()> {
+pub(crate) fn same(expected: &[String], seen: &[String]) -> Result<()> {
     let differing = expected.iter().zip(seen).find(|(expected, seen)| expected != seen);
     if let Some((expected, seen)) = differing {
         anyhow::bail!("the oracle has\n  {expected}\nthe subject\n  {seen}");

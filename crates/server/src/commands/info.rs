@@ -289,13 +289,27 @@ fn persistence(page: &mut Page<'_>) {
     page.zeros(&["rdb_last_cow_size"]);
     page.field("rdb_last_load_keys_expired", loading.keys_expired.load(Relaxed));
     page.field("rdb_last_load_keys_loaded", loading.keys_loaded.load(Relaxed));
-    page.zeros(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
-    page.field("aof_last_rewrite_time_sec", -1);
-    page.field("aof_current_rewrite_time_sec", -1);
-    page.field("aof_last_bgrewrite_status", "ok");
-    page.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
-    page.field("aof_last_write_status", "ok");
+    let journal = &page.server.journal;
+    let rewrites = journal.rewrites();
+    let seconds = |seconds: Option<u64>| seconds.map_or(-1, |seconds| seconds as i64);
+    page.field("aof_enabled", u8::from(journal.is_wanted()));
+    page.field("aof_rewrite_in_progress", u8::from(rewrites.in_progress));
+    page.field("aof_rewrite_scheduled", u8::from(rewrites.is_scheduled));
+    page.field("aof_last_rewrite_time_sec", seconds(rewrites.last_s));
+    page.field("aof_current_rewrite_time_sec", seconds(rewrites.current_s));
+    page.field("aof_last_bgrewrite_status", if rewrites.last_failed { "err" } else { "ok" });
+    page.field("aof_rewrites", rewrites.count);
+    page.field("aof_rewrites_consecutive_failures", rewrites.failures_in_a_row);
+    page.field("aof_last_write_status", if journal.refuses_writes() { "err" } else { "ok" });
     page.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+    if journal.is_wanted() {
+        page.field("aof_current_size", journal.size());
+        page.field("aof_base_size", journal.sizes.base.load(Relaxed));
+        page.field("aof_pending_rewrite", 0);
+        page.field("aof_buffer_length", journal.behind());
+        page.field("aof_pending_bio_fsync", u8::from(journal.is_syncing()));
+        page.field("aof_delayed_fsync", journal.slow_syncs());
+    }
     if let Some(run) = run {
         load_under_way(page, &run);
     }

@@ -16,6 +16,7 @@ pub mod scripting;
 pub mod slowlog;
 pub mod tracking;
 pub mod transactions;
+pub mod waitaof;
 
 use kinovar_command::Command;
 
@@ -36,4 +37,5 @@ pub const TABLES: &[&[Command]] = &[
     scripting::COMMANDS,
     slowlog::COMMANDS,
     transactions::COMMANDS,
+    waitaof::COMMANDS,
 ];

@@ -1,12 +1,25 @@
 //! Saving the data.
 
+use crate::journal::rewrite::{self, Begun};
 use crate::log;
 use crate::saving::{self, Refusal};
 use crate::scripting::runtime;
 use kinovar_command::*;
 
 /// The commands of this module.
-pub const COMMANDS: &[Command] = &[BGSAVE, SAVE];
+pub const COMMANDS: &[Command] = &[BGREWRITEAOF, BGSAVE, SAVE];
+
+const BGREWRITEAOF: Command = Command {
+    name: "bgrewriteaof",
+    group: Group::Server,
+    arity: Arity::Exactly(1),
+    flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::NO_ASYNC_LOADING),
+    summary: "Writes the append-only file anew, as short as can be, while the server goes on.",
+    complexity: "O(1)",
+    since: "1.0.0",
+    handler: bgrewriteaof,
+    ..Command::DEFAULT
+};
 
 const BGSAVE: Command = Command {
     name: "bgsave",
@@ -37,8 +50,20 @@ const SAVE: Command = Command {
 
 const RUNNING: CommandError = CommandError::text("ERR Background save already in progress");
 
+fn bgrewriteaof(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    let (server, _) = runtime::whose();
+    match rewrite::begin(server) {
+        Begun::Started => ctx.reply.simple("Background append only file rewriting started"),
+        Begun::Scheduled => ctx.reply.simple("Background append only file rewriting scheduled"),
+        Begun::Running => {
+            return Err(CommandError::text("ERR Background append only file rewriting already in progress"));
+        }
+    }
+    Ok(())
+}
+
 fn bgsave(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
-    args.accept("SCHEDULE");
+    let schedules = args.accept("SCHEDULE");
     if !args.is_empty() {
         return Err(CommandError::Syntax);
     }
@@ -49,7 +74,16 @@ fn bgsave(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
             ctx.reply.simple("Background saving started");
             Ok(())
         }
-        Err(Refusal::Running) => Err(RUNNING),
+        Err(Refusal::Running) if !server.saving.is_rewriting() => Err(RUNNING),
+        Err(Refusal::Running) if schedules => {
+            server.saving.schedule();
+            ctx.reply.simple("Background saving scheduled");
+            Ok(())
+        }
+        Err(Refusal::Running) => Err(CommandError::text(
+            "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a \
+             BGSAVE whenever possible.",
+        )),
         Err(Refusal::Failed) => Err(CommandError::text("ERR")),
     }
 }

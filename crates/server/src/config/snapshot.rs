@@ -52,6 +52,27 @@ impl EvictionPolicy {
     }
 }
 
+/// When the append-only file is synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendFsync {
+    /// When the system finds the time.
+    No,
+    /// Every second.
+    EverySec,
+    /// Before anybody is told of what was written.
+    Always,
+}
+
+impl AppendFsync {
+    fn from_number(number: i64) -> AppendFsync {
+        match number {
+            0 => AppendFsync::No,
+            1 => AppendFsync::EverySec,
+            _ => AppendFsync::Always,
+        }
+    }
+}
+
 /// Who may use something dangerous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
@@ -283,6 +304,15 @@ pub struct Config {
     pub appendonly: bool,
     pub appenddirname: PathBuf,
     pub appendfilename: String,
+    pub aof_load_truncated: bool,
+    pub appendfsync: AppendFsync,
+    pub no_appendfsync_on_rewrite: bool,
+    /// Growth that starts a rewrite; 0 starts none.
+    pub auto_aof_rewrite_percentage: u64,
+    pub auto_aof_rewrite_min_size_bytes: u64,
+    pub aof_use_rdb_preamble: bool,
+    pub aof_timestamp_enabled: bool,
+    pub aof_rewrite_incremental_fsync: bool,
     pub cluster_enabled: bool,
 }
 
@@ -416,6 +446,14 @@ impl Config {
             appendonly: store.flag("appendonly"),
             appenddirname: bytes_path(store.text("appenddirname")),
             appendfilename: utf8(store.text("appendfilename")),
+            aof_load_truncated: store.flag("aof-load-truncated"),
+            appendfsync: AppendFsync::from_number(store.number("appendfsync")),
+            no_appendfsync_on_rewrite: store.flag("no-appendfsync-on-rewrite"),
+            auto_aof_rewrite_percentage: u64::try_from(store.number("auto-aof-rewrite-percentage")).unwrap_or(0),
+            auto_aof_rewrite_min_size_bytes: u64::try_from(store.number("auto-aof-rewrite-min-size")).unwrap_or(0),
+            aof_use_rdb_preamble: store.flag("aof-use-rdb-preamble"),
+            aof_timestamp_enabled: store.flag("aof-timestamp-enabled"),
+            aof_rewrite_incremental_fsync: store.flag("aof-rewrite-incremental-fsync"),
             cluster_enabled: store.flag("cluster-enabled"),
         }
     }

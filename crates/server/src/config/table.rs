@@ -167,21 +167,21 @@ pub const PARAMS: &[Param] = &[
         .inert(TEST_AID),
     boolean("stop-writes-on-bgsave-error", true, "refuse writes after a failed save"),
     names("sanitize-dump-payload", 0, SANITIZE, "how well RESTORE checks its payload").later(),
-    boolean("appendonly", false, "keep an append-only file").later(),
+    boolean("appendonly", false, "keep an append-only file"),
     checked("appendfilename", "appendonly.aof", check::appendfilename, "base name of append-only files")
         .immutable()
         .later(),
     checked("appenddirname", "appendonlydir", check::appenddirname, "directory of append-only files")
         .immutable()
         .later(),
-    names("appendfsync", 1, APPEND_FSYNC, "when the append-only file is synced").later(),
-    boolean("no-appendfsync-on-rewrite", false, "do not sync during a rewrite").later(),
-    int("auto-aof-rewrite-percentage", 100, 0, INT_MAX, "growth that starts a rewrite; 0 starts none").later(),
-    signed_bytes("auto-aof-rewrite-min-size", 64 * MIB, 0, "smallest file that is rewritten").later(),
-    boolean("aof-load-truncated", true, "load a file that was cut off").later(),
+    names("appendfsync", 1, APPEND_FSYNC, "when the append-only file is synced"),
+    boolean("no-appendfsync-on-rewrite", false, "do not sync during a rewrite"),
+    int("auto-aof-rewrite-percentage", 100, 0, INT_MAX, "growth that starts a rewrite; 0 starts none"),
+    signed_bytes("auto-aof-rewrite-min-size", 64 * MIB, 0, "smallest file that is rewritten"),
+    boolean("aof-load-truncated", true, "load a file that was cut off"),
     boolean("aof-use-rdb-preamble", true, "start the append-only file with a snapshot").later(),
-    boolean("aof-timestamp-enabled", false, "write times into the append-only file").later(),
-    boolean("aof-rewrite-incremental-fsync", true, "sync while rewriting").later(),
+    boolean("aof-timestamp-enabled", false, "write times into the append-only file"),
+    boolean("aof-rewrite-incremental-fsync", true, "sync while rewriting"),
     boolean("aof-disable-auto-gc", false, "keep old append-only files").hidden().inert(TEST_AID),
     // Replication.
     special("replicaof", Kind::Primary, "primary to follow: host and port").alias("slaveof").immutable().later(),

@@ -1,32 +1,177 @@
 //! The journal: every change, in order, for those who keep what this server holds.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`log`](mod@log) | what was recorded and is not written yet |
+//! | [`writer`], [`disk`] | the file that it is written to |
+//! | [`thread`] | when that is written and synced, and what happens when it cannot be |
+//! | [`manifest`] | which files there are |
+//! | [`rewrite`] | fewer and smaller files |
+//!
+//! # Positions
+//! Whoever changes data records a unit under the locks of what it is about. Its place in the journal is a *position*: how many
+//! bytes were recorded up to its end. Each partition knows the newest position that its contents depend on
+//! (`keyspace::effects`), so each command knows that of what it has read or written.
+//!
+//! # `appendfsync always`
+//! A connection keeps a reply back until the file is synced up to the newest position that its commands depend on; the replies
+//! behind it wait as well, as they have an order. Nobody else waits. One sync serves all that gathered while the one before it
+//! was under way.
 
-use crate::config::Config;
+pub mod disk;
+pub mod log;
+pub mod manifest;
+pub mod rewrite;
+pub mod thread;
+pub mod writer;
+
+use crate::config::{AppendFsync, Config};
+use crate::log as messages;
+use crate::server::Server;
 use kinovar_command::keyspace::{self, Unit};
+use kinovar_command::registry::Entry;
+use kinovar_command::{CommandError, Flags};
+use kinovar_io::clock;
+use kinovar_io::net::error_text;
+use kinovar_rdb::file::{Facts, Writer as RdbWriter};
+use log::{Log, Piece};
+use manifest::{Layout, Manifest};
+use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// So much is not written yet beyond which reactors stop to serve, bytes.
+const BEHIND_BYTES: u64 = 64 << 20;
 
 /// All changes in order.
-#[derive(Default)]
 pub struct Journal {
+    /// There is to be an append-only file.
+    is_wanted: AtomicBool,
+    /// Changes are recorded.
     is_on: AtomicBool,
+    /// A rewrite waits for its snapshot to begin.
+    is_cut_due: AtomicBool,
+    /// Replies wait for the sync of what they depend on.
+    is_always: AtomicBool,
+    /// Times are written.
+    annotates: AtomicBool,
+    /// Commands that write are refused, as the file cannot be written.
+    refuses_writes: AtomicBool,
     log: Mutex<Log>,
+    /// There is something in the log, or the thread is to end.
+    work: Condvar,
+    /// The thread waits for that.
+    is_idle: AtomicBool,
+    /// The thread is to write what there is and end.
+    is_closing: AtomicBool,
+    /// The position up to which everything was recorded.
+    recorded: AtomicU64,
+    /// The position up to which everything is written.
+    written: AtomicU64,
+    /// The position up to which everything is written and synced.
+    synced: AtomicU64,
+    /// Reactors that wait for progress.
+    waiting: Box<[AtomicBool]>,
+    is_syncing: AtomicBool,
+    slow_syncs: AtomicU64,
+    state: Mutex<State>,
+    /// What the files have, bytes.
+    pub(crate) sizes: Sizes,
 }
 
-/// Where the changes go.
+/// How large the files are, bytes.
 #[derive(Default)]
-struct Log {
-    file: Option<File>,
-    /// The database that is selected at the end of the file.
-    selected: Option<u32>,
-    buffer: Vec<u8>,
+pub(crate) struct Sizes {
+    /// The one that is written to.
+    pub(crate) current: AtomicU64,
+    /// All others together.
+    pub(crate) others: AtomicU64,
+    /// All of them together after the last rewrite, or at the start.
+    pub(crate) base: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    files: Option<Files>,
+    thread: Option<JoinHandle<()>>,
+    /// Why the file cannot be written.
+    trouble: Option<String>,
+    rewrite: rewrite::Rewrite,
+}
+
+/// The files.
+struct Files {
+    layout: Layout,
+    manifest: Manifest,
 }
 
 impl Journal {
+    /// A journal that nobody wants yet, for so many reactors.
+    pub fn new(reactors: usize) -> Journal {
+        Journal {
+            is_wanted: AtomicBool::new(false),
+            is_on: AtomicBool::new(false),
+            is_cut_due: AtomicBool::new(false),
+            is_always: AtomicBool::new(false),
+            annotates: AtomicBool::new(false),
+            refuses_writes: AtomicBool::new(false),
+            log: Mutex::default(),
+            work: Condvar::new(),
+            is_idle: AtomicBool::new(false),
+            is_closing: AtomicBool::new(false),
+            recorded: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            synced: AtomicU64::new(0),
+            waiting: (0..reactors).map(|_| AtomicBool::new(false)).collect(),
+            is_syncing: AtomicBool::new(false),
+            slow_syncs: AtomicU64::new(0),
+            state: Mutex::default(),
+            sizes: Sizes::default(),
+        }
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether anybody wants to know of changes.
     pub fn is_on(&self) -> bool {
         self.is_on.load(Relaxed)
+    }
+
+    /// Whether there is to be an append-only file.
+    pub fn is_wanted(&self) -> bool {
+        self.is_wanted.load(Relaxed)
+    }
+
+    /// Whether a rewrite waits for [`rewrite::cut`].
+    #[inline]
+    pub fn is_cut_due(&self) -> bool {
+        self.is_cut_due.load(Relaxed)
+    }
+
+    /// How large all files are together, bytes.
+    pub fn size(&self) -> u64 {
+        self.sizes.current.load(Relaxed) + self.sizes.others.load(Relaxed)
+    }
+
+    /// Whether a sync is under way.
+    pub fn is_syncing(&self) -> bool {
+        self.is_syncing.load(Relaxed)
+    }
+
+    /// How many syncs have kept what was to be written waiting for long.
+    pub fn slow_syncs(&self) -> u64 {
+        self.slow_syncs.load(Relaxed)
     }
 
     /// The same, to be looked at for every command.
@@ -34,34 +179,232 @@ impl Journal {
         &self.is_on
     }
 
-    /// Begins an append-only file, where one is wanted. Called before anything can change.
+    /// The position up to which everything was recorded.
+    pub fn recorded(&self) -> u64 {
+        self.recorded.load(Relaxed)
+    }
+
+    /// Whether what depends on this position must not be shown yet.
+    #[inline]
+    pub fn holds(&self, position: u64) -> bool {
+        position != 0 && self.is_always.load(Relaxed) && position > self.synced.load(SeqCst)
+    }
+
+    /// Whether a crash can take nothing back up to this position.
+    pub fn is_durable(&self, position: u64) -> bool {
+        self.is_on() && position <= self.synced.load(SeqCst) && self.state().rewrite.has_base()
+    }
+
+    /// Whether replies may have to wait.
+    #[inline]
+    pub fn is_always(&self) -> bool {
+        self.is_always.load(Relaxed)
+    }
+
+    /// Whether so much is waiting to be written that nothing should be added.
+    #[inline]
+    pub fn is_behind(&self) -> bool {
+        self.is_on() && self.behind() > BEHIND_BYTES
+    }
+
+    /// How many bytes are recorded and not written.
+    pub fn behind(&self) -> u64 {
+        self.recorded.load(Relaxed).saturating_sub(self.written.load(Relaxed))
+    }
+
+    /// Has reactor `index` woken when there is progress. To be followed by another look at what it waits for.
+    pub fn expect_progress(&self, index: usize) {
+        self.waiting[index].store(true, SeqCst);
+    }
+
+    /// Wakes the thread if there is something to be written. To be called when no lock is held.
+    #[inline]
+    pub fn nudge(&self) {
+        if self.is_on() && self.is_idle.load(Relaxed) && self.recorded.load(Relaxed) != self.written.load(Relaxed) {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if self.is_idle.swap(false, SeqCst) {
+            // The thread may be about to wait, and must not miss this.
+            drop(self.log());
+            self.work.notify_one();
+        }
+    }
+
+    /// Whether commands that write are refused, since the file cannot be written.
+    #[inline]
+    pub fn refuses_writes(&self) -> bool {
+        self.refuses_writes.load(Relaxed)
+    }
+
+    /// The error of a command that is refused for that.
     ///
     /// # Errors
-    /// There is one already: it cannot be loaded yet, and must not be lost.
-    pub fn open(&self, config: &Config) -> io::Result<()> {
-        if !config.appendonly {
+    /// It is.
+    pub fn admit(&self, entry: &Entry) -> Result<(), CommandError> {
+        if !self.refuses_writes() || !entry.command.flags.has(Flags::WRITE) {
             return Ok(());
         }
-        let dir = config.dir.join(&config.appenddirname);
-        fs::create_dir_all(&dir)?;
-        let name = &config.appendfilename;
-        File::create_new(dir.join(format!("{name}.manifest")))?
-            .write_all(format!("file {name}.1.incr.aof seq 1 type i\n").as_bytes())?;
-        let file = File::create_new(dir.join(format!("{name}.1.incr.aof")))?;
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).file = Some(file);
+        Err(self.misconf())
+    }
+
+    /// The error of commands that write while the file cannot be written.
+    pub fn misconf(&self) -> CommandError {
+        let reason = self.state().trouble.clone().unwrap_or_default();
+        CommandError::owned(format!("MISCONF Errors writing to the AOF file: {reason}"))
+    }
+
+    /// The same for scripts that may write.
+    pub fn misconf_for_scripts(&self) -> CommandError {
+        let reason = self.state().trouble.clone().unwrap_or_default();
+        CommandError::owned(format!(
+            "MISCONF Redis is configured to persist data to AOF, but it's currently unable to persist to disk. Writable \
+             scripts are blocked. Use 'no-writes' flag for read only scripts. AOF error: {reason}"
+        ))
+    }
+
+    /// The parameters have changed.
+    pub fn reconsider(&self, config: &Config) {
+        self.annotates.store(config.aof_timestamp_enabled, Relaxed);
+        self.is_always.store(config.appendfsync == AppendFsync::Always, Relaxed);
+        // What was not to be synced at once may be now.
+        self.is_idle.store(false, SeqCst);
+        drop(self.log());
+        self.work.notify_one();
+    }
+
+    /// Begins to record, at the end of the files of a manifest, which have been loaded; an empty one has none. Called before anything
+    /// can change.
+    ///
+    /// # Errors
+    /// What the log is to say.
+    pub fn begin(&self, server: &'static Server, layout: Layout, mut manifest: Manifest) -> Result<(), String> {
+        let config = server.config();
+        layout.make_dir()?;
+        if manifest.is_empty() {
+            let part = manifest.next_base(&layout.prefix, config.aof_use_rdb_preamble);
+            messages::notice(&format!("Creating AOF base file {} on server start", part.name.display()));
+            let path = layout.path(part);
+            let made = if config.aof_use_rdb_preamble { make_empty_base(&path) } else { make_empty(&path) };
+            made.map_err(|error| format!("Can't create the AOF base file {}: {}", path.display(), error_text(&error)))?;
+        }
+        let is_new = manifest.incr.is_empty();
+        if is_new {
+            manifest.next_incr(&layout.prefix);
+        }
+        let part = manifest.incr.last().expect("it has one now");
+        let what = if is_new { "Creating" } else { "Opening" };
+        messages::notice(&format!("{what} AOF incr file {} on server start", part.name.display()));
+        let (disk, bytes) = disk::open(&layout.path(part), is_new).map_err(|error| {
+            format!("Can't open the append-only file {}: {}", part.name.display(), error_text(&error))
+        })?;
+        let history = std::mem::take(&mut manifest.history);
+        if is_new || !history.is_empty() {
+            layout.store(&manifest)?;
+            layout.delete(&history);
+        }
+        self.note_sizes(&layout, &manifest, bytes);
+        let mut state = self.state();
+        state.files = Some(Files { layout, manifest });
+        self.log().begin(disk, bytes);
+        self.start_thread(server, &mut state)?;
+        drop(state);
+        self.reconsider(&config);
+        self.is_wanted.store(true, Relaxed);
         self.is_on.store(true, Relaxed);
         Ok(())
     }
+
+    fn start_thread(&self, server: &'static Server, state: &mut State) -> Result<(), String> {
+        if state.thread.is_none() {
+            let thread = std::thread::Builder::new().name("kinovar-journal".into());
+            let handle = thread.spawn(move || thread::run(server));
+            let handle = handle.map_err(|error| format!("Can't start a thread: {error}"))?;
+            state.thread = Some(handle);
+        }
+        Ok(())
+    }
+
+    fn note_sizes(&self, layout: &Layout, manifest: &Manifest, current: u64) {
+        let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let all: u64 = manifest.parts().map(|part| size(&layout.path(part))).sum();
+        self.sizes.current.store(current, Relaxed);
+        self.sizes.others.store(all.saturating_sub(current), Relaxed);
+        self.sizes.base.store(all, Relaxed);
+    }
+
+    /// Waits until everything recorded so far is written and synced, for a while. Whether it is.
+    pub fn settle(&self) -> bool {
+        /// Longest wait, ms.
+        const WAIT_MS: u32 = 10_000;
+        let until = self.recorded.load(SeqCst);
+        for _ in 0..WAIT_MS {
+            if self.synced.load(SeqCst) >= until {
+                return true;
+            }
+            self.wake();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        false
+    }
+
+    /// Writes and syncs what there is, for the last time. Nobody records any more.
+    pub fn finish(&self) {
+        let Some(thread) = self.state().thread.take() else { return };
+        if self.is_on() {
+            messages::notice("Calling fsync() on the AOF file.");
+        }
+        let log = self.log();
+        self.is_closing.store(true, SeqCst);
+        self.is_idle.store(false, SeqCst);
+        drop(log);
+        self.work.notify_one();
+        let _ = thread.join();
+        // Of a rewrite that was under way.
+        let _ = fs::remove_file(rewrite::temp_name());
+    }
+
+    /// Waits for work or a time; what there is to do, and whether it is the last time. `patiently`: work does not end the wait.
+    fn wait(&self, used: &mut Vec<Vec<u8>>, wait: Option<Duration>, patiently: bool) -> (VecDeque<Piece>, bool) {
+        let mut log = self.log();
+        let is_closing = || self.is_closing.load(SeqCst);
+        if (log.is_empty() || patiently) && !is_closing() {
+            self.is_idle.store(!patiently, SeqCst);
+            log = match wait {
+                Some(wait) => self.work.wait_timeout(log, wait).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.work.wait(log).unwrap_or_else(PoisonError::into_inner),
+            };
+            self.is_idle.store(false, SeqCst);
+        }
+        (log.take(used), is_closing())
+    }
+}
+
+/// Makes a snapshot of nothing.
+fn make_empty_base(path: &Path) -> io::Result<()> {
+    let facts = Facts {
+        created_s: clock::unix_ms() / 1000,
+        used_memory: crate::memory::used(),
+        aof_base: true,
+        ..Facts::default()
+    };
+    let mut writer = RdbWriter::new(File::create(path)?, crate::saving::VERSION_MIN, true, false);
+    writer.facts(&facts)?;
+    writer.finish()?.sync_all()
+}
+
+fn make_empty(path: &Path) -> io::Result<()> {
+    File::create(path)?.sync_all()
 }
 
 impl keyspace::Journal for Journal {
-    fn record(&self, unit: &Unit) {
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        let Log { file: Some(file), selected, buffer } = &mut *log else { return };
-        buffer.clear();
-        unit.write(selected, buffer);
-        if let Err(error) = file.write_all(buffer) {
-            crate::log::warning(&format!("The append-only file cannot be written: {error}"));
-        }
+    fn record(&self, unit: &Unit) -> u64 {
+        let now_s = self.annotates.load(Relaxed).then(|| clock::unix_ms() / 1000);
+        let mut log = self.log();
+        let position = log.push(unit, now_s);
+        self.recorded.store(position, Relaxed);
+        position
     }
 }

@@ -32,6 +32,15 @@ pub enum Failure {
     },
     /// A library of functions cannot be loaded.
     Library(Vec<u8>),
+    /// The snapshot at the beginning of an append-only file is wrong.
+    Base {
+        /// What is wrong with it.
+        cause: Box<Failure>,
+        /// What the log says after that.
+        line: String,
+    },
+    /// An append-only file cannot be loaded; what the log says of it.
+    Aof(Vec<String>),
     /// The system has no thread for the reader.
     NoThread(std::io::Error),
     /// The server is stopping.
@@ -83,6 +92,12 @@ impl Failure {
                 format!("Failed loading library, {}", String::from_utf8_lossy(text)),
                 format!("A library of functions in {file} cannot be loaded"),
             ],
+            Failure::Base { cause, line } => {
+                let mut lines = cause.lines(file);
+                lines.push(line.clone());
+                lines
+            }
+            Failure::Aof(lines) => lines.clone(),
             Failure::NoThread(error) => vec![format!("Can't start a thread to read {file}: {error}")],
             Failure::Stopped => Vec::new(),
         }

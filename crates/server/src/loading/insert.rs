@@ -1,6 +1,7 @@
 //! The reactor's side: records into the keyspace.
 
 use super::Failure;
+use super::replay::Replayer;
 use super::run::{Next, Portion, Run, no_locks};
 use crate::server::Server;
 use kinovar_command::Key;
@@ -115,6 +116,8 @@ pub struct Part {
     left: u64,
     /// Databases that room was made for.
     reserved: Vec<u32>,
+    /// What runs commands.
+    replayer: Replayer,
 }
 
 impl Part {
@@ -144,9 +147,27 @@ impl Part {
                 }
             }
             self.forget_batch(&run);
+            while self.replayer.is_busy() && !run.is_cancelled() {
+                if let Err(failure) = self.replayer.run_some(server, env) {
+                    run.fail(failure);
+                } else if Ticks::now().us_since(start) >= budget_us {
+                    return true;
+                }
+            }
+            self.replayer.forget(&run);
             match run.next(reactor) {
                 Next::Portion(Portion::Batch(batch)) => self.take(batch, server.keyspace.partitions()),
-                Next::Portion(Portion::Reserve { db, keys }) => self.reserve(server, reactor, env, db, keys),
+                Next::Portion(Portion::Commands(commands)) => self.replayer.take(commands),
+                Next::Portion(Portion::Reserve { db, keys }) => {
+                    self.reserve(server, reactor, env, db, keys);
+                    run.portion_done();
+                }
+                Next::Portion(Portion::Functions(texts)) => {
+                    if let Err(text) = crate::commands::function::restore(server, &texts, run.options.merge) {
+                        run.fail(Failure::Library(text));
+                    }
+                    run.portion_done();
+                }
                 Next::Later => return false,
                 Next::End => break,
             }
@@ -162,6 +183,7 @@ impl Part {
         self.done = 0;
         if !self.batch.is_empty() {
             run.recycle(std::mem::take(&mut self.batch));
+            run.portion_done();
         }
     }
 
@@ -279,7 +301,8 @@ fn insert(
         }
         Err(error) => return Err(error.into()),
     };
-    if record.expire_at_ms.is_some_and(|at_ms| at_ms < run.started_ms) {
+    // The commands that follow a base may be about what has expired since; they say when it went.
+    if !run.options.replay && record.expire_at_ms.is_some_and(|at_ms| at_ms < run.started_ms) {
         counts.expired += 1;
         return Ok(());
     }

@@ -14,6 +14,9 @@
 //! | [`run`] | one load: its feeds, its progress, how it ends |
 //! | [`rdb`] | the reader's side for RDB files |
 //! | [`insert`] | the reactor's side |
+//! | [`aof`] | the reader's side for append-only files |
+//! | [`commands`] | finding the commands in them |
+//! | [`replay`] | running them, on the first reactor |
 //! | [`failure`] | what can go wrong, and how the log says it |
 //!
 //! # How a load goes
@@ -24,9 +27,12 @@
 //! 4. When the reader has closed the feeds and they are empty, the reactors leave. The last one to leave registers the
 //!    functions, tells the log, admits commands again and calls whoever wanted to know of the end.
 
+pub mod aof;
+pub mod commands;
 pub mod failure;
 pub mod insert;
 pub mod rdb;
+pub mod replay;
 pub mod run;
 
 use crate::config::Config;
@@ -88,6 +94,8 @@ pub struct Options {
     pub flush: bool,
     /// Keys and libraries of the file take the place of those of the same name, which are an error else.
     pub merge: bool,
+    /// Commands follow that say what became of the data: nothing goes because of the time.
+    pub replay: bool,
 }
 
 /// Called at the end of a load, by the last reactor to leave, which holds no locks. Commands are admitted again, but not
@@ -115,7 +123,7 @@ impl Loading {
 /// A load is under way.
 pub fn load(server: &'static Server, source: Source, options: Options, done: Done) -> Result<(), Busy> {
     let (name, bytes) = (source.name.clone(), source.bytes);
-    start(server, name, bytes, options, Box::new(move |feeder| rdb::read(feeder, source)), done)
+    start(server, name, bytes, options, Box::new(move |feeder| rdb::read(feeder, source).map(drop)), done)
 }
 
 /// A load is under way.
@@ -157,7 +165,7 @@ pub fn start(
 /// What the log should say before the process ends.
 pub fn at_start(server: &'static Server, config: &Config) -> Result<bool, String> {
     if config.appendonly {
-        return Ok(false);
+        return aof::at_start(server, config);
     }
     let name = config.dbfilename.display();
     let source = Source::open(&config.dir.join(&config.dbfilename)).map_err(|error| {

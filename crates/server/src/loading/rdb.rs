@@ -21,11 +21,21 @@ const RECORD_BYTES_MIN: u64 = 3;
 /// How often the log tells how far it is.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 
-/// Reads a file and feeds the reactors with its records.
+/// What is left of a file behind its snapshot.
+pub struct Rest {
+    /// Where it begins in the file.
+    pub offset: u64,
+    /// What was read of it already.
+    pub bytes: Vec<u8>,
+    /// What is still to be read, and counted.
+    pub from: Counting,
+}
+
+/// Reads a file and feeds the reactors with its records. Returns what is behind its end.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn read(feeder: &mut Feeder, source: Source) -> Result<(), Failure> {
+pub fn read(feeder: &mut Feeder, source: Source) -> Result<Rest, Failure> {
     let server = feeder.server;
     let counting = Counting { run: feeder.run.clone(), from: source.from };
     let mut reader = Reader::new(counting, server.config().rdb_checksum)?;
@@ -93,7 +103,9 @@ pub fn read(feeder: &mut Feeder, source: Source) -> Result<(), Failure> {
     if reader.lacks_checksum() {
         log::notice("RDB file was saved with checksum disabled: no check performed.");
     }
-    Ok(())
+    let offset = reader.offset();
+    let (bytes, from) = reader.into_rest();
+    Ok(Rest { offset, bytes, from })
 }
 
 /// Keys of one partition when so many are spread over all: as many as there will hardly be more.
@@ -124,6 +136,8 @@ fn note_aux(run: &Run, name: &[u8], value: &[u8]) {
             log::notice(&format!("RDB memory usage when created {:.2} Mb", bytes as f64 / f64::from(1 << 20)));
             run.used_memory.store(bytes, Relaxed);
         }
+        b"aof-preamble" if number() != 0 => log::notice("RDB has an AOF tail"),
+        b"aof-base" if number() != 0 => log::notice("RDB is base AOF"),
         b"repl-stream-db" | b"repl-id" | b"repl-offset" | b"lua" | b"aof-preamble" | b"aof-base" | b"redis-bits" => {}
         _ => crate::log!(log::Level::Debug, "Unrecognized RDB AUX field: '{}'", String::from_utf8_lossy(name)),
     }
@@ -148,9 +162,11 @@ fn report(feeder: &Feeder) {
 }
 
 /// Counts what is read.
-struct Counting {
-    run: Arc<Run>,
-    from: Box<dyn Read + Send>,
+pub struct Counting {
+    /// The load that it is read for.
+    pub run: Arc<Run>,
+    /// Where it comes from.
+    pub from: Box<dyn Read + Send>,
 }
 
 impl Read for Counting {

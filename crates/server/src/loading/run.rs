@@ -1,6 +1,7 @@
 //! One load.
 
 use super::insert::Batch;
+use super::replay::Commands;
 use super::{Done, Failure, Options, Reader};
 use crate::server::Server;
 use kinovar_command::keyspace::{Db, Env, Locked};
@@ -42,6 +43,10 @@ pub struct Run {
     cancelled: AtomicBool,
     ending: Mutex<Ending>,
     spare: Mutex<Vec<Batch>>,
+    /// Portions that are not done.
+    open: Mutex<usize>,
+    /// There is none.
+    settled: Condvar,
 }
 
 /// What is needed once.
@@ -79,6 +84,10 @@ pub enum Portion {
     },
     /// Put these in.
     Batch(Batch),
+    /// Register these libraries of functions, given as texts.
+    Functions(Vec<Box<[u8]>>),
+    /// Run these, one after the other.
+    Commands(Commands),
 }
 
 /// What a reactor finds when it looks for work.
@@ -122,6 +131,8 @@ impl Run {
             cancelled: AtomicBool::new(false),
             ending: Mutex::new(Ending { reader: Some(reader), done: Some(done), failure: None, libraries: Vec::new() }),
             spare: Mutex::default(),
+            open: Mutex::new(0),
+            settled: Condvar::new(),
         }
     }
 
@@ -179,8 +190,8 @@ impl Run {
         let feed = &self.feeds[reactor];
         let mut queue = locked(&feed.queue);
         if self.is_cancelled() {
-            queue.portions.clear();
             queue.bytes = 0;
+            queue.portions.drain(..).for_each(|_| self.portion_done());
         }
         match queue.portions.pop_front() {
             Some(portion) => {
@@ -191,6 +202,15 @@ impl Run {
             }
             None if queue.is_closed => Next::End,
             None => Next::Later,
+        }
+    }
+
+    /// One of the portions has been worked off.
+    pub fn portion_done(&self) {
+        let mut open = locked(&self.open);
+        *open -= 1;
+        if *open == 0 {
+            self.settled.notify_all();
         }
     }
 
@@ -219,6 +239,7 @@ impl Run {
             }
         };
         match &result {
+            Ok(()) if self.options.replay => {}
             Ok(()) => self.report(server),
             Err(failure) => failure.lines(&self.name).iter().for_each(|line| crate::log::warning(line)),
         }
@@ -229,6 +250,15 @@ impl Run {
             server.look_for_alerts();
         };
         match result {
+            // What changes from now on is to be written down.
+            Ok(()) if self.options.replay => {
+                if let Some(done) = done {
+                    done(server, Ok(()));
+                }
+                if server.failed.get().is_none() {
+                    end();
+                }
+            }
             Ok(()) => {
                 end();
                 if let Some(done) = done {
@@ -247,8 +277,8 @@ impl Run {
         }
     }
 
-    /// Tells the log what was loaded.
-    fn report(&self, server: &Server) {
+    /// Tells the log what was loaded from an RDB file.
+    pub fn report(&self, server: &Server) {
         let loading = &server.loading;
         let (loaded, expired) = (loading.keys_loaded.load(Relaxed), loading.keys_expired.load(Relaxed));
         let empty = match self.keys_empty.load(Relaxed) {
@@ -262,8 +292,9 @@ impl Run {
 impl Portion {
     fn bytes(&self) -> usize {
         match self {
-            Portion::Reserve { .. } => 0,
+            Portion::Reserve { .. } | Portion::Functions(_) => 0,
             Portion::Batch(batch) => batch.bytes(),
+            Portion::Commands(commands) => commands.bytes(),
         }
     }
 }
@@ -301,6 +332,7 @@ impl Feeder {
             return Err(Failure::Stopped);
         }
         let was_empty = queue.portions.is_empty();
+        *locked(&self.run.open) += 1;
         queue.bytes += portion.bytes();
         queue.portions.push_back(portion);
         drop(queue);
@@ -309,6 +341,28 @@ impl Feeder {
             self.server.mailbox(reactor).wake();
         }
         Ok(())
+    }
+
+    /// Waits until everything is done that was handed over.
+    ///
+    /// # Errors
+    /// The load is over.
+    pub fn settle(&self) -> Result<(), Failure> {
+        let mut open = locked(&self.run.open);
+        while *open > 0 && !self.is_over() {
+            open = self.run.settled.wait_timeout(open, PATIENCE).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(open);
+        if self.is_over() { Err(Failure::Stopped) } else { Ok(()) }
+    }
+
+    /// Has the libraries that were kept registered before anything that follows.
+    ///
+    /// # Errors
+    /// The load is over.
+    pub fn load_libraries(&self) -> Result<(), Failure> {
+        let texts = std::mem::take(&mut locked(&self.run.ending).libraries);
+        if texts.is_empty() { Ok(()) } else { self.feed(0, Portion::Functions(texts)) }
     }
 
     /// An empty batch.

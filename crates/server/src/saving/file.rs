@@ -23,10 +23,19 @@ const BEHIND_BYTES: usize = 16 << 20;
 const SYNC_BYTES: usize = 4 << 20;
 /// The oldest version that is written. Older ones have no packed values, which would cost every reader more than it would help
 /// the few that are so old.
-const VERSION_MIN: u32 = 10;
+pub const VERSION_MIN: u32 = 10;
 
 /// Ok, or what the log is to say.
 pub type Outcome = Result<(), String>;
+
+/// What a snapshot is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// The file that is loaded at the start.
+    Save,
+    /// The base of an append-only file.
+    Rewrite,
+}
 
 /// Encodes entries and hands them to the thread that writes the file.
 pub struct FileSink {
@@ -86,6 +95,7 @@ impl FileSink {
     pub fn begin(
         server: &'static Server,
         config: &Config,
+        purpose: Purpose,
         sizes: Vec<Size>,
         now_ms: u64,
         foreground: bool,
@@ -104,7 +114,14 @@ impl FileSink {
             _ => Usages::None,
         };
         let dir = std::env::current_dir().unwrap_or_default();
-        let temp = PathBuf::from(format!("temp-{}.rdb", std::process::id()));
+        let (temp, target, sync) = match purpose {
+            Purpose::Save => (
+                PathBuf::from(format!("temp-{}.rdb", std::process::id())),
+                Some(config.dbfilename.clone()),
+                config.rdb_save_incremental_fsync,
+            ),
+            Purpose::Rewrite => (crate::journal::rewrite::temp_name(), None, config.aof_rewrite_incremental_fsync),
+        };
         let file = File::create(&temp).map_err(|error| {
             format!(
                 "Failed opening the temp RDB file {} (in server root dir {}) for saving: {}",
@@ -121,12 +138,17 @@ impl FileSink {
         let work = Work {
             file,
             temp,
-            target: config.dbfilename.clone(),
+            target,
             version,
             checksum: config.rdb_checksum,
             compress: config.rdb_compression,
-            sync: config.rdb_save_incremental_fsync,
-            facts: Facts { created_s: now_ms / 1000, used_memory: crate::memory::used(), ..Facts::default() },
+            sync,
+            facts: Facts {
+                created_s: now_ms / 1000,
+                used_memory: crate::memory::used(),
+                aof_base: purpose == Purpose::Rewrite,
+                ..Facts::default()
+            },
             libraries,
             sizes,
             receiver,
@@ -258,7 +280,8 @@ impl Sink for FileSink {
 struct Work {
     file: File,
     temp: PathBuf,
-    target: PathBuf,
+    /// What it is called when it is complete; else somebody else sees to that.
+    target: Option<PathBuf>,
     version: u32,
     checksum: bool,
     compress: bool,
@@ -307,16 +330,17 @@ impl Work {
     }
 
     fn put_in_place(&self) -> Outcome {
-        fs::rename(&self.temp, &self.target).map_err(|error| {
+        let Some(target) = &self.target else { return Ok(()) };
+        fs::rename(&self.temp, target).map_err(|error| {
             format!(
                 "Error moving temp DB file {} on the final destination {} (in server root dir {}): {}",
                 self.temp.display(),
-                self.target.display(),
+                target.display(),
                 std::env::current_dir().unwrap_or_default().display(),
                 error_text(&error)
             )
         })?;
-        let dir = self.target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let dir = target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // What has no directory to be synced is in place nevertheless.
         if let Ok(dir) = File::open(dir) {
             let _ = dir.sync_all();

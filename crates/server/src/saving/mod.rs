@@ -9,7 +9,8 @@ mod file;
 use crate::config::Config;
 use crate::log;
 use crate::server::Server;
-use file::{FileSink, Outcome};
+use file::{FileSink, Purpose};
+pub use file::{Outcome, VERSION_MIN};
 use kinovar_command::Flags;
 use kinovar_command::keyspace::snapshot::{Sink, Step};
 use kinovar_command::keyspace::{Db, Trash};
@@ -74,6 +75,7 @@ struct Running {
     dirty: u64,
     /// Somebody waits for it.
     foreground: bool,
+    purpose: Purpose,
 }
 
 /// What `INFO` says.
@@ -127,6 +129,16 @@ impl Saving {
         self.active.load(Relaxed).then(|| self.number.load(Relaxed))
     }
 
+    /// Whether a snapshot is under way, for whatever it is.
+    pub fn is_running(&self) -> bool {
+        self.state().running.is_some()
+    }
+
+    /// Whether one is under way for the append-only file.
+    pub fn is_rewriting(&self) -> bool {
+        self.state().running.as_ref().is_some_and(|running| running.purpose == Purpose::Rewrite)
+    }
+
     /// Whether commands that write are refused, since the data cannot be saved.
     #[inline]
     pub fn refuses_writes(&self) -> bool {
@@ -151,7 +163,8 @@ impl Saving {
     /// For `INFO`.
     pub fn report(&self) -> Report {
         let state = self.state();
-        let running = state.running.as_ref().filter(|running| !running.foreground);
+        let is_reported = |running: &&Arc<Running>| !running.foreground && running.purpose == Purpose::Save;
+        let running = state.running.as_ref().filter(is_reported);
         Report {
             in_progress: running.is_some(),
             started_ms: running.map(|running| running.started_ms),
@@ -174,6 +187,18 @@ impl Saving {
 /// # Errors
 /// One is under way, data is being loaded, or the file cannot be made.
 pub fn begin(server: &'static Server, db: &mut Db<'_>, foreground: bool) -> Result<(), Refusal> {
+    begin_for(server, db, foreground, Purpose::Save)
+}
+
+/// Begins a snapshot for the append-only file; `db` has everything locked.
+///
+/// # Errors
+/// As [`begin`].
+pub fn begin_rewrite(server: &'static Server, db: &mut Db<'_>) -> Result<(), Refusal> {
+    begin_for(server, db, false, Purpose::Rewrite)
+}
+
+fn begin_for(server: &'static Server, db: &mut Db<'_>, foreground: bool, purpose: Purpose) -> Result<(), Refusal> {
     let saving = &server.saving;
     let mut state = saving.state();
     if state.running.is_some() {
@@ -185,10 +210,12 @@ pub fn begin(server: &'static Server, db: &mut Db<'_>, foreground: bool) -> Resu
     }
     let config = server.config();
     let now_ms = clock::unix_ms();
-    state.last_try_s = now_ms / 1000;
+    if purpose == Purpose::Save {
+        state.last_try_s = now_ms / 1000;
+    }
     let databases = server.keyspace.databases();
     let sizes: Vec<file::Size> = (0..databases).map(|number| file::Size::of(db, number)).collect();
-    let sink = FileSink::begin(server, &config, sizes, now_ms, foreground).map_err(|reason| {
+    let sink = FileSink::begin(server, &config, purpose, sizes, now_ms, foreground).map_err(|reason| {
         log::warning(&reason);
         Refusal::Failed
     });
@@ -196,11 +223,12 @@ pub fn begin(server: &'static Server, db: &mut Db<'_>, foreground: bool) -> Resu
         Ok(sink) => Arc::new(sink),
         Err(refusal) => {
             drop(state);
-            settle(server, false);
+            settle(server, (purpose == Purpose::Save).then_some(false));
             return Err(refusal);
         }
     };
-    let running = Arc::new(Running { sink: sink.clone(), started_ms: now_ms, dirty: server.dirty(), foreground });
+    let running =
+        Arc::new(Running { sink: sink.clone(), started_ms: now_ms, dirty: server.dirty(), foreground, purpose });
     state.running = Some(running);
     let shared: Arc<dyn Sink> = sink.clone();
     sink.expect(db.begin_snapshot(&shared));
@@ -218,6 +246,12 @@ fn finished(server: &'static Server, outcome: Outcome) {
     let saving = &server.saving;
     let Some(running) = saving.state().running.clone() else { return };
     let ok = outcome.is_ok();
+    if running.purpose == Purpose::Rewrite {
+        crate::journal::rewrite::finished(server, outcome);
+        saving.active.store(false, Relaxed);
+        settle(server, None);
+        return;
+    }
     match outcome {
         Ok(()) => {
             log::notice("DB saved on disk");
@@ -235,14 +269,14 @@ fn finished(server: &'static Server, outcome: Outcome) {
         }
     }
     saving.active.store(false, Relaxed);
-    settle(server, ok);
+    settle(server, Some(ok));
 }
 
-/// Nothing is under way any more.
-fn settle(server: &Server, ok: bool) {
+/// Nothing is under way any more. `ok`: whether the data was saved, if that was tried.
+fn settle(server: &Server, ok: Option<bool>) {
     let saving = &server.saving;
     let mut state = saving.state();
-    state.last_failed = !ok;
+    state.last_failed = ok.map_or(state.last_failed, |ok| !ok);
     state.running = None;
     drop(state);
     saving.reconsider(&server.config());
@@ -281,6 +315,9 @@ pub fn is_behind(server: &Server) -> bool {
 /// # Errors
 /// A snapshot is under way in the background.
 pub fn save(server: &'static Server, db: &mut Db<'_>) -> Result<bool, Refusal> {
+    if server.saving.is_rewriting() {
+        drive(server);
+    }
     db.lock_all_or_give_up().map_err(|_| Refusal::Failed)?;
     let begun = begin(server, db, true);
     db.unlock();

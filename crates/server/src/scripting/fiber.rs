@@ -125,9 +125,9 @@ pub fn enter(ctx: &mut Ctx<'_>, args: Args<'_>, work: Body) -> Outcome {
     let own = Session::of(ctx);
     let was_silent = own.replies.is_silent();
     let done = Done::begin(runtime::spare_fiber(), own, &args);
-    let (now_ms, db) = (ctx.now_ms(), ctx.db.index());
+    let (now_ms, expiry_ms, db) = (ctx.now_ms(), ctx.expiry_ms(), ctx.db.index());
     let started = Ticks::now();
-    match fiber::start(move || run(done, db, now_ms, work)) {
+    match fiber::start(move || run(done, db, now_ms, expiry_ms, work)) {
         Step::Done(mut done) => {
             let own = Session::of(ctx);
             std::mem::swap(own, &mut done.session);
@@ -150,19 +150,28 @@ pub fn enter(ctx: &mut Ctx<'_>, args: Args<'_>, work: Body) -> Outcome {
 }
 
 /// The life of the fiber.
-fn run(mut done: Box<Done>, db: u32, now_ms: u64, work: Body) -> Box<Done> {
+fn run(mut done: Box<Done>, db: u32, now_ms: u64, expiry_ms: u64, work: Body) -> Box<Done> {
     let Done { session, reply, words, .. } = &mut *done;
-    done.outcome = perform(session, reply, words.args(), db, now_ms, work);
+    done.outcome = perform(session, reply, words.args(), db, (now_ms, expiry_ms), work);
     done
 }
 
-fn perform(session: &mut Session, reply: &mut Vec<u8>, args: Args<'_>, db: u32, now_ms: u64, work: Body) -> Outcome {
+/// `times`: see [`Env::now_ms`] and [`Env::expiry_ms`].
+fn perform(
+    session: &mut Session,
+    reply: &mut Vec<u8>,
+    args: Args<'_>,
+    db: u32,
+    times: (u64, u64),
+    work: Body,
+) -> Outcome {
+    let (now_ms, expiry_ms) = times;
     let (server, reactor) = runtime::whose();
     let surroundings: Rc<Surroundings> = runtime::surroundings();
     let notifier = Notifier::new(server, &surroundings.config);
     let env = Env {
         now_ms,
-        expiry_ms: now_ms,
+        expiry_ms,
         settings: &surroundings.settings,
         stats: &server.reactors[reactor].keyspace,
         work: &surroundings.work,

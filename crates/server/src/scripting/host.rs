@@ -13,6 +13,7 @@ use kinovar_command::{Args, Ctx, Flags, KeyAt, Lock, Protocol};
 use kinovar_io::clock::Ticks;
 use kinovar_io::fiber;
 use kinovar_script::{Host, LogLevel, Words};
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -86,7 +87,13 @@ impl<'h, 'c> ScriptHost<'h, 'c> {
     }
 
     /// Finds the command, if the script may run it.
-    fn admit(&mut self, args: &Args<'_>) -> Result<&'static Entry, &'static str> {
+    fn admit(&mut self, args: &Args<'_>) -> Result<&'static Entry, Cow<'static, str>> {
+        let entry = self.find(args)?;
+        let refused = self.server.journal.admit(entry);
+        refused.map(|()| entry).map_err(|error| String::from_utf8_lossy(&error.message()).into_owned().into())
+    }
+
+    fn find(&mut self, args: &Args<'_>) -> Result<&'static Entry, &'static str> {
         let Ok(entry) = self.server.registry.resolve(args) else {
             return Err("ERR Unknown Redis command called from script");
         };
@@ -169,6 +176,7 @@ impl Host for ScriptHost<'_, '_> {
         let position = match self.admit(&args) {
             Ok(entry) => self.run(entry, args),
             Err(text) => {
+                let text = text.as_ref();
                 let code = text.split(' ').next().unwrap_or_default();
                 self.server.count_error(&self.server.reactors[self.reactor], code);
                 let position = self.ctx.reply.position();

@@ -1,0 +1,162 @@
+//! The thread that writes the journal to its file.
+
+use super::Journal;
+use super::writer::{Trouble, Writer};
+use crate::config::AppendFsync;
+use crate::log;
+use crate::server::Server;
+use kinovar_io::net::error_text;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::time::{Duration, Instant};
+
+/// Time between two syncs of `everysec`, and between two attempts after a failure.
+const PERIOD: Duration = Duration::from_secs(1);
+/// A sync that takes longer is told of.
+const SLOW_SYNC: Duration = Duration::from_secs(2);
+/// The log says again after this time that nothing can be written.
+const SAY_AGAIN: Duration = Duration::from_secs(30);
+
+/// The life of the thread.
+pub fn run(server: &'static Server) {
+    let journal = &server.journal;
+    let mut writer = Writer::default();
+    let mut troubles = Troubles::default();
+    let mut last_sync: Option<Instant> = None;
+    loop {
+        let policy = server.config().appendfsync;
+        let since = last_sync.map_or(PERIOD, |at| at.elapsed());
+        let wait = if troubles.since.is_some() {
+            Some(PERIOD)
+        } else {
+            (policy == AppendFsync::EverySec && writer.has_unsynced()).then(|| PERIOD.saturating_sub(since))
+        };
+        let mut used = std::mem::take(&mut writer.used);
+        let (pieces, is_last) = journal.wait(&mut used, wait, troubles.since.is_some());
+        writer.add(pieces);
+        let config = server.config();
+        let policy = config.appendfsync;
+        let mut outcome = writer.write();
+        journal.note_written(&writer);
+        let is_due = match policy {
+            AppendFsync::Always => true,
+            AppendFsync::EverySec => {
+                last_sync.is_none_or(|at| at.elapsed() >= PERIOD)
+                    && !(config.no_appendfsync_on_rewrite && server.saving.current().is_some())
+            }
+            AppendFsync::No => false,
+        };
+        if outcome.is_ok() && (is_due || is_last) && writer.has_unsynced() {
+            let begun = Instant::now();
+            journal.is_syncing.store(true, Relaxed);
+            outcome = writer.sync();
+            journal.is_syncing.store(false, Relaxed);
+            if begun.elapsed() > SLOW_SYNC {
+                journal.slow_syncs.fetch_add(1, Relaxed);
+                log::notice(
+                    "Asynchronous AOF fsync is taking too long (disk is busy?). What is written meanwhile waits in memory.",
+                );
+            }
+            last_sync = Some(Instant::now());
+        } else if outcome.is_ok() && !writer.has_unsynced() {
+            outcome = writer.sync();
+        }
+        journal.note_progress(server, &writer);
+        match outcome {
+            Ok(()) => troubles.none(server),
+            Err(trouble) => troubles.some(server, &trouble, policy),
+        }
+        if is_last {
+            return;
+        }
+    }
+}
+
+/// What has gone wrong, and when the log said so.
+#[derive(Default)]
+struct Troubles {
+    /// When the log last said so.
+    since: Option<Instant>,
+    is_sync: bool,
+    reason: String,
+}
+
+impl Troubles {
+    fn none(&mut self, server: &Server) {
+        if self.since.take().is_none() {
+            return;
+        }
+        if !self.is_sync {
+            log::warning("AOF write error looks solved, Redis can write again.");
+        }
+        self.reason.clear();
+        set(server, None);
+    }
+
+    fn some(&mut self, server: &Server, trouble: &Trouble, policy: AppendFsync) {
+        let reason = error_text(&trouble.error());
+        let is_always = policy == AppendFsync::Always;
+        let is_new = self.reason != reason || self.is_sync != trouble.is_sync();
+        if is_new || is_always || self.since.is_none_or(|since| since.elapsed() > SAY_AGAIN) {
+            self.since = Some(Instant::now());
+            say(trouble, &reason, is_always);
+        }
+        if is_always {
+            // Replies that wait for this must never be sent, and what they are about can be seen by no other client.
+            if !trouble.is_sync() {
+                log::warning("Can't recover from AOF write error when the AOF fsync policy is 'always'. Exiting...");
+            }
+            std::process::exit(1);
+        }
+        self.is_sync = trouble.is_sync();
+        set(server, Some(reason.clone()));
+        self.reason = reason;
+    }
+}
+
+fn say(trouble: &Trouble, reason: &str, is_always: bool) {
+    match trouble {
+        Trouble::Write(_) => log::warning(&format!("Error writing to the AOF file: {reason}")),
+        Trouble::Short { written, wanted, stays } => {
+            log::warning(&format!(
+                "Short write while writing to the AOF file: (nwritten={written}, expected={wanted})"
+            ));
+            if let Some(error) = stays {
+                log::warning(&format!(
+                    "Could not remove short write from the append-only file.  Redis may refuse to load the AOF the next \
+                     time it starts.  ftruncate: {}",
+                    error_text(error)
+                ));
+            }
+        }
+        Trouble::Sync(_) if is_always => log::warning(&format!(
+            "Can't persist AOF for fsync error when the AOF fsync policy is 'always': {reason}. Exiting..."
+        )),
+        Trouble::Sync(_) => log::warning(&format!("Fail to fsync the AOF file: {reason}")),
+    }
+}
+
+fn set(server: &Server, trouble: Option<String>) {
+    let journal = &server.journal;
+    let refuses = trouble.is_some();
+    journal.state().trouble = trouble;
+    journal.refuses_writes.store(refuses, Relaxed);
+    server.look_for_alerts();
+}
+
+impl Journal {
+    fn note_written(&self, writer: &Writer) {
+        self.written.store(writer.written(), Relaxed);
+        self.sizes.current.store(writer.bytes(), Relaxed);
+    }
+
+    /// Tells those who wait how far the file is.
+    fn note_progress(&self, server: &Server, writer: &Writer) {
+        self.synced.store(writer.synced(), SeqCst);
+        let Some(mailboxes) = server.mailboxes.get() else { return };
+        for (waiting, mailbox) in self.waiting.iter().zip(mailboxes) {
+            if waiting.load(SeqCst) && waiting.swap(false, SeqCst) {
+                mailbox.wake();
+            }
+        }
+    }
+}
