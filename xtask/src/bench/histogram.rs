@@ -37,6 +37,11 @@ impl Histogram {
         self.max = self.max.max(ns);
     }
 
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.total
+    }
+
     /// The value that `percent` of all latencies do not exceed, in microseconds.
     pub fn percentile_us(&self, percent: f64) -> f64 {
         let rank = (self.total as f64 * percent / 100.0).ceil() as u64;

@@ -65,7 +65,8 @@ fn small_stream(n: usize, out: &mut Vec<u8>) {
     request(out, &["XADD", &key(n / 10), "*", "sensor", &scattered(n, 1000).to_string(), "value", "12.5"]);
 }
 
-fn small_hash(n: usize, out: &mut Vec<u8>) {
+/// `HSET` of the n-th key with eight small fields.
+pub fn small_hash(n: usize, out: &mut Vec<u8>) {
     let fields: Vec<(String, String)> =
         (0..8).map(|f| (format!("f{f}"), format!("v{:05}", scattered(n * 8 + f, 100_000)))).collect();
     let name = key(n);

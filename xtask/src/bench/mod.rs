@@ -7,13 +7,16 @@
 mod coordination;
 mod cpu;
 mod engines;
+
 mod fill;
 mod histogram;
+mod journal;
 mod load;
 mod memory;
 mod pauses;
 mod process;
 mod rows;
+mod snapshots;
 mod table;
 mod threads;
 
@@ -86,6 +89,8 @@ const SECTIONS: &[Section] = &[
     ("coordination", coordination::run),
     ("memory", memory::run),
     ("pauses", pauses::run),
+    ("snapshots", snapshots::run),
+    ("journal", journal::run),
 ];
 
 fn plan(args: &Args) -> Result<Plan> {
