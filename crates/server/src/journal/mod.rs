@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`log`](mod@log) | what was recorded and is not written yet |
 //! | [`writer`], [`disk`] | the file that it is written to |
+//! | [`gather`] | how long it waits for more before it writes |
 //! | [`thread`] | when that is written and synced, and what happens when it cannot be |
 //! | [`manifest`] | which files there are |
 //! | [`rewrite`] | fewer and smaller files |
@@ -19,6 +20,7 @@
 //! was under way.
 
 pub mod disk;
+mod gather;
 pub mod log;
 pub mod manifest;
 pub mod rewrite;
@@ -47,6 +49,8 @@ use std::time::Duration;
 
 /// So much is not written yet beyond which reactors stop to serve, bytes.
 const BEHIND_BYTES: u64 = 64 << 20;
+/// More units than there ever are.
+const NOBODY: u64 = u64::MAX;
 
 /// All changes in order.
 pub struct Journal {
@@ -65,8 +69,10 @@ pub struct Journal {
     log: Mutex<Log>,
     /// There is something in the log, or the thread is to end.
     work: Condvar,
-    /// The thread waits for that.
-    is_idle: AtomicBool,
+    /// How many units were recorded.
+    units: AtomicU64,
+    /// The thread waits until so many units were recorded, and wants to be woken then; `NOBODY` while it does not wait for that.
+    wake_at: AtomicU64,
     /// The thread is to write what there is and end.
     is_closing: AtomicBool,
     /// The position up to which everything was recorded.
@@ -122,7 +128,8 @@ impl Journal {
             refuses_writes: AtomicBool::new(false),
             log: Mutex::default(),
             work: Condvar::new(),
-            is_idle: AtomicBool::new(false),
+            units: AtomicU64::new(0),
+            wake_at: AtomicU64::new(NOBODY),
             is_closing: AtomicBool::new(false),
             recorded: AtomicU64::new(0),
             written: AtomicU64::new(0),
@@ -220,13 +227,13 @@ impl Journal {
     /// Wakes the thread if there is something to be written. To be called when no lock is held.
     #[inline]
     pub fn nudge(&self) {
-        if self.is_on() && self.is_idle.load(Relaxed) && self.recorded.load(Relaxed) != self.written.load(Relaxed) {
+        if self.is_on() && self.units.load(Relaxed) >= self.wake_at.load(Relaxed) {
             self.wake();
         }
     }
 
     fn wake(&self) {
-        if self.is_idle.swap(false, SeqCst) {
+        if self.wake_at.swap(NOBODY, SeqCst) != NOBODY {
             // The thread may be about to wait, and must not miss this.
             drop(self.log());
             self.work.notify_one();
@@ -270,7 +277,7 @@ impl Journal {
         self.annotates.store(config.aof_timestamp_enabled, Relaxed);
         self.is_always.store(config.appendfsync == AppendFsync::Always, Relaxed);
         // What was not to be synced at once may be now.
-        self.is_idle.store(false, SeqCst);
+        self.wake_at.store(NOBODY, SeqCst);
         drop(self.log());
         self.work.notify_one();
     }
@@ -358,7 +365,7 @@ impl Journal {
         }
         let log = self.log();
         self.is_closing.store(true, SeqCst);
-        self.is_idle.store(false, SeqCst);
+        self.wake_at.store(NOBODY, SeqCst);
         drop(log);
         self.work.notify_one();
         let _ = thread.join();
@@ -366,20 +373,43 @@ impl Journal {
         let _ = fs::remove_file(rewrite::temp_name());
     }
 
-    /// Waits for work or a time; what there is to do, and whether it is the last time. `patiently`: work does not end the wait.
-    fn wait(&self, used: &mut Vec<Vec<u8>>, wait: Option<Duration>, patiently: bool) -> (VecDeque<Piece>, bool) {
+    /// Waits as `pause` says; what there is to do then, whether it is the last time, and how many units there
+    /// were.
+    fn wait(&self, used: &mut Vec<Vec<u8>>, pause: Pause) -> (VecDeque<Piece>, bool, u64) {
         let mut log = self.log();
         let is_closing = || self.is_closing.load(SeqCst);
-        if (log.is_empty() || patiently) && !is_closing() {
-            self.is_idle.store(!patiently, SeqCst);
-            log = match wait {
-                Some(wait) => self.work.wait_timeout(log, wait).unwrap_or_else(PoisonError::into_inner).0,
-                None => self.work.wait(log).unwrap_or_else(PoisonError::into_inner),
+        if !is_closing() {
+            // Stored under the lock that recording takes: whoever records next sees it.
+            let units = self.units.load(Relaxed);
+            let (wake_at, at_most) = match pause {
+                Pause::UntilWork(at_most) => (if log.is_empty() { units + 1 } else { units }, at_most),
+                Pause::Gather { wake_at, at_most } => (wake_at, Some(at_most)),
             };
-            self.is_idle.store(false, SeqCst);
+            if units < wake_at {
+                self.wake_at.store(wake_at, SeqCst);
+                log = match at_most {
+                    Some(at_most) => self.work.wait_timeout(log, at_most).unwrap_or_else(PoisonError::into_inner).0,
+                    None => self.work.wait(log).unwrap_or_else(PoisonError::into_inner),
+                };
+                self.wake_at.store(NOBODY, SeqCst);
+            }
         }
-        (log.take(used), is_closing())
+        (log.take(used), is_closing(), self.units.load(Relaxed))
     }
+}
+
+/// What the thread waits for before it writes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pause {
+    /// Something to do, or a time.
+    UntilWork(Option<Duration>),
+    /// So many units, or a time: meanwhile more gathers.
+    Gather {
+        /// The number of units since the start at which it ends.
+        wake_at: u64,
+        /// Its longest.
+        at_most: Duration,
+    },
 }
 
 /// Makes a snapshot of nothing.
@@ -405,6 +435,8 @@ impl keyspace::Journal for Journal {
         let mut log = self.log();
         let position = log.push(unit, now_s);
         self.recorded.store(position, Relaxed);
+        // Nobody else writes to it: the lock is held.
+        self.units.store(self.units.load(Relaxed) + 1, Relaxed);
         position
     }
 }

@@ -1,7 +1,8 @@
 //! The thread that writes the journal to its file.
 
-use super::Journal;
+use super::gather::Gather;
 use super::writer::{Trouble, Writer};
+use super::{Journal, NOBODY, Pause};
 use crate::config::AppendFsync;
 use crate::log;
 use crate::server::Server;
@@ -18,20 +19,31 @@ const SAY_AGAIN: Duration = Duration::from_secs(30);
 
 /// The life of the thread.
 pub fn run(server: &'static Server) {
+    // Pauses are shorter than what waits are rounded up to.
+    let _ = kinovar_io::process::wait_exactly();
     let journal = &server.journal;
     let mut writer = Writer::default();
     let mut troubles = Troubles::default();
     let mut last_sync: Option<Instant> = None;
+    let mut gather = Gather::default();
+    // Whether the last round had something to do.
+    let mut was_busy = false;
     loop {
         let policy = server.config().appendfsync;
         let since = last_sync.map_or(PERIOD, |at| at.elapsed());
-        let wait = if troubles.since.is_some() {
-            Some(PERIOD)
+        let pause = if troubles.since.is_some() {
+            // Work does not make it shorter.
+            Pause::Gather { wake_at: NOBODY, at_most: PERIOD }
+        } else if was_busy {
+            gather.pause(policy)
         } else {
-            (policy == AppendFsync::EverySec && writer.has_unsynced()).then(|| PERIOD.saturating_sub(since))
+            let is_due = policy == AppendFsync::EverySec && writer.has_unsynced();
+            Pause::UntilWork(is_due.then(|| PERIOD.saturating_sub(since)))
         };
         let mut used = std::mem::take(&mut writer.used);
-        let (pieces, is_last) = journal.wait(&mut used, wait, troubles.since.is_some());
+        let (pieces, is_last, units) = journal.wait(&mut used, pause);
+        gather.took(units);
+        was_busy = !pieces.is_empty();
         writer.add(pieces);
         let config = server.config();
         let policy = config.appendfsync;
@@ -50,6 +62,7 @@ pub fn run(server: &'static Server) {
             journal.is_syncing.store(true, Relaxed);
             outcome = writer.sync();
             journal.is_syncing.store(false, Relaxed);
+            gather.synced(begun.elapsed(), journal.units.load(Relaxed));
             if begun.elapsed() > SLOW_SYNC {
                 journal.slow_syncs.fetch_add(1, Relaxed);
                 log::notice(
