@@ -70,13 +70,16 @@ impl<'a> Db<'a> {
     #[inline]
     pub fn new(keyspace: &'a Keyspace, locked: Locked<'a>, index: u32, env: Env<'a>) -> Db<'a> {
         let db = Db { keyspace, locked, index, env };
-        db.note_dependency();
+        // Whoever has everything locked may look at anything. Others look keys up, or say where they walk.
+        if db.env.work.effects.is_on() && db.has_locked_all() {
+            db.depend();
+        }
         db
     }
 
-    /// What the journal holds of the locked partitions may be seen from now on.
+    /// The reply depends on everything in the locked partitions.
     #[inline]
-    fn note_dependency(&self) {
+    fn depend_on_locked(&self) {
         if self.env.work.effects.is_on() {
             self.depend();
         }
@@ -84,16 +87,27 @@ impl<'a> Db<'a> {
 
     #[cold]
     fn depend(&self) {
-        effects::depend(self.keyspace.newest(&self.locked));
+        self.keyspace.for_each_locked(&self.locked, |index| effects::depend(self.keyspace.newest.of_partition(index)));
+    }
+
+    /// The reply depends on what `key` holds, and the unit may be about it.
+    #[inline]
+    pub(crate) fn depend_on_key(&self, partition: usize, key: &Key<'_>) {
+        if self.env.work.effects.is_on() {
+            let stripe = self.keyspace.newest.stripe(partition, key);
+            effects::depend(self.keyspace.newest.of_stripe(stripe));
+            self.env.work.effects.touched.add(stripe);
+        }
     }
 
     /// Tells the journal of everything that was noted, as one. What it is about is still locked.
     pub fn tell_journal(&self) {
         let effects = &self.env.work.effects;
         effects.hand_over();
-        if let Some(position) = effects.take_newest() {
-            self.keyspace.note_newest(&self.locked, position);
-        }
+        let Some(position) = effects.take_newest() else { return effects.touched.forget() };
+        let newest = &self.keyspace.newest;
+        let is_wide = effects.touched.take(|stripe| newest.raise_stripe(stripe, position));
+        self.keyspace.for_each_locked(&self.locked, |index| newest.raise_partition(index, position, is_wide));
     }
 
     /// The selected database's number.
@@ -149,7 +163,7 @@ impl<'a> Db<'a> {
         if !self.locked.has(index) {
             self.unlock();
             self.locked = self.keyspace.lock_one_or_give_up(index).ok_or(Unavailable)?;
-            self.note_dependency();
+            self.depend_on_locked();
         }
         Ok(())
     }
@@ -161,7 +175,7 @@ impl<'a> Db<'a> {
     pub fn lock_or_give_up(&mut self, indexes: &mut Vec<usize>) -> Result<(), Unavailable> {
         self.unlock();
         self.locked = self.keyspace.lock_many_or_give_up(indexes).ok_or(Unavailable)?;
-        self.note_dependency();
+        self.depend_on_locked();
         Ok(())
     }
 
@@ -172,7 +186,7 @@ impl<'a> Db<'a> {
     pub fn lock_all_or_give_up(&mut self) -> Result<(), Unavailable> {
         self.unlock();
         self.locked = self.keyspace.lock_all_or_give_up().ok_or(Unavailable)?;
-        self.note_dependency();
+        self.depend_on_locked();
         Ok(())
     }
 
@@ -191,7 +205,7 @@ impl<'a> Db<'a> {
     /// Locks partition `index` as well, if that takes no waiting. Whether it is locked now.
     pub fn try_lock_also(&mut self, index: usize) -> bool {
         let is_locked = self.locked.try_add(self.keyspace, index);
-        self.note_dependency();
+        self.depend_on_locked();
         is_locked
     }
 
@@ -217,7 +231,7 @@ impl<'a> Db<'a> {
         }
         self.keyspace.read(index, |partition| {
             if self.env.work.effects.is_on() {
-                effects::depend(self.keyspace.newest_of(index));
+                effects::depend(self.keyspace.newest.of_partition(index));
             }
             look(partition)
         })
@@ -304,7 +318,9 @@ impl<'a> Db<'a> {
 
     /// Looks a key up without leaving a trace; an expired one is absent. Several can be held at once.
     pub fn peek(&self, key: &Key<'_>) -> Option<&Entry> {
-        let db = self.locked.partition(self.keyspace.partition_of(key)).db(self.index)?;
+        let partition = self.keyspace.partition_of(key);
+        self.depend_on_key(partition, key);
+        let db = self.locked.partition(partition).db(self.index)?;
         let place = db.table.locate(key.hash, |entry| entry.key_eq(key.name))?;
         let entry = db.table.at(place);
         let expired = entry.expire_at_ms().is_some_and(|at_ms| at_ms < self.env.expiry_ms);

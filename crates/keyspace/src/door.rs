@@ -252,6 +252,7 @@ impl Db<'_> {
     #[inline]
     fn site(&mut self, key: &Key<'_>) -> Site<'_> {
         let partition = self.keyspace.partition_of(key);
+        self.depend_on_key(partition, key);
         let (db, interests, cut) = self.locked.partition_mut(partition).site(self.index);
         Site { keyspace: self.keyspace, partition, db, interests, cut, db_index: self.index, env: &self.env }
     }
@@ -484,6 +485,7 @@ impl Db<'_> {
     /// in the background.
     pub fn clear(&mut self, index: u32) -> usize {
         let mut keys = 0;
+        self.env.work.effects.touched.add_all();
         for partition in 0..self.keyspace.partitions() {
             let part = self.locked.partition_mut(partition);
             part.note_all(index, index, self.env.expiry_ms, &mut self.env.work.ready.borrow_mut());
@@ -506,6 +508,7 @@ impl Db<'_> {
 
     /// Exchanges two databases; all partitions must be locked.
     pub fn swap(&mut self, a: u32, b: u32) {
+        self.env.work.effects.touched.add_all();
         for index in 0..self.keyspace.partitions() {
             let partition = self.locked.partition_mut(index);
             let mut ready = self.env.work.ready.borrow_mut();

@@ -8,6 +8,7 @@
 //!
 //! Where no journal is kept nothing is gathered.
 
+use crate::newest::Touched;
 use kinovar_ds::number::push_i64;
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
@@ -153,6 +154,8 @@ pub struct Effects {
     unit: RefCell<Unit>,
     /// The position of the last unit, until the partitions that it is about know of it.
     newest: Cell<Option<u64>>,
+    /// The keys that it is about.
+    pub(crate) touched: Touched,
 }
 
 impl Default for Effects {
@@ -164,6 +167,7 @@ impl Default for Effects {
             muted: Cell::new(false),
             unit: RefCell::default(),
             newest: Cell::new(None),
+            touched: Touched::default(),
         }
     }
 }

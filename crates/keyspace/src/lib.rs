@@ -37,6 +37,7 @@ pub mod hash;
 pub mod interest;
 pub mod key;
 pub mod list;
+mod newest;
 pub mod object;
 pub mod partition;
 pub mod readers;

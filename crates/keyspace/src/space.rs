@@ -1,5 +1,6 @@
 //! All partitions, and locking them in order.
 
+use crate::newest::Newest;
 use crate::{Key, Object, Partition, Payload, ReadCounts};
 use kinovar_ds::lock::{AllLocked, PartitionGuard, PartitionLock};
 use kinovar_ds::table::TableHint;
@@ -9,8 +10,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 pub struct Keyspace {
     sites: Box<[Site]>,
     databases: u32,
-    /// The newest position in the journal that each partition's contents depend on: written and read under its lock.
-    newest: Box<[AtomicU64]>,
+    /// What each partition's contents depend on.
+    pub(crate) newest: Newest,
     /// What clients may have in their caches.
     pub(crate) read_counts: ReadCounts,
 }
@@ -56,7 +57,7 @@ impl Keyspace {
         Keyspace {
             sites: (0..partitions).map(|_| site()).collect(),
             databases,
-            newest: (0..partitions).map(|_| AtomicU64::new(0)).collect(),
+            newest: Newest::new(partitions),
             read_counts: ReadCounts::default(),
         }
     }
@@ -214,29 +215,13 @@ impl Keyspace {
         self.sites[index].due_ms.store(at_ms, Relaxed);
     }
 
-    /// The newest position in the journal that what is `locked` depends on.
-    pub(crate) fn newest(&self, locked: &Locked<'_>) -> u64 {
-        match locked {
-            Locked::None => 0,
-            Locked::One(index, _) => self.newest_of(*index),
-            Locked::Many(guards) => guards.iter().map(|(index, _)| self.newest_of(*index)).max().unwrap_or(0),
-            Locked::Whole(..) => (0..self.partitions()).map(|index| self.newest_of(index)).max().unwrap_or(0),
-        }
-    }
-
-    /// The same for partition `index`, which the caller has locked.
-    pub(crate) fn newest_of(&self, index: usize) -> u64 {
-        self.newest[index].load(Relaxed)
-    }
-
-    /// What is `locked` depends on the journal up to `position`.
-    pub(crate) fn note_newest(&self, locked: &Locked<'_>, position: u64) {
-        let note = |index: usize| self.newest[index].store(position, Relaxed);
+    /// Calls `each` with the partitions that are `locked`.
+    pub(crate) fn for_each_locked(&self, locked: &Locked<'_>, mut each: impl FnMut(usize)) {
         match locked {
             Locked::None => {}
-            Locked::One(index, _) => note(*index),
-            Locked::Many(guards) => guards.iter().for_each(|(index, _)| note(*index)),
-            Locked::Whole(..) => (0..self.partitions()).for_each(note),
+            Locked::One(index, _) => each(*index),
+            Locked::Many(guards) => guards.iter().for_each(|(index, _)| each(*index)),
+            Locked::Whole(..) => (0..self.partitions()).for_each(each),
         }
     }
 

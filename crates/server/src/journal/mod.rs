@@ -11,8 +11,8 @@
 //!
 //! # Positions
 //! Whoever changes data records a unit under the locks of what it is about. Its place in the journal is a *position*: how many
-//! bytes were recorded up to its end. Each partition knows the newest position that its contents depend on
-//! (`keyspace::effects`), so each command knows that of what it has read or written.
+//! bytes were recorded up to its end. The keyspace knows the newest position that a key or a partition depends on
+//! (`keyspace/newest`), so each command knows that of what it has read or written.
 //!
 //! # `appendfsync always`
 //! A connection keeps a reply back until the file is synced up to the newest position that its commands depend on; the replies
