@@ -108,18 +108,20 @@ fn throughput(plan: &Plan, sides: &[Side; 2], pipeline: usize, table: &mut Table
 fn readers(plan: &Plan, sides: &[Side; 2], table: &mut Table) -> Result<()> {
     let (sets, gets) = (Batches::render(1, set), Batches::render(1, get));
     let mut medians: [[Vec<f64>; 3]; 2] = Default::default();
+    let mut rates: [[Vec<f64>; 3]; 2] = Default::default();
     let round = Duration::from_millis(plan.round_ms);
     for _ in 0..plan.rounds {
         for (policy, _) in POLICIES.iter().enumerate() {
-            for (side, medians) in sides.iter().zip(&mut medians) {
+            for ((side, medians), rates) in sides.iter().zip(&mut medians).zip(&mut rates) {
                 let port = side.servers[policy].port();
-                let latency = thread::scope(|scope| -> Result<_> {
+                let reads = thread::scope(|scope| -> Result<_> {
                     let writers = scope.spawn(|| Generator::new(&[port], CONNECTIONS, &sets)?.run(round));
                     let readers = Generator::new(&[port], READERS, &gets)?.run(round)?;
                     writers.join().expect("no panic")?;
-                    Ok(readers.latency)
+                    Ok(readers)
                 })?;
-                medians[policy].push(latency.percentile_us(50.0));
+                medians[policy].push(reads.latency.percentile_us(50.0));
+                rates[policy].push(reads.requests as f64 / reads.seconds / 1e3);
             }
         }
     }
@@ -128,7 +130,12 @@ fn readers(plan: &Plan, sides: &[Side; 2], table: &mut Table) -> Result<()> {
     let mut cells = vec!["median of 10 readers beside 50 writers, none -> always, us".to_string()];
     cells.extend(pairs.map(show));
     let ratio = pairs[1][2] / pairs[1][0];
+    let rates = rates.map(|rates| rates.map(median));
+    let mut more = vec!["what these read, none -> always, thousand/s".to_string()];
+    more.extend(rates.map(show));
+    more.extend([format!("{:.2}x", rates[1][2] / rates[1][0]), String::new(), String::new()]);
     cells.extend(super::table::verdict(ratio, 1.5));
     table.push(cells);
+    table.push(more);
     Ok(())
 }
