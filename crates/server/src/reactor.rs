@@ -24,7 +24,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Time between two rounds of housekeeping, ms.
 const TICK_MS: u64 = 100;
@@ -35,8 +35,13 @@ const TABLES_SLICE_US: u64 = 100;
 /// The same for a snapshot, us: of a turn with requests, and of one without.
 const SNAPSHOT_SLICE_US: u64 = 100;
 const SNAPSHOT_IDLE_SLICE_US: u64 = 200;
-/// Pause between two slices where there are no requests: on a machine with few cores, clients need them too.
-const SNAPSHOT_PAUSE: Duration = Duration::from_micros(150);
+/// The pause after a slice, as a multiple of what that took: while there are requests, and while there are none. (On a machine with
+/// few cores, clients need them too.)
+const SNAPSHOT_PAUSES: u32 = 4;
+const SNAPSHOT_IDLE_PAUSES: u32 = 1;
+/// Bounds of such a pause: it is no shorter where a slice has ended early, and no longer where it was interrupted.
+const SNAPSHOT_PAUSE_MIN: Duration = Duration::from_micros(150);
+const SNAPSHOT_PAUSE_MAX: Duration = Duration::from_millis(2);
 /// Time that loading may take before the sockets are looked at again, us.
 const LOADING_SLICE_US: u64 = 1500;
 /// Output buffers kept for reuse, and the largest kept, bytes.
@@ -63,6 +68,11 @@ pub struct Reactor {
     snapshot: (u64, usize),
     /// A snapshot is not done here.
     snapshot_due: bool,
+    /// There were requests since its last slice.
+    snapshot_beside_requests: bool,
+    /// When its last slice ended, and how long it pauses after that.
+    snapshot_slice_ended: Instant,
+    snapshot_pause: Duration,
     /// Data has come in this turn.
     busy: bool,
     /// When this turn's events came.
@@ -105,6 +115,9 @@ impl Reactor {
             tables_due: false,
             snapshot: (0, 0),
             snapshot_due: false,
+            snapshot_beside_requests: false,
+            snapshot_slice_ended: Instant::now(),
+            snapshot_pause: Duration::ZERO,
             busy: false,
             turn_started: Ticks::now(),
             deadlines: BTreeSet::new(),
@@ -137,7 +150,7 @@ impl Reactor {
             let wait_ms = if has_work { 0 } else { next_ms.saturating_sub(now_ms) };
             let mut wait = Duration::from_millis(wait_ms.min(TICK_MS));
             if self.snapshot_due {
-                wait = wait.min(SNAPSHOT_PAUSE);
+                wait = wait.min(self.snapshot_pause.saturating_sub(self.snapshot_slice_ended.elapsed()));
             }
             engine.turn(Some(wait), &mut self)?;
         }
@@ -708,10 +721,22 @@ impl Reactor {
             self.snapshot = (number, 0);
             self.snapshot_due = true;
         }
-        if self.snapshot_due && !crate::saving::is_behind(self.server) {
-            let budget_us = if self.busy { SNAPSHOT_SLICE_US } else { SNAPSHOT_IDLE_SLICE_US };
+        self.snapshot_beside_requests |= self.busy;
+        if !self.snapshot_due || self.snapshot_slice_ended.elapsed() < self.snapshot_pause {
+            return;
+        }
+        let (budget_us, pauses) = if std::mem::take(&mut self.snapshot_beside_requests) {
+            (SNAPSHOT_SLICE_US, SNAPSHOT_PAUSES)
+        } else {
+            (SNAPSHOT_IDLE_SLICE_US, SNAPSHOT_IDLE_PAUSES)
+        };
+        let begun = Instant::now();
+        if !crate::saving::is_behind(self.server) {
             self.snapshot_due = self.executor.snapshot(self.server, &mut self.snapshot.1, budget_us);
         }
+        self.snapshot_slice_ended = Instant::now();
+        let took = self.snapshot_slice_ended - begun;
+        self.snapshot_pause = (took * pauses).clamp(SNAPSHOT_PAUSE_MIN, SNAPSHOT_PAUSE_MAX);
     }
 
     /// Looks at a part of the connections: idle ones are closed, large empty buffers given back. Every connection's turn

@@ -8,11 +8,13 @@ use crate::sys::check;
 /// of ordinary priority that has something to do.
 const LOWEST: libc::c_int = 19;
 
-/// Lets the calling thread run behind all others.
+/// Lets the calling thread run behind all others, and for a short time once it runs: a kernel that finishes slices would
+/// otherwise keep others waiting for milliseconds.
 ///
 /// # Errors
 /// The kernel's; a thread may always lower its own priority.
 pub fn lower_priority() -> io::Result<()> {
+    let _ = run_in_short_slices();
     // On Linux "process" 0 means the calling thread (setpriority(2), "C library/kernel differences").
     // SAFETY: no memory is involved.
     check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, LOWEST) }).map(drop)
