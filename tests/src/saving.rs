@@ -268,8 +268,19 @@ fn nowhere(sides: &Sides, threads: &str) -> Result<()> {
     let status = show(&conn.must("INFO persistence")?);
     ensure!(status.contains("rdb_last_bgsave_status:err"), "{status}");
     ensure!(conn.line("SAVE")?.is_error(), "SAVE without a file");
-    ensure!(conn.must("BGREWRITEAOF")?.text() == "Background append only file rewriting started", "BGREWRITEAOF");
     fs::remove_dir(&temp)?;
+    let temp = server.dir().join(format!("temp-rewriteaof-bg-{}.aof", server.pid()));
+    fs::create_dir(&temp)?;
+    ensure!(conn.must("BGREWRITEAOF")?.text() == "Background append only file rewriting started", "BGREWRITEAOF");
+    poll_for(
+        DEADLINE,
+        || "it is still rewriting".into(),
+        || Ok(crate::control::info(&mut conn, "persistence", "aof_rewrite_in_progress")? == 0),
+    )?;
+    let status = show(&conn.must("INFO persistence")?);
+    ensure!(status.contains("aof_last_bgrewrite_status:err"), "{status}");
+    fs::remove_dir(&temp)?;
+    fs::remove_file(&file)?;
     fs::create_dir_all(file.join("in the way"))?;
     conn.must("CONFIG SET stop-writes-on-bgsave-error yes")?;
     ensure!(conn.line("SET a 5")?.is_error(), "writes are accepted again");
