@@ -55,7 +55,7 @@ pub trait Sink: Send + Sync {
 
 /// A large entry that is written in pieces.
 pub trait LargeEntry: Send {
-    /// Appends about `bytes` more bytes of it. Whether there is more to come. The entry is as it was when this was begun.
+    /// Appends about `bytes` more bytes of it, or does so much work for it. Whether there is more to come. The entry is as it was when this was begun.
     fn write(&mut self, entry: &Entry, bytes: usize, out: &mut Vec<u8>) -> bool;
 }
 

@@ -85,8 +85,13 @@ impl Progress {
         }
         let piece = self.pieces.last_mut().expect("there is at least the first");
         let before = piece.len();
-        let is_more = writing.write(entry, bytes.min(PIECE_BYTES), piece);
-        let written = piece.len() - before;
+        let bytes = bytes.min(PIECE_BYTES);
+        let is_more = writing.write(entry, bytes, piece);
+        let written = match piece.len() - before {
+            // It was prepared.
+            0 => bytes,
+            written => written,
+        };
         if !is_more {
             out.sink.take(std::mem::take(&mut self.pieces), 1);
         }

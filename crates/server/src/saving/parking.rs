@@ -114,12 +114,15 @@ fn changes(entry: &Entry, access: Access) -> bool {
 /// Whether a request may have to wait: asked for every request while a snapshot is under way. `args` is all of its words.
 #[inline]
 pub fn concerns(server: &Server, entry: &Entry, args: &Args<'_>) -> bool {
+    let writes = entry.command.flags.has(Flags::WRITE);
     match args.hashed() {
         [only] => {
-            entry.command.flags.has(Flags::WRITE)
+            writes
                 && (server.keyspace.may_be_walked(server.keyspace.partition_of_slot(only.slot))
                     || server.waits.with_other_keys.load(Relaxed) > 0)
         }
-        _ => true,
+        // A transaction or a script, maybe.
+        [] => true,
+        _ => writes,
     }
 }
