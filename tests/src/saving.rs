@@ -35,6 +35,7 @@ pub fn run(sides: &Sides) -> Result<Report> {
         step("emptied and exchanged while saving", emptied(sides, threads));
         step("large values while saving", large::changed(sides, threads));
         step("large values removed while saving", large::removed(sides, threads));
+        step("large values and clients that go", large::left(sides, threads));
         step("nowhere to save to", nowhere(sides, threads));
         step("rules and the end", rules(sides, threads));
     }

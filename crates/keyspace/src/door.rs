@@ -3,8 +3,8 @@
 //! A change has this order, and everything that must accompany every change belongs at one of its steps:
 //!
 //! 1. *expire*: a key whose time has come is removed first ([`Db::live`]);
-//! 2. *before*: [`Site::before_change`] sees the entry as it was. A running snapshot writes it here if it has not yet. (One that is
-//!    removed or overwritten whole may go to the snapshot instead: [`Site::discard`];)
+//! 2. *before*: [`Site::before_change`] sees the entry as it was. A running snapshot writes it here if it has not yet. A large one
+//!    that is removed or overwritten goes to the snapshot instead ([`Site::discard`]);
 //! 3. the change itself;
 //! 4. *after*: [`Env::changed`] records it: dirty counter, observer. Watched keys, client tracking and waiting clients are told
 //!    here. The journal is told of what nobody asked for ([`crate::effects`]), and by the command of all else.

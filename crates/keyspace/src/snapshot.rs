@@ -423,13 +423,18 @@ impl Keyspace {
         if step == Step::Done {
             self.note_walk(index, false);
         }
+        // The next step comes soon.
+        partition.unlock_fairly();
         step
     }
 
     /// Goes on with those values in partition `index` that somebody waits for, until about `bytes` more have been written; with 0
     /// it merely looks. [`Step::Done`]: nobody needs to wait any more.
     pub fn hurry_step(&self, index: usize, bytes: usize) -> Step {
-        self.try_lock(index).map_or(Step::Locked, |mut partition| partition.hurry(bytes))
+        let Some(mut partition) = self.try_lock(index) else { return Step::Locked };
+        let step = partition.hurry(bytes);
+        partition.unlock_fairly();
+        step
     }
 }
 

@@ -185,3 +185,37 @@ pub fn removed(sides: &Sides, threads: &str) -> Result<()> {
     }
     Ok(())
 }
+
+/// Clients that go while they wait, and a server that ends.
+pub fn left(sides: &Sides, threads: &str) -> Result<()> {
+    let mut server = start(sides, threads, &["--save", "3600 1000000"])?;
+    let mut conn = server.conn()?;
+    fill(&mut conn)?;
+    conn.must("BGSAVE")?;
+    let clients = (0..4).map(|_| server.conn()).collect::<Result<Vec<_>>>()?;
+    for (mut client, line) in
+        clients.into_iter().zip(["HSET hash new 1", "ZADD zset 5 new", "RPUSH list new", "SADD set new"])
+    {
+        // Gone before its reply can come.
+        client.send(&words(line))?;
+    }
+    poll(|| "somebody waits still".into(), || Ok(info(&mut conn, "clients", "blocked_clients")? == 0))?;
+    wait_saved(&mut conn)?;
+    conn.must("BGSAVE")?;
+    let mut killed = server.conn()?;
+    killed.send(&words("HSET hash newer 1"))?;
+    conn.must("CLIENT KILL SKIPME yes TYPE normal")?;
+    killed.wait_closed()?;
+    ensure!(info(&mut conn, "clients", "blocked_clients")? == 0, "one that was killed waits");
+    conn.must("SET at last")?;
+    wait_saved(&mut conn)?;
+    conn.must("BGSAVE")?;
+    let mut last = server.conn()?;
+    last.send(&words("HSET hash last 1"))?;
+    server.end("TERM")?;
+    let oracle = load(sides, server.dir())?;
+    let mut theirs = oracle.conn()?;
+    ensure!(theirs.must("GET at")?.text() == "last", "what came before the end");
+    ensure!(matches!(theirs.must("HLEN hash")?, Reply::Int(LEN..)), "the hash");
+    Ok(())
+}
