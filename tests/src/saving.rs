@@ -19,6 +19,8 @@ use crate::rng::Rng;
 use crate::server::Server;
 use crate::show::show;
 
+mod large;
+
 const DEADLINE: Duration = Duration::from_secs(60);
 const ACCOUNTS: i64 = 2000;
 const BALANCE: i64 = 1000;
@@ -31,6 +33,9 @@ pub fn run(sides: &Sides) -> Result<Report> {
         step("all values", all_values(sides, threads));
         step("transfers while saving", transfers(sides, threads));
         step("emptied and exchanged while saving", emptied(sides, threads));
+        step("large values while saving", large::changed(sides, threads));
+        step("large values removed while saving", large::removed(sides, threads));
+        step("large values and clients that go", large::left(sides, threads));
         step("nowhere to save to", nowhere(sides, threads));
         step("rules and the end", rules(sides, threads));
     }
@@ -254,6 +259,30 @@ fn nowhere(sides: &Sides, threads: &str) -> Result<()> {
     ensure!(status.contains("rdb_last_bgsave_status:err"), "{status}");
     conn.must("CONFIG SET stop-writes-on-bgsave-error no")?;
     conn.must("SET a 4")?;
+    fs::remove_dir_all(&file)?;
+    conn.must("SAVE")?;
+    // The same where the file that is being written cannot even be made, which whoever asks for it is not told.
+    let temp = server.dir().join(format!("temp-{}.rdb", server.pid()));
+    fs::create_dir(&temp)?;
+    ensure!(conn.must("BGSAVE")?.text() == "Background saving started", "BGSAVE");
+    wait_saved(&mut conn)?;
+    let status = show(&conn.must("INFO persistence")?);
+    ensure!(status.contains("rdb_last_bgsave_status:err"), "{status}");
+    ensure!(conn.line("SAVE")?.is_error(), "SAVE without a file");
+    fs::remove_dir(&temp)?;
+    let temp = server.dir().join(format!("temp-rewriteaof-bg-{}.aof", server.pid()));
+    fs::create_dir(&temp)?;
+    ensure!(conn.must("BGREWRITEAOF")?.text() == "Background append only file rewriting started", "BGREWRITEAOF");
+    poll_for(
+        DEADLINE,
+        || "it is still rewriting".into(),
+        || Ok(crate::control::info(&mut conn, "persistence", "aof_rewrite_in_progress")? == 0),
+    )?;
+    let status = show(&conn.must("INFO persistence")?);
+    ensure!(status.contains("aof_last_bgrewrite_status:err"), "{status}");
+    fs::remove_dir(&temp)?;
+    fs::remove_file(&file)?;
+    fs::create_dir_all(file.join("in the way"))?;
     conn.must("CONFIG SET stop-writes-on-bgsave-error yes")?;
     ensure!(conn.line("SET a 5")?.is_error(), "writes are accepted again");
     fs::remove_dir_all(&file)?;

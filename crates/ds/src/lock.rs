@@ -222,6 +222,18 @@ fn locked_twice() -> ! {
     panic!("the partition is locked already by this thread");
 }
 
+impl<T> PartitionGuard<'_, T> {
+    /// Unlocks, and hands the lock to whoever sleeps until it is free. For those who take it again and again: otherwise they
+    /// nearly always have it back before another one has woken up.
+    pub fn unlock_fairly(mut self) {
+        if let Some(shared) = self.shared.take() {
+            // Without its own guard it would take itself for one of single mode.
+            std::mem::forget(self);
+            MutexGuard::unlock_fair(shared);
+        }
+    }
+}
+
 impl<T> Deref for PartitionGuard<'_, T> {
     type Target = T;
 
@@ -307,6 +319,30 @@ impl Drop for AllLocked {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_unlocks_fairly_lets_others_in() {
+        let lock = PartitionLock::new(0);
+        let ended = AtomicBool::new(false);
+        let rounds = if cfg!(miri) { 3 } else { 200 };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // Has it nearly all the time.
+                while !ended.load(Ordering::Relaxed) {
+                    let guard = lock.lock();
+                    std::hint::black_box(&*guard);
+                    guard.unlock_fairly();
+                }
+            });
+            for round in 0..rounds {
+                let mut guard = lock.lock();
+                assert_eq!(*guard, round);
+                *guard += 1;
+            }
+            ended.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(lock.into_inner(), rounds);
+    }
 
     #[test]
     fn four_threads_never_meet_under_a_lock() {

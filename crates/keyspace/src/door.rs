@@ -3,7 +3,8 @@
 //! A change has this order, and everything that must accompany every change belongs at one of its steps:
 //!
 //! 1. *expire*: a key whose time has come is removed first ([`Db::live`]);
-//! 2. *before*: [`Site::before_change`] sees the entry as it was. A running snapshot writes it here if it has not yet;
+//! 2. *before*: [`Site::before_change`] sees the entry as it was. A running snapshot writes it here if it has not yet. A large one
+//!    that is removed or overwritten goes to the snapshot instead ([`Site::discard`]);
 //! 3. the change itself;
 //! 4. *after*: [`Env::changed`] records it: dirty counter, observer. Watched keys, client tracking and waiting clients are told
 //!    here. The journal is told of what nobody asked for ([`crate::effects`]), and by the command of all else.
@@ -83,9 +84,25 @@ impl Site<'_> {
         place
     }
 
-    /// Takes an entry out, indexes included.
+    /// Takes an entry out, indexes included, to be put elsewhere.
     fn remove(&mut self, hash: u64, place: Position) -> Entry {
         self.before_change(place);
+        self.take_out(hash, place)
+    }
+
+    /// Takes an entry out for good. A large one that a snapshot has not written yet goes there.
+    fn discard(&mut self, hash: u64, place: Position) {
+        if self.cut.lacks_large(self.db.table.at(place)) {
+            let entry = self.take_out(hash, place);
+            self.env.stats.lazy_freed.add(u64::from(is_heavy(&entry)));
+            self.cut.adopt(self.db_index, entry);
+        } else {
+            let entry = self.remove(hash, place);
+            self.env.discard(entry);
+        }
+    }
+
+    fn take_out(&mut self, hash: u64, place: Position) -> Entry {
         let entry = self.db.table.remove_at(place);
         if let Some(at_ms) = entry.expire_at_ms() {
             self.db.expires.remove(at_ms, hash);
@@ -102,8 +119,7 @@ impl Site<'_> {
     /// Puts an entry in the place of what the key held, if anything, under the key's name.
     fn replace_entry(&mut self, key: &Key<'_>, place: Option<Position>, entry: Entry) -> Position {
         if let Some(place) = place {
-            let old = self.remove(key.hash, place);
-            self.env.discard(old);
+            self.discard(key.hash, place);
         }
         let entry = if entry.key() == key.name { entry } else { object::renamed(entry, key.name) };
         let field_expiry = match entry.payload() {
@@ -118,14 +134,13 @@ impl Site<'_> {
     /// Step 1: removes a key whose time has come.
     #[cold]
     fn expire(&mut self, key: &Key<'_>, place: Position) {
-        let entry = self.remove(key.hash, place);
+        self.discard(key.hash, place);
         self.env.stats.expired_keys.add(1);
         self.env.work.effects.note(self.db_index, &[self.env.settings.word_of_expiry(), key.name]);
         if self.interests.any() {
             tell_interested(self.interests, self.keyspace, self.env, self.db_index, key.hash, key.name, true);
         }
         tell_observer(self.env, self.db_index, key.name, Event::EXPIRED);
-        self.env.discard(entry);
     }
 
     /// Changes when the key at `place` expires.
@@ -465,9 +480,8 @@ impl Db<'_> {
     pub fn delete(&mut self, key: &Key<'_>) -> bool {
         let (mut site, place) = self.site_live(key);
         let Some(place) = place else { return false };
-        let entry = site.remove(key.hash, place);
+        site.discard(key.hash, place);
         site.changed_key(key.hash, key.name, Event::DEL, 1);
-        site.env.discard(entry);
         true
     }
 
@@ -521,15 +535,15 @@ impl Db<'_> {
     }
 
     /// Removes up to `budget` keys and fields of partition `index` (which is locked here) whose time has come, in every
-    /// database. Returns how many; less than `budget` when nothing is left to do. `None` when somebody else has locked it, who
-    /// is not waited for: it may be a script that takes long.
+    /// database. Returns how many; less than `budget` when nothing is left to do. `None` when the rest has to wait: somebody else
+    /// has locked it, maybe a script that takes long, or a snapshot is to write a large hash before its fields are removed.
     pub fn expire_due(&mut self, index: usize, budget: usize) -> Option<usize> {
         self.unlock();
         if !self.try_lock_also(index) {
             return None;
         }
         let selected = self.index;
-        let mut removed = 0;
+        let (mut removed, mut waits) = (0, false);
         for database in self.locked.partition(index).databases() {
             self.index = database;
             while removed < budget && self.expire_next(index) {
@@ -537,17 +551,22 @@ impl Db<'_> {
                 // Each for itself: nothing holds them together.
                 self.tell_journal();
             }
-            while removed < budget
-                && let Some(fields) = self.expire_next_fields(index, budget - removed)
-            {
-                removed += fields.max(1);
+            while removed < budget {
+                match self.expire_next_fields(index, budget - removed) {
+                    Fields::Removed(fields) => removed += fields.max(1),
+                    Fields::Wait => {
+                        waits = true;
+                        break;
+                    }
+                    Fields::NotDue => break,
+                }
             }
         }
         self.index = selected;
         self.tell_journal();
         let next_ms = self.locked.partition(index).next_due_ms();
         self.keyspace.set_due(index, next_ms);
-        Some(removed)
+        (!waits || removed >= budget).then_some(removed)
     }
 
     /// Removes the first key of a partition that is due.
@@ -563,24 +582,37 @@ impl Db<'_> {
         true
     }
 
-    /// Removes up to `max` expired fields of the first hash of a partition that has any; `None` when no hash is due.
-    fn expire_next_fields(&mut self, index: usize, max: usize) -> Option<usize> {
+    /// Removes up to `max` expired fields of the first hash of a partition that has any.
+    fn expire_next_fields(&mut self, index: usize, max: usize) -> Fields {
         let now_ms = self.env.now_ms;
         let db = self.locked.partition_mut(index).db_mut(self.index);
-        let (at_ms, hash) = db.field_expires.pop_due(now_ms.saturating_sub(1))?;
+        let Some((at_ms, hash)) = db.field_expires.pop_due(now_ms.saturating_sub(1)) else { return Fields::NotDue };
         let is_due = |entry: &Entry| {
             object::value::<crate::hash::Hash>(entry).is_ok_and(|value| value.next_expiry_ms() == Some(at_ms))
         };
-        let Some(place) = db.table.locate(hash, is_due) else { return Some(0) };
+        let Some(place) = db.table.locate(hash, is_due) else { return Fields::Removed(0) };
         let name = db.table.at(place).key().to_vec();
         // Put back: the guard expects the index to be true.
         db.field_expires.insert(at_ms, hash);
         let key = Key { hash, ..Key::new(&name) };
-        let mut update = self.update::<crate::hash::Hash>(&key).ok()??;
+        if self.hurry_snapshot(&key) {
+            return Fields::Wait;
+        }
+        let Ok(Some(mut update)) = self.update::<crate::hash::Hash>(&key) else { return Fields::NotDue };
         let removed = update.remove_due(now_ms, max);
         update.expired(removed);
-        Some(removed)
+        Fields::Removed(removed)
     }
+}
+
+/// What came of removing fields whose time has come.
+enum Fields {
+    /// So many were removed.
+    Removed(usize),
+    /// They will be removed when a snapshot has written the hash.
+    Wait,
+    /// There is none.
+    NotDue,
 }
 
 impl Site<'_> {
@@ -602,28 +634,43 @@ impl Site<'_> {
     /// Overwrites what the entry at `place` holds by a string; whether it expires.
     #[inline]
     fn replace_payload(&mut self, hash: u64, place: Position, value: &[u8]) -> bool {
-        self.before_change(place);
-        let mut entry = self.db.table.at_mut(place);
-        if matches!(entry.payload(), kinovar_ds::entry::Payload::Object(_)) {
+        if matches!(self.db.table.at(place).payload(), kinovar_ds::entry::Payload::Object(_)) {
             self.replace_object(hash, place, value);
-            entry = self.db.table.at_mut(place);
         } else {
-            crate::string::overwrite(entry, value);
+            self.before_change(place);
+            crate::string::overwrite(self.db.table.at_mut(place), value);
         }
+        let entry = self.db.table.at_mut(place);
         entry.set_raw(false);
         self.env.touch(entry);
         entry.expire_at_ms().is_some()
     }
 
-    /// The same where the entry holds something that may have to be freed elsewhere.
+    /// The same where the entry holds something that may have to be freed elsewhere, or written by a snapshot.
     #[cold]
     fn replace_object(&mut self, hash: u64, place: Position, value: &[u8]) {
-        let old = self.db.table.at_mut(place).replace_payload(crate::string::payload(value));
-        let Some(old) = old else { return };
-        if let Object::Hash(fields) = &old {
-            self.fields_changed(hash, fields.next_expiry_ms(), None);
+        let goes_to_snapshot = self.cut.lacks_large(self.db.table.at(place));
+        if goes_to_snapshot {
+            self.db.table.at_mut(place).set_epoch(self.cut.epoch);
+        } else {
+            self.before_change(place);
         }
-        self.env.discard_object(old);
+        let entry = self.db.table.at_mut(place);
+        let Some(old) = entry.replace_payload(crate::string::payload(value)) else { return };
+        let field_expiry = match &old {
+            Object::Hash(fields) => fields.next_expiry_ms(),
+            _ => None,
+        };
+        if goes_to_snapshot {
+            self.env.stats.lazy_freed.add(u64::from(old.free_effort() > object::FREE_INLINE_MAX));
+            let old = NewPayload::Object(old);
+            self.cut.adopt(self.db_index, Entry::new(entry.key(), old, entry.expire_at_ms(), Some(entry.meta())));
+        } else {
+            self.env.discard_object(old);
+        }
+        if field_expiry.is_some() {
+            self.fields_changed(hash, field_expiry, None);
+        }
     }
 }
 

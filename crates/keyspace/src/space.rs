@@ -4,7 +4,7 @@ use crate::newest::Newest;
 use crate::{Key, Object, Partition, Payload, ReadCounts};
 use kinovar_ds::lock::{AllLocked, PartitionGuard, PartitionLock};
 use kinovar_ds::table::TableHint;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// The keyspace: partitions, each a lock around its part of every database.
 pub struct Keyspace {
@@ -25,6 +25,8 @@ struct Site {
     hint_salt: AtomicU64,
     /// No key or field expires before this, Unix ms.
     due_ms: AtomicU64,
+    /// A snapshot's walk is under way here.
+    walks: AtomicBool,
 }
 
 /// A partition is locked by a script that keeps everybody waiting.
@@ -53,6 +55,7 @@ impl Keyspace {
             hint_len: AtomicUsize::new(0),
             hint_salt: AtomicU64::new(0),
             due_ms: AtomicU64::new(u64::MAX),
+            walks: AtomicBool::new(false),
         };
         Keyspace {
             sites: (0..partitions).map(|_| site()).collect(),
@@ -213,6 +216,17 @@ impl Keyspace {
     /// Replaces what is known of partition `index`, which the caller has locked.
     pub(crate) fn set_due(&self, index: usize, at_ms: u64) {
         self.sites[index].due_ms.store(at_ms, Relaxed);
+    }
+
+    /// Whether a snapshot may have something left to write in partition `index`. Takes no lock.
+    #[inline]
+    pub fn may_be_walked(&self, index: usize) -> bool {
+        self.sites[index].walks.load(Relaxed)
+    }
+
+    /// Notes whether a snapshot has anything to write in partition `index`, which the caller has locked.
+    pub(crate) fn note_walk(&self, index: usize, walks: bool) {
+        self.sites[index].walks.store(walks, Relaxed);
     }
 
     /// Calls `each` with the partitions that are `locked`.

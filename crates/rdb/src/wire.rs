@@ -87,7 +87,7 @@ const INT32_TEXT_MAX: usize = 11;
 /// Only longer strings are compressed.
 const COMPRESS_MIN: usize = 20;
 /// So many bytes less than the string its compressed form must have.
-const COMPRESS_GAIN: usize = 4;
+pub(crate) const COMPRESS_GAIN: usize = 4;
 /// Two high bits of a first byte: an integer or a compressed string.
 const ENCODED: u8 = 0xC0;
 const INT8: u8 = 0;
@@ -181,13 +181,18 @@ fn push_compressed(out: &mut Vec<u8>, bytes: &[u8], compressor: &mut Compressor)
         return false;
     };
     let mut head = Vec::with_capacity(LENGTHS_MAX);
-    head.push(ENCODED | LZF);
-    push_len(&mut head, size as u64);
-    push_len(&mut head, bytes.len() as u64);
+    push_lzf_head(&mut head, size, bytes.len());
     out[start..start + head.len()].copy_from_slice(&head);
     out.copy_within(start + LENGTHS_MAX.., start + head.len());
     out.truncate(start + head.len() + size);
     true
+}
+
+/// Appends what stands in front of a compressed string: `packed` bytes that stand for `len`.
+pub(crate) fn push_lzf_head(out: &mut Vec<u8>, packed: usize, len: usize) {
+    out.push(ENCODED | LZF);
+    push_len(out, packed as u64);
+    push_len(out, len as u64);
 }
 
 /// Appends a double, eight bytes, little endian.

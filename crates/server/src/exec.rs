@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::connection::Connection;
 use crate::notify::Notifier;
 use crate::pause::{self, Paused};
+use crate::saving::parking;
 use crate::scripting::fiber::{Done, Left};
 use crate::server::Server;
 use crate::session::{Replies, Session};
@@ -226,7 +227,7 @@ impl Executor {
             let args = args_of(buf, batch, frame).with_hashed(prepared.keys(&hashed));
             self.run_one(server, &mut conn.session, &mut conn.output, args, prepared, &mut clock);
             let session = &conn.session;
-            if !session.is_plain && session.held {
+            if !session.is_plain && (session.held || session.parked.is_some()) {
                 break;
             }
             executed = index + 1;
@@ -338,6 +339,9 @@ impl Executor {
         let start_of_reply = out.len();
         let entry = &server.registry.entries()[prepared.id as usize];
         let args = Args::skipping(args, entry.name_words());
+        if server.saving.is_active() && self.parks(server, session, entry, &args, clock.now_ms) {
+            return;
+        }
         if let Err(error) = self.call::<false>(server, session, out, args, entry, clock) {
             self.write_error(server, session, out, start_of_reply, &error);
         }
@@ -378,6 +382,13 @@ impl Executor {
                     session.is_plain = false;
                     return;
                 }
+                Ok(())
+                    if (session.queue.is_none() || entry.command.is_never_queued)
+                        && server.saving.is_active()
+                        && self.parks(server, session, entry, &args, clock.now_ms) =>
+                {
+                    return;
+                }
                 Ok(()) if session.queue.is_some() && !entry.command.is_never_queued => {
                     enqueue(session, out, &args, entry)
                 }
@@ -411,6 +422,20 @@ impl Executor {
                 session.set_caching(entry.is_some_and(crate::commands::client::is_about_clients));
             }
         }
+    }
+
+    /// Parks the connection if the request has to wait until a snapshot has written a large value.
+    fn parks(&self, server: &Server, session: &mut Session, entry: &Entry, args: &Args<'_>, now_ms: u64) -> bool {
+        if !parking::concerns(server, entry, args) {
+            return false;
+        }
+        let partition = parking::awaited(server, session, entry, args, self.env(server, now_ms));
+        if partition.is_some() {
+            session.info.command.store(entry.id + 1, Relaxed);
+            session.parked = partition;
+            session.is_plain = false;
+        }
+        partition.is_some()
     }
 
     /// Whether clients may have more keys in their caches than they should.
@@ -679,6 +704,11 @@ impl Executor {
         let is_left = crate::saving::step(server, self.reactor, next, budget_us, &self.work.trash);
         self.free_trash(server);
         is_left
+    }
+
+    /// Goes on with what a parked connection waits for in a partition, until a while after `start`. Whether it may go on.
+    pub fn hurry_snapshot(&self, server: &Server, partition: usize, start: Ticks) -> bool {
+        crate::saving::hurry(server, partition, start)
     }
 
     /// Begins the snapshot of a rewrite of the append-only file.

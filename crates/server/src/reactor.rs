@@ -81,6 +81,8 @@ pub struct Reactor {
     deadlines: BTreeSet<(u64, u64)>,
     /// Number of connections that a pause holds up.
     held: usize,
+    /// Connections that wait for a snapshot to write a large value, and its partition.
+    parked: Vec<(ConnId, usize)>,
     /// Connections whose request runs code that takes long.
     tasks: Vec<ConnId>,
     /// Its part in loading data.
@@ -122,6 +124,7 @@ impl Reactor {
             turn_started: Ticks::now(),
             deadlines: BTreeSet::new(),
             held: 0,
+            parked: Vec::new(),
             tasks: Vec::new(),
             loading: Part::default(),
             load_due: false,
@@ -145,6 +148,7 @@ impl Reactor {
             let has_work = self.expire_due
                 || self.tables_due
                 || self.load_due
+                || !self.parked.is_empty()
                 || !self.tasks.is_empty()
                 || !self.orphans.is_empty();
             let wait_ms = if has_work { 0 } else { next_ms.saturating_sub(now_ms) };
@@ -326,6 +330,11 @@ impl Reactor {
             }
             if conn.session.held {
                 self.hold(conn);
+                break;
+            }
+            if let Some(partition) = conn.session.parked {
+                self.count_held(conn);
+                self.parked.push((conn.id, partition));
                 break;
             }
             if conn.session.task.is_some() {
@@ -578,8 +587,7 @@ impl Reactor {
 
     /// Keeps a connection's requests until the pause is over.
     fn hold(&mut self, conn: &Connection) {
-        conn.session.info.held.store(true, Relaxed);
-        self.server.waits.clients.fetch_add(1, Relaxed);
+        self.count_held(conn);
         self.server.pause.hold(Held { reactor: self.index, conn: conn.id });
         self.held += 1;
     }
@@ -597,20 +605,43 @@ impl Reactor {
                 }
             };
             self.held -= 1;
-            self.with(id, |reactor, conn| {
-                reactor.let_go(conn);
-                if !conn.stalled {
-                    let input = std::mem::take(&mut conn.input);
-                    reactor.execute(net, conn, &input, clock::unix_ms());
-                    recycle_input(conn, input);
-                    reactor.check_query_buffer(net, conn);
-                }
-            });
+            self.release(net, id);
         }
     }
 
+    /// Goes on with what parked connections wait for, and with those for which nothing is left to wait for.
+    fn release_parked(&mut self, net: &mut Net) {
+        let start = Ticks::now();
+        for (id, partition) in std::mem::take(&mut self.parked) {
+            if self.executor.hurry_snapshot(self.server, partition, start) {
+                self.release(net, id);
+            } else {
+                self.parked.push((id, partition));
+            }
+        }
+    }
+
+    /// Goes on with a connection that was held up.
+    fn release(&mut self, net: &mut Net, id: ConnId) {
+        self.with(id, |reactor, conn| {
+            reactor.let_go(conn);
+            if !conn.stalled {
+                let input = std::mem::take(&mut conn.input);
+                reactor.execute(net, conn, &input, clock::unix_ms());
+                recycle_input(conn, input);
+                reactor.check_query_buffer(net, conn);
+            }
+        });
+    }
+
+    fn count_held(&self, conn: &Connection) {
+        conn.session.info.held.store(true, Relaxed);
+        self.server.waits.clients.fetch_add(1, Relaxed);
+    }
+
     fn let_go(&self, conn: &mut Connection) {
-        if std::mem::take(&mut conn.session.held) {
+        let was_parked = conn.session.parked.take().is_some();
+        if std::mem::take(&mut conn.session.held) || was_parked {
             conn.session.info.held.store(false, Relaxed);
             self.server.waits.clients.fetch_sub(1, Relaxed);
         }
@@ -913,6 +944,9 @@ impl Handler for Reactor {
         if self.held > 0 && self.server.pause.now().is_none() {
             self.release_held(net);
         }
+        if !self.parked.is_empty() {
+            self.release_parked(net);
+        }
         if !self.tasks.is_empty() || !self.orphans.is_empty() {
             self.go_on(net);
         }
@@ -938,6 +972,7 @@ impl Handler for Reactor {
                 && !(self.server.pause.is_on() && self.server.pause.now().is_some())
                 && self.executor.expire(self.server, now_ms, EXPIRE_SLICE_US, reactors);
         }
+        crate::saving::launch(self.server);
         self.go_on_with_snapshot();
         if self.tables_due && !self.busy {
             self.tables_due = self.executor.resize_tables(self.server, TABLES_SLICE_US);

@@ -52,6 +52,8 @@ pub struct Session {
     pub pending: Option<Pending>,
     /// Its next request waits for the end of a pause.
     pub held: bool,
+    /// Its next request waits for a snapshot to write a value in this partition.
+    pub parked: Option<usize>,
     /// Its request runs code that takes long, and was left in the middle; it executes no other meanwhile. What this session
     /// was is there.
     pub task: Option<Box<Task>>,
@@ -108,6 +110,7 @@ impl Session {
             close_after_reply: false,
             pending: None,
             held: false,
+            parked: None,
             task: None,
             queue: None,
             spare_queue: None,
@@ -138,6 +141,7 @@ impl Session {
             && self.pushes.is_empty()
             && !self.close_after_reply
             && !self.held
+            && self.parked.is_none()
             && self.pending.is_none()
             && self.task.is_none()
             && self.queue.is_none();
@@ -155,7 +159,7 @@ impl Session {
     /// Whether its next request has to wait for something.
     #[inline]
     pub fn waits(&self) -> bool {
-        self.pending.is_some() || self.held || self.task.is_some()
+        self.pending.is_some() || self.held || self.parked.is_some() || self.task.is_some()
     }
 
     /// Selects a database.

@@ -52,6 +52,12 @@ impl Queue {
         self.calls.iter().any(writes)
     }
 
+    /// Calls `f` for each command and all of its words.
+    pub fn each<'q>(&'q self, server: &'q Server, mut f: impl FnMut(&'q Entry, Args<'q>)) {
+        let entries = server.registry.entries();
+        self.calls.iter().for_each(|call| f(&entries[call.command as usize], self.args(*call)));
+    }
+
     /// Whether all of the commands have a flag.
     pub fn all_have(&self, server: &Server, flag: kinovar_command::Flags) -> bool {
         let entries = server.registry.entries();

@@ -44,7 +44,9 @@ struct Waiting {
     spans: Vec<Span>,
     /// Which of them are waited for.
     keys: Vec<u32>,
-    /// Partitions of its other keys: needed, whichever key has changed.
+    /// Which others are keys.
+    others: Vec<u32>,
+    /// Partitions of those: needed, whichever key has changed.
     needed: Vec<usize>,
     /// It does not want the reply.
     silent: bool,
@@ -67,6 +69,8 @@ pub struct WaitStats {
     pub clients: AtomicUsize,
     /// How many of them do not wait for ever.
     pub with_timeout: AtomicUsize,
+    /// How many of them wait for keys and name others besides.
+    pub with_other_keys: AtomicUsize,
 }
 
 impl Waiting {
@@ -116,8 +120,8 @@ fn begin(server: &Server, ctx: &mut Ctx<'_>, entry: &Entry, args: &Args<'_>, wai
     }
     let mut keys = Vec::new();
     entry.keys(*args, &mut keys);
-    let others = keys.iter().filter(|key| !wait.keys.contains(&key.index));
-    let needed = others.map(|key| server.keyspace.partition_of(&args.key_at(key.index as usize))).collect();
+    let others: Vec<u32> = keys.iter().map(|key| key.index).filter(|index| !wait.keys.contains(index)).collect();
+    let needed = others.iter().map(|&index| server.keyspace.partition_of(&args.key_at(index as usize))).collect();
     let session = Session::of(ctx);
     let (info, db) = (session.info.clone(), session.db);
     let waiting = Waiting {
@@ -128,6 +132,7 @@ fn begin(server: &Server, ctx: &mut Ctx<'_>, entry: &Entry, args: &Args<'_>, wai
         buf,
         spans,
         keys: wait.keys,
+        others,
         needed,
         silent: session.replies != Replies::On,
         reader: session.tracked.as_ref().filter(|_| session.tracks_reads).map(|tracked| tracked.reader.clone()),
@@ -139,6 +144,9 @@ fn begin(server: &Server, ctx: &mut Ctx<'_>, entry: &Entry, args: &Args<'_>, wai
     }
     *info.waiter.lock().unwrap_or_else(PoisonError::into_inner) = Some(waiter.clone());
     server.waits.clients.fetch_add(1, Relaxed);
+    if !Waiting::of(&waiter).others.is_empty() {
+        server.waits.with_other_keys.fetch_add(1, Relaxed);
+    }
     let deadline_ms = match wait.timeout_ms {
         0 => u64::MAX,
         timeout_ms => {
@@ -276,6 +284,12 @@ fn run_again(server: &Server, ctx: &mut Ctx<'_>, waiting: &Waiting) -> Option<Ve
     (!goes_on).then_some(reply)
 }
 
+/// The keys that a waiting client names besides those that it waits for, and their database.
+pub fn other_keys(waiter: &Waiter, mut f: impl FnMut(u32, &Key<'_>)) {
+    let waiting = Waiting::of(waiter);
+    waiting.others.iter().for_each(|&index| f(waiting.db, &waiting.args().key_at(index as usize)));
+}
+
 /// Why a wait is ended from outside.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -333,6 +347,9 @@ pub fn leave(server: &Server, session: &mut Session, env: Env<'_>) {
     }
     *session.info.waiter.lock().unwrap_or_else(PoisonError::into_inner) = None;
     server.waits.clients.fetch_sub(1, Relaxed);
+    if !waiting.others.is_empty() {
+        server.waits.with_other_keys.fetch_sub(1, Relaxed);
+    }
     if pending.deadline_ms != u64::MAX {
         server.waits.with_timeout.fetch_sub(1, Relaxed);
     }

@@ -3,7 +3,15 @@
 use std::sync::{PoisonError, TryLockError};
 use std::time::Duration;
 
-pub use crate::sync::MutexGuard;
+/// loom's guard.
+pub struct MutexGuard<'a, T>(#[allow(dead_code, reason = "it unlocks")] crate::sync::MutexGuard<'a, T>);
+
+impl<T> MutexGuard<'_, T> {
+    /// Unlocks. Who is next is tried in every order anyway.
+    pub fn unlock_fair(guard: Self) {
+        drop(guard);
+    }
+}
 
 /// loom's mutex.
 pub struct Mutex<T>(crate::sync::Mutex<T>);
@@ -16,14 +24,14 @@ impl<T> Mutex<T> {
 
     /// Waits for it.
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        MutexGuard(self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes it if it is free.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         match self.0.try_lock() {
-            Ok(guard) => Some(guard),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Ok(guard) => Some(MutexGuard(guard)),
+            Err(TryLockError::Poisoned(poisoned)) => Some(MutexGuard(poisoned.into_inner())),
             Err(TryLockError::WouldBlock) => None,
         }
     }

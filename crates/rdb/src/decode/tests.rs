@@ -202,3 +202,39 @@ fn nodes_of_streams_are_checked() {
     assert_eq!(read(1, 1, "1 f 0 2 0 0 v 4 3 9 0 v 4"), "5-1 [\"f\", \"v\"]");
     assert_eq!(read(2, 1, "1 f 0 2 0 0 v 4 3 4 0 v 4 2 1 0 v 4"), "5-1 [\"f\", \"v\"]");
 }
+
+/// Long strings that are written in pieces: such that can be compressed, that cannot, and in part.
+#[test]
+fn long_strings_come_back() {
+    let mut rng = fastrand::Rng::with_seed(7);
+    for len in [65_536, 65_537, 100_000, 1_000_003] {
+        let noise: Vec<u8> = (0..len).map(|_| rng.u8(..)).collect();
+        let pattern: Vec<u8> = (0..len).map(|at| (at / 7 % 100) as u8).collect();
+        let half = [&pattern[..len / 2], &noise[len / 2..]].concat();
+        for (text, shrinks) in [(noise, false), (pattern, true), (half, true)] {
+            for compress in [false, true] {
+                let object = Object::Raw(text.clone());
+                let mut encoder = Encoder::new(Options { compress, version: VERSION });
+                for piece in [1000, 16 << 10, 100_000] {
+                    let (mut pieces, mut parts, mut most, mut steps) = (Pieces::default(), Vec::new(), 0, 1);
+                    loop {
+                        let before = parts.len();
+                        let more = pieces.next(&object, piece, &mut encoder, &mut parts);
+                        most = most.max(parts.len() - before);
+                        if !more {
+                            break;
+                        }
+                        steps += 1;
+                    }
+                    assert!(len <= 65_536 || most <= piece + 40_000, "{most} bytes at once");
+                    assert!(len <= 65_536 || steps > 1 || piece >= len, "all at once");
+                    assert_eq!(parts.len() < len, shrinks && compress);
+                    assert!(
+                        contents(&read(encoder.object_kind(&object), &parts)) == contents(&object),
+                        "{len} bytes, {piece} at a time"
+                    );
+                }
+            }
+        }
+    }
+}

@@ -11,6 +11,7 @@
 
 mod pieces;
 mod stream;
+mod text;
 
 use crate::lzf::Compressor;
 use crate::wire::{VERSION, VERSION_MIN, kind, opcode, push_int_string, push_len, push_ms, push_string};
@@ -18,7 +19,7 @@ use kinovar_ds::entry::Payload;
 use kinovar_ds::listpack::Listpack;
 use kinovar_keyspace::hash::Hash;
 use kinovar_keyspace::stream::{Group, Stream};
-use kinovar_keyspace::{Entry, Object, Text, object};
+use kinovar_keyspace::{Entry, Object, Text};
 pub use pieces::Pieces;
 
 /// How values are written.
@@ -202,9 +203,4 @@ fn stream_minimum_version(stream: &Stream) -> u32 {
 pub fn typed_value(entry: &Entry, encoder: &mut Encoder, out: &mut Vec<u8>) {
     out.push(encoder.kind(entry));
     encoder.value(entry, out);
-}
-
-/// Whether a value is small enough to be written at once: beyond this many elements or bytes [`Pieces`] keeps locks short.
-pub fn is_large(object: &Object) -> bool {
-    object.free_effort() > object::FREE_INLINE_MAX
 }

@@ -1,5 +1,6 @@
 //! A value in pieces.
 
+use super::text::LongText;
 use super::{Encoder, stream};
 use crate::wire::{container, push_f64, push_len, push_ms, push_raw_string};
 use kinovar_ds::listpack::Item;
@@ -22,6 +23,8 @@ pub struct Pieces {
 enum At {
     #[default]
     Start,
+    /// More of a string.
+    Text(LongText),
     /// The node of a list with this index.
     Node(usize),
     /// The cursor of a table.
@@ -41,15 +44,12 @@ enum At {
 const STEP: usize = 64;
 
 impl Pieces {
-    /// Appends the next piece: about `bytes` bytes, at least one element, everything if it is `usize::MAX`. Whether more is
-    /// to come. The value is the same, unchanged, at each call.
+    /// Appends the next piece: about `bytes` bytes, at least one element, everything if it is `usize::MAX`; or does so much work for
+    /// it. Whether more is to come. The value is the same, unchanged, at each call.
     pub fn next(&mut self, object: &Object, bytes: usize, encoder: &mut Encoder, out: &mut Vec<u8>) -> bool {
         let limit = out.len().saturating_add(bytes);
         match object {
-            Object::Raw(text) => {
-                encoder.string(text, out);
-                self.at = At::End;
-            }
+            Object::Raw(text) => self.text(text, bytes, encoder, out),
             Object::List(list) => self.list(list, limit, encoder, out),
             Object::Set(set) => self.set(set, limit, encoder, out),
             Object::ZSet(zset) => self.zset(zset, limit, encoder, out),
@@ -57,6 +57,19 @@ impl Pieces {
             Object::Stream(value) => self.stream(value, limit, encoder, out),
         }
         !matches!(self.at, At::End)
+    }
+
+    fn text(&mut self, text: &[u8], bytes: usize, encoder: &mut Encoder, out: &mut Vec<u8>) {
+        let so_far = match std::mem::take(&mut self.at) {
+            At::Text(so_far) => so_far,
+            _ if LongText::is_for(text) && bytes < usize::MAX => LongText::new(text, encoder.compressor.is_some(), out),
+            _ => {
+                encoder.string(text, out);
+                self.at = At::End;
+                return;
+            }
+        };
+        self.at = so_far.next(text, bytes, encoder.compressor.as_mut(), out).map_or(At::End, At::Text);
     }
 
     fn list(&mut self, list: &List, limit: usize, encoder: &mut Encoder, out: &mut Vec<u8>) {

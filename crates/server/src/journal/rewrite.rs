@@ -235,6 +235,7 @@ pub fn cut(server: &'static Server, db: &mut Db<'_>) {
     db.unlock();
     // The thread has the new file now, or has to go on as before.
     journal.wake();
+    saving::launch(server);
     match begun {
         Ok(()) => {
             log::notice(&format!("Background append only file rewriting started by pid {}", std::process::id()));
@@ -258,7 +259,7 @@ fn cut_locked(server: &'static Server, db: &mut Db<'_>) -> Outcome {
         state.give_up(next);
         return Err(match refusal {
             Refusal::Running => "Another snapshot is under way".into(),
-            Refusal::Failed => "The new base cannot be written".into(),
+            Refusal::Failed => "Data is being loaded".into(),
         });
     }
     if !next.is_named {

@@ -43,10 +43,11 @@ pub struct FileSink {
     now_ms: u64,
     /// How usage is noted.
     usage: Usages,
-    sender: Sender<Option<Vec<u8>>>,
+    sender: Sender<Option<Vec<Vec<u8>>>>,
     /// Partitions that are not done.
     left: AtomicUsize,
     shared: std::sync::Arc<Shared>,
+    /// Keys handed over.
     keys: AtomicU64,
     keys_total: u64,
 }
@@ -88,18 +89,14 @@ thread_local! {
 }
 
 impl FileSink {
-    /// Makes the file and starts the thread that writes it.
-    ///
-    /// # Errors
-    /// What the log is to say.
-    pub fn begin(
+    /// A sink, and what a thread has to do for it. Everything is locked, so nothing is done yet that could take long.
+    pub fn new(
         server: &'static Server,
         config: &Config,
         purpose: Purpose,
         sizes: Vec<Size>,
         now_ms: u64,
-        foreground: bool,
-    ) -> Result<FileSink, String> {
+    ) -> (FileSink, Work) {
         let version = if sizes.iter().any(|size| size.field_expires > 0) {
             wire::VERSION
         } else if Stream::alive() > 0 {
@@ -113,7 +110,6 @@ impl FileSink {
             policy if policy.is_lru() => Usages::Idle,
             _ => Usages::None,
         };
-        let dir = std::env::current_dir().unwrap_or_default();
         let (temp, target, sync) = match purpose {
             Purpose::Save => (
                 PathBuf::from(format!("temp-{}.rdb", std::process::id())),
@@ -122,21 +118,12 @@ impl FileSink {
             ),
             Purpose::Rewrite => (crate::journal::rewrite::temp_name(), None, config.aof_rewrite_incremental_fsync),
         };
-        let file = File::create(&temp).map_err(|error| {
-            format!(
-                "Failed opening the temp RDB file {} (in server root dir {}) for saving: {}",
-                temp.display(),
-                dir.display(),
-                error_text(&error)
-            )
-        })?;
         let keys_total = sizes.iter().map(|size| size.keys).sum();
         let libraries: Vec<Box<[u8]>> =
             server.scripting.libraries.shelf().libraries().map(|library| library.text.clone()).collect();
         let (sender, receiver) = channel();
         let shared = std::sync::Arc::new(Shared::default());
         let work = Work {
-            file,
             temp,
             target,
             version,
@@ -154,26 +141,8 @@ impl FileSink {
             receiver,
             shared: shared.clone(),
         };
-        std::thread::Builder::new()
-            .name("kinovar-save".into())
-            .spawn(move || {
-                if !foreground {
-                    // Not worth refusing to save for: the file then merely competes with the reactors.
-                    let _ = kinovar_io::process::lower_priority();
-                }
-                super::finished(server, work.run());
-            })
-            .map_err(|error| format!("Can't save in background: {error}"))?;
-        Ok(FileSink {
-            options,
-            now_ms,
-            usage,
-            sender,
-            left: AtomicUsize::new(0),
-            shared,
-            keys: AtomicU64::new(0),
-            keys_total,
-        })
+        let (keys, left) = (AtomicU64::new(0), AtomicUsize::new(0));
+        (FileSink { options, now_ms, usage, sender, left, shared, keys, keys_total }, work)
     }
 
     /// So many partitions are going to be walked through; none has been yet.
@@ -184,12 +153,22 @@ impl FileSink {
         }
     }
 
+    /// Nobody will write the file: nothing more is needed.
+    pub fn give_up(&self) {
+        self.shared.failed.store(true, Relaxed);
+    }
+
+    /// Whether all partitions have been walked through.
+    pub fn is_over(&self) -> bool {
+        self.left.load(SeqCst) == 0
+    }
+
     /// Whether it should not be given more, where that can wait.
     pub fn is_behind(&self) -> bool {
         self.shared.queued.load(Relaxed) > BEHIND_BYTES
     }
 
-    /// Keys written, and keys to be written.
+    /// Keys handed over to be written, and how many there are in all.
     pub fn keys(&self) -> (u64, u64) {
         (self.keys.load(Relaxed), self.keys_total)
     }
@@ -242,11 +221,7 @@ fn with_encoder<R>(options: Options, f: impl FnOnce(&mut Encoder) -> R) -> R {
 
 impl Sink for FileSink {
     fn begin_large(&self, entry: &Entry) -> Option<Box<dyn LargeEntry>> {
-        let Payload::Object(object) = entry.payload() else { return None };
-        if !kinovar_rdb::encode::is_large(object) {
-            return None;
-        }
-        self.keys.store(self.keys.load(Relaxed) + 1, Relaxed);
+        let Payload::Object(_) = entry.payload() else { return None };
         let (options, usage, shared) = (self.options, self.usage_of(entry), self.shared.clone());
         Some(Box::new(Large { options, usage, pieces: Pieces::default(), is_begun: false, shared }))
     }
@@ -261,12 +236,12 @@ impl Sink for FileSink {
             return;
         }
         with_encoder(self.options, |encoder| encoder.record(entry, self.usage_of(entry), out));
-        self.keys.store(self.keys.load(Relaxed) + 1, Relaxed);
     }
 
-    fn take(&self, piece: Vec<u8>) {
-        self.shared.queued.fetch_add(piece.len(), Relaxed);
-        let _ = self.sender.send(Some(piece));
+    fn take(&self, pieces: Vec<Vec<u8>>, keys: usize) {
+        self.shared.queued.fetch_add(pieces.iter().map(Vec::len).sum(), Relaxed);
+        self.keys.fetch_add(keys as u64, Relaxed);
+        let _ = self.sender.send(Some(pieces));
     }
 
     fn partition_done(&self) {
@@ -277,8 +252,7 @@ impl Sink for FileSink {
 }
 
 /// What the thread has to do.
-struct Work {
-    file: File,
+pub struct Work {
     temp: PathBuf,
     /// What it is called when it is complete; else somebody else sees to that.
     target: Option<PathBuf>,
@@ -289,14 +263,17 @@ struct Work {
     facts: Facts,
     libraries: Vec<Box<[u8]>>,
     sizes: Vec<Size>,
-    receiver: Receiver<Option<Vec<u8>>>,
+    receiver: Receiver<Option<Vec<Vec<u8>>>>,
     shared: std::sync::Arc<Shared>,
 }
 
 impl Work {
-    fn run(mut self) -> Outcome {
-        let outcome = self.write().map_err(|error| {
-            format!("Write error while saving DB to the disk({}): {}", self.temp.display(), error_text(&error))
+    /// Makes the file and writes it.
+    pub fn run(mut self) -> Outcome {
+        let outcome = self.create().and_then(|file| {
+            self.write(&file).map_err(|error| {
+                format!("Write error while saving DB to the disk({}): {}", self.temp.display(), error_text(&error))
+            })
         });
         if outcome.is_err() {
             self.shared.failed.store(true, Relaxed);
@@ -310,8 +287,19 @@ impl Work {
         outcome
     }
 
-    fn write(&mut self) -> io::Result<()> {
-        let file = Synced { file: &self.file, sync: self.sync, unsynced: 0 };
+    fn create(&self) -> Result<File, String> {
+        File::create(&self.temp).map_err(|error| {
+            format!(
+                "Failed opening the temp RDB file {} (in server root dir {}) for saving: {}",
+                self.temp.display(),
+                root_dir(),
+                error_text(&error)
+            )
+        })
+    }
+
+    fn write(&mut self, file: &File) -> io::Result<()> {
+        let file = Synced { file, sync: self.sync, unsynced: 0 };
         let mut writer = Writer::new(file, self.version, self.checksum, self.compress);
         writer.facts(&self.facts)?;
         for text in &self.libraries {
@@ -321,10 +309,11 @@ impl Work {
             writer.select_db(number as u32)?;
             writer.resize_db(size.keys, size.expires)?;
         }
-        while let Ok(Some(piece)) = self.receiver.recv() {
-            let written = writer.bytes(&piece);
-            self.shared.queued.fetch_sub(piece.len(), Relaxed);
-            written?;
+        while let Ok(Some(pieces)) = self.receiver.recv() {
+            for piece in pieces {
+                writer.bytes(&piece)?;
+                self.shared.queued.fetch_sub(piece.len(), Relaxed);
+            }
         }
         writer.finish()?.file.sync_all()
     }
@@ -336,7 +325,7 @@ impl Work {
                 "Error moving temp DB file {} on the final destination {} (in server root dir {}): {}",
                 self.temp.display(),
                 target.display(),
-                std::env::current_dir().unwrap_or_default().display(),
+                root_dir(),
                 error_text(&error)
             )
         })?;
@@ -347,6 +336,11 @@ impl Work {
         }
         Ok(())
     }
+}
+
+/// Where the server runs, as the log shows it.
+fn root_dir() -> String {
+    std::env::current_dir().map_or("unknown".to_owned(), |dir| dir.display().to_string())
 }
 
 /// A file that is synced as it grows.

@@ -3,13 +3,18 @@
 //! All of it is one thing, a snapshot ([`kinovar_command::keyspace::snapshot`]) on its way to a file. `BGSAVE`, the `save` rules and
 //! `SAVE` differ in who drives it: each reactor walks through its own partitions, for a slice of every turn, and whoever waits for
 //! the file (`SAVE`, a shutdown) walks through all of them besides. A thread of its own writes what they give it.
+//!
+//! A snapshot [begins](begin) while everything is locked, which is no time to make a file or to start a thread. So whoever began
+//! it [launches](launch) that thread when nothing is locked any more; every reactor looks at the end of its turn whether there
+//! is one to be launched.
 
 mod file;
+pub mod parking;
 
 use crate::config::Config;
 use crate::log;
 use crate::server::Server;
-use file::{FileSink, Purpose};
+use file::{FileSink, Purpose, Work};
 pub use file::{Outcome, VERSION_MIN};
 use kinovar_command::Flags;
 use kinovar_command::keyspace::snapshot::{Sink, Step};
@@ -25,6 +30,8 @@ use std::time::Duration;
 const SLICE_BYTES: usize = 16 << 10;
 /// The same for those who do nothing else.
 const LARGE_SLICE_BYTES: usize = 256 << 10;
+/// Time that values take of a turn which somebody waits for, us.
+const HURRY_SLICE_US: u64 = 250;
 /// After a failure the `save` rules wait so long, s.
 const RETRY_S: u64 = 5;
 
@@ -42,6 +49,8 @@ pub const MISCONF_FOR_SCRIPTS: &str = "MISCONF Redis is configured to save RDB s
 pub struct Saving {
     /// A snapshot is under way.
     active: AtomicBool,
+    /// There is something to be [launched](launch).
+    is_unlaunched: AtomicBool,
     /// Which one it is, counted from 1.
     number: AtomicU64,
     state: Mutex<State>,
@@ -60,6 +69,10 @@ pub struct Saving {
 #[derive(Default)]
 struct State {
     running: Option<Arc<Running>>,
+    /// What its thread has to do, which has not been started.
+    work: Option<Work>,
+    /// Why it could not be started. The walk has to come to its end nevertheless.
+    unstarted: Option<String>,
     /// Another one is to follow.
     scheduled: bool,
     last_failed: bool,
@@ -99,7 +112,7 @@ pub struct Report {
 pub enum Refusal {
     /// One is under way.
     Running,
-    /// The file cannot be made, or a script has what is to be saved: the log says more.
+    /// Data is being loaded, or a script has what is to be saved.
     Failed,
 }
 
@@ -107,6 +120,7 @@ impl Default for Saving {
     fn default() -> Self {
         Saving {
             active: AtomicBool::new(false),
+            is_unlaunched: AtomicBool::new(false),
             number: AtomicU64::new(0),
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -127,6 +141,12 @@ impl Saving {
     #[inline]
     pub fn current(&self) -> Option<u64> {
         self.active.load(Relaxed).then(|| self.number.load(Relaxed))
+    }
+
+    /// Whether a snapshot may have something left to write: asked for every command that writes.
+    #[inline]
+    pub fn is_active(&self) -> bool {
+        self.active.load(Relaxed)
     }
 
     /// Whether a snapshot is under way, for whatever it is.
@@ -182,10 +202,11 @@ impl Saving {
     }
 }
 
-/// Begins a snapshot; `db` has everything locked.
+/// Begins a snapshot; `db` has everything locked. When nothing is locked any more, it is to be [launched](launch). That its
+/// file cannot be made is found out only then.
 ///
 /// # Errors
-/// One is under way, data is being loaded, or the file cannot be made.
+/// One is under way, or data is being loaded.
 pub fn begin(server: &'static Server, db: &mut Db<'_>, foreground: bool) -> Result<(), Refusal> {
     begin_for(server, db, foreground, Purpose::Save)
 }
@@ -215,18 +236,9 @@ fn begin_for(server: &'static Server, db: &mut Db<'_>, foreground: bool, purpose
     }
     let databases = server.keyspace.databases();
     let sizes: Vec<file::Size> = (0..databases).map(|number| file::Size::of(db, number)).collect();
-    let sink = FileSink::begin(server, &config, purpose, sizes, now_ms, foreground).map_err(|reason| {
-        log::warning(&reason);
-        Refusal::Failed
-    });
-    let sink = match sink {
-        Ok(sink) => Arc::new(sink),
-        Err(refusal) => {
-            drop(state);
-            settle(server, (purpose == Purpose::Save).then_some(false));
-            return Err(refusal);
-        }
-    };
+    let (sink, work) = FileSink::new(server, &config, purpose, sizes, now_ms);
+    let sink = Arc::new(sink);
+    state.work = Some(work);
     let running =
         Arc::new(Running { sink: sink.clone(), started_ms: now_ms, dirty: server.dirty(), foreground, purpose });
     state.running = Some(running);
@@ -234,13 +246,52 @@ fn begin_for(server: &'static Server, db: &mut Db<'_>, foreground: bool, purpose
     sink.expect(db.begin_snapshot(&shared));
     saving.number.fetch_add(1, Relaxed);
     saving.active.store(true, Relaxed);
-    drop(state);
-    // All of them have something to do.
-    server.mailboxes.get().into_iter().flatten().for_each(crate::mailbox::Mailbox::wake);
+    saving.is_unlaunched.store(true, Relaxed);
     Ok(())
 }
 
-/// What has become of the file, told by the thread that wrote it.
+/// Starts the thread of a snapshot that was begun, unless it has been started. Nothing is locked.
+#[inline]
+pub fn launch(server: &'static Server) {
+    if server.saving.is_unlaunched.load(Relaxed) {
+        start(server);
+    }
+}
+
+#[cold]
+fn start(server: &'static Server) {
+    let saving = &server.saving;
+    let mut state = saving.state();
+    let Some(running) = state.running.clone() else { return };
+    if let Some(work) = state.work.take() {
+        // Before the thread can be done, and the next snapshot be begun.
+        saving.is_unlaunched.store(false, Relaxed);
+        drop(state);
+        let is_lazy = !running.foreground;
+        let started = std::thread::Builder::new().name("kinovar-save".into()).spawn(move || {
+            if is_lazy {
+                // Not worth refusing to save for: the file then merely competes with the reactors.
+                let _ = kinovar_io::process::lower_priority();
+            }
+            finished(server, work.run());
+        });
+        if let Err(error) = started {
+            running.sink.give_up();
+            saving.state().unstarted = Some(format!("Can't save in background: {error}"));
+            saving.is_unlaunched.store(true, Relaxed);
+        }
+        // All of them have something to do.
+        server.mailboxes.get().into_iter().flatten().for_each(crate::mailbox::Mailbox::wake);
+    } else if running.sink.is_over()
+        && let Some(reason) = state.unstarted.take()
+    {
+        saving.is_unlaunched.store(false, Relaxed);
+        drop(state);
+        finished(server, Err(reason));
+    }
+}
+
+/// What has become of the file, told by the thread that wrote it. All partitions have been walked through.
 fn finished(server: &'static Server, outcome: Outcome) {
     let now_ms = clock::unix_ms();
     let saving = &server.saving;
@@ -305,6 +356,20 @@ pub fn step(server: &Server, reactor: usize, next: &mut usize, budget_us: u64, t
     }
 }
 
+/// Goes on with what connections wait for in a partition, until [`HURRY_SLICE_US`] after `start`. Whether they may go on.
+pub fn hurry(server: &Server, partition: usize, start: Ticks) -> bool {
+    loop {
+        let is_late = Ticks::now().us_since(start) >= HURRY_SLICE_US;
+        match server.keyspace.hurry_step(partition, if is_late { 0 } else { SLICE_BYTES }) {
+            Step::Done => return true,
+            // They are told that a script keeps everybody waiting.
+            Step::Locked => return server.busy.is_on(),
+            Step::More if is_late => return false,
+            Step::More => {}
+        }
+    }
+}
+
 /// Whether the file cannot keep up with what it is given.
 pub fn is_behind(server: &Server) -> bool {
     server.saving.state().running.as_ref().is_some_and(|running| running.sink.is_behind())
@@ -327,7 +392,8 @@ pub fn save(server: &'static Server, db: &mut Db<'_>) -> Result<bool, Refusal> {
 }
 
 /// Walks through all partitions until the snapshot that is under way is in its file, or has failed.
-pub fn drive(server: &Server) {
+pub fn drive(server: &'static Server) {
+    launch(server);
     let trash = RefCell::new(Vec::new());
     let mut left: Vec<usize> = (0..server.keyspace.partitions()).collect();
     while !left.is_empty() {
@@ -348,6 +414,7 @@ pub fn drive(server: &Server) {
         }
     }
     server.background.free(trash.take());
+    launch(server);
     let mut state = server.saving.state();
     while state.running.is_some() {
         state = server.saving.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -386,5 +453,6 @@ pub fn look_at_rules(server: &'static Server, db: &mut Db<'_>) {
             log::notice(&format!("Background saving started by pid {}", std::process::id()));
         }
         db.unlock();
+        launch(server);
     }
 }
