@@ -23,6 +23,7 @@ pub mod known;
 pub mod limits;
 pub mod loading;
 pub mod messages;
+pub mod migrating;
 pub mod operation;
 pub mod pair;
 pub mod quote;

@@ -7,7 +7,7 @@ use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
 use kinovar_tests::{
     aof, aof_loading, apps, busy, chaos, clients, concurrency, crowds, effects, garbage, interchange, limits, loading,
-    operation, saving, script, tests_dir, workshop,
+    migrating, operation, saving, script, tests_dir, workshop,
 };
 
 use crate::args::Args;
@@ -21,6 +21,7 @@ const SUITES: &[&str] = &[
     "workshop",
     "random",
     "interchange",
+    "migrating",
     "saving",
     "aof",
     "concurrency",
@@ -87,6 +88,7 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "workshop" => workshop::run(sides),
         "random" => diff::random_groups(args, sides),
         "interchange" => interchange::run(sides),
+        "migrating" => migrating::run(sides),
         "saving" => saving::run(sides),
         "aof" => aof::run(sides, args.number("rounds", CRASH_ROUNDS)?, args.number("seed", 1)?),
         "concurrency" => concurrency::run(&sides.subject, Duration::from_secs(args.number("seconds", STRESS_SECONDS)?)),

@@ -12,6 +12,7 @@ use crate::clients::ClientInfo;
 use crate::cmdstats::bump;
 use crate::config::Config;
 use crate::connection::Connection;
+use crate::migrating::{self, Job, settle::Next};
 use crate::notify::Notifier;
 use crate::pause::{self, Paused};
 use crate::scripting::fiber::{Done, Left};
@@ -679,6 +680,23 @@ impl Executor {
         let is_left = crate::saving::step(server, self.reactor, next, budget_us, &self.work.trash);
         self.free_trash(server);
         is_left
+    }
+
+    /// Goes on with a migration whose keys were sent.
+    #[cold]
+    pub fn settle_migration(&self, server: &'static Server, mut job: Box<Job>) {
+        let notifier = Notifier::new(server, &self.config);
+        let observer = notifier.as_ref().map(|notifier| notifier as &dyn Observer);
+        let env = Env { observer, ..self.env(server, kinovar_io::clock::unix_ms()) };
+        let after = server.pubsub.inbox(self.reactor).posted();
+        let next = tracking::on_behalf(job.origin.client.id, || job.settle(server, env));
+        job.pause_writers(server, &next);
+        self.free_trash(server);
+        match next {
+            Next::Send => migrating::submit(server, job),
+            Next::Wait => migrating::postpone(server, job),
+            Next::Answer => job.answer(server, env, after),
+        }
     }
 
     /// Begins the snapshot of a rewrite of the append-only file.

@@ -370,10 +370,9 @@ fn stats(page: &mut Page<'_>) {
     page.field("pubsub_channels", page.server.pubsub.channels(false).len());
     page.field("pubsub_patterns", page.server.pubsub.patterns().len());
     page.field("pubsubshard_channels", page.server.pubsub.channels(true).len());
+    page.zeros(&["latest_fork_usec", "total_forks"]);
+    page.field("migrate_cached_sockets", page.server.migrating.links());
     page.zeros(&[
-        "latest_fork_usec",
-        "total_forks",
-        "migrate_cached_sockets",
         "slave_expires_tracked_keys",
         "active_defrag_hits",
         "active_defrag_misses",
