@@ -28,6 +28,7 @@ pub mod operation;
 pub mod pair;
 pub mod quote;
 pub mod random;
+pub mod reloading;
 pub mod report;
 pub mod resp;
 pub mod rng;

@@ -59,7 +59,7 @@ fn words_of(line: &str, port: u16) -> Vec<Vec<u8>> {
 }
 
 /// What the commands that look at a value say; sets without an order are sorted.
-fn reads(conn: &mut Conn, value: &data::Value) -> Result<Vec<String>> {
+pub(crate) fn reads(conn: &mut Conn, value: &data::Value) -> Result<Vec<String>> {
     let mut replies = Vec::new();
     for line in &value.reads {
         let line = line.replace("KEY", &value.key);
@@ -118,7 +118,7 @@ fn values(source: &Program, target: &Program) -> Result<()> {
     Ok(())
 }
 
-fn digest(conn: &mut Conn, key: &str) -> Result<String> {
+pub(crate) fn digest(conn: &mut Conn, key: &str) -> Result<String> {
     let digests = conn.must(&format!("DEBUG DIGEST-VALUE {key}"))?;
     Ok(digests.items().context("digests")?[0].text())
 }

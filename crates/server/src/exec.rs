@@ -505,7 +505,8 @@ impl Executor {
                 entry.full_name
             )));
         }
-        if server.loading.is_on() && !may_run_while_loading(server, session, entry) {
+        let ends_script = || server.busy.is_on() && entry.command.flags.has(Flags::ALLOW_BUSY);
+        if server.loading.is_on() && !may_run_while_loading(server, session, entry) && !ends_script() {
             return Err(CommandError::Loading);
         }
         if server.busy.is_on() && !entry.command.flags.has(Flags::ALLOW_BUSY) {
@@ -697,6 +698,15 @@ impl Executor {
             Next::Wait => migrating::postpone(server, job),
             Next::Answer => job.answer(server, env, after),
         }
+    }
+
+    /// Serves those who wait for keys that were gone for a while.
+    #[cold]
+    pub fn serve_after_load(&self, server: &Server, now_ms: u64) {
+        let notifier = Notifier::new(server, &self.config);
+        let observer = notifier.as_ref().map(|notifier| notifier as &dyn Observer);
+        let env = Env { observer, ..self.env(server, now_ms) };
+        waiting::serve(server, Db::new(&server.keyspace, Locked::None, 0, env), &env);
     }
 
     /// Begins the snapshot of a rewrite of the append-only file.

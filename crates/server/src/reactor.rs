@@ -920,6 +920,9 @@ impl Handler for Reactor {
             self.load_due = self.loading.work(self.server, self.index, env, LOADING_SLICE_US);
             self.executor.free_trash(self.server);
         }
+        if self.index == 0 && self.server.loading.take_waiters() {
+            self.executor.serve_after_load(self.server, now_ms);
+        }
         if now_ms >= self.next_tick_ms {
             self.tick(net, now_ms);
             self.expire_due = true;

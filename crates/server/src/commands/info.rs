@@ -319,11 +319,12 @@ fn persistence(page: &mut Page<'_>) {
 fn load_under_way(page: &mut Page<'_>, run: &crate::loading::run::Run) {
     let (loaded, memory) = (run.read_bytes.load(Relaxed), run.used_memory.load(Relaxed));
     // How much memory the data took is a bad estimate of the size of a file, and better than none.
-    let total = if run.total_bytes > 0 { run.total_bytes } else { u64::try_from(memory).unwrap_or(0) };
+    let total_bytes = run.total_bytes.load(Relaxed);
+    let total = if total_bytes > 0 { total_bytes } else { u64::try_from(memory).unwrap_or(0) };
     let elapsed_s = (page.now_ms / 1000).saturating_sub(run.started_ms / 1000);
     let left = if total > 0 { total.saturating_sub(loaded) } else { 1 };
     page.field("loading_start_time", run.started_ms / 1000);
-    page.field("loading_total_bytes", run.total_bytes);
+    page.field("loading_total_bytes", total_bytes);
     page.field("loading_rdb_used_mem", memory);
     page.field("loading_loaded_bytes", loaded);
     page.field("loading_loaded_perc", format!("{:.2}", ratio(loaded, total) * 100.0));

@@ -59,6 +59,7 @@ pub fn at_start(server: &'static Server, config: &Config) -> Result<bool, String
             Ok(()) => crate::lifecycle::ready(&server.config()),
             Err(reason) => server.fail(reason),
         }
+        None
     };
     let options = Options { replay: true, ..Options::default() };
     Ok(super::start(server, name, total, options, Box::new(reader), Box::new(done)).is_ok())
@@ -69,7 +70,7 @@ fn seconds(since: Instant) -> f64 {
 }
 
 /// The bytes of all files.
-fn total_bytes(layout: &Layout, manifest: &Manifest) -> Result<u64, String> {
+pub fn total_bytes(layout: &Layout, manifest: &Manifest) -> Result<u64, String> {
     manifest.parts().try_fold(0, |total, part| match fs::metadata(layout.path(part)) {
         Ok(metadata) => Ok(total + metadata.len()),
         Err(error) => {
