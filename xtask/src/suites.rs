@@ -40,7 +40,7 @@ const SUITES: &[&str] = &[
 /// How long the random multi-key commands run: enough for a lock order mistake to show, short enough for CI.
 const STRESS_SECONDS: u64 = 15;
 /// Random commands of each group between which data is saved and loaded again.
-const RELOADED: u64 = 10_000;
+const RELOADED: u64 = 5_000;
 /// How often a server is killed.
 const CRASH_ROUNDS: u64 = 20;
 /// How long chaos reigns in `test`, and when it is run alone.

@@ -302,7 +302,8 @@ fn persistence(page: &mut Page<'_>) {
     page.field("aof_rewrites_consecutive_failures", rewrites.failures_in_a_row);
     page.field("aof_last_write_status", if journal.refuses_writes() { "err" } else { "ok" });
     page.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
-    if journal.is_wanted() {
+    // Or will be, when what there is was loaded.
+    if journal.is_wanted() || run.is_some() && page.server.config().appendonly {
         page.field("aof_current_size", journal.size());
         page.field("aof_base_size", journal.sizes.base.load(Relaxed));
         page.field("aof_pending_rewrite", 0);
