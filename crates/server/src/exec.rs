@@ -814,7 +814,7 @@ pub fn note_slow_from(
     let flags = entry.command.flags;
     let threshold = config.slowlog_log_slower_than_us;
     if threshold >= 0 && us >= threshold as u64 && !flags.has(Flags::SKIP_SLOWLOG) {
-        let words = (0..args.argc()).map(|index| args.at(index));
+        let words = entry.command.shown(args).into_iter();
         let len_max = config.slowlog_max_len as usize;
         let (addr, name) = client.map_or(("", Vec::new()), |client| (&client.addr, client.names().name));
         server.slowlog.push(us, words, addr, name, len_max);

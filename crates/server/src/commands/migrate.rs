@@ -54,6 +54,7 @@ const MIGRATE: Command = Command {
         ("4.0.7", "Takes AUTH."),
         ("6.0.0", "Takes AUTH2."),
     ],
+    secrets: Some(find_secrets),
     handler: migrate,
     ..Command::DEFAULT
 };
@@ -72,9 +73,19 @@ fn words_of_option(word: &[u8]) -> usize {
     }
 }
 
+/// Where the options begin.
+const OPTIONS: usize = 6;
+
+fn find_secrets(args: Args<'_>, found: &mut dyn FnMut(usize)) {
+    let mut index = OPTIONS;
+    while index < args.argc() && !args.at(index).eq_ignore_ascii_case(b"KEYS") {
+        let end = index + words_of_option(args.at(index));
+        (index + 1..end).for_each(&mut *found);
+        index = end;
+    }
+}
+
 fn find_keys(args: Args<'_>, keys: &mut Vec<KeyAt>) {
-    /// Where the options begin.
-    const OPTIONS: usize = 6;
     let mut push = |index: usize| keys.push(KeyAt { index: index as u32, access: ACCESS });
     let mut index = OPTIONS;
     while index < args.argc() {
