@@ -17,6 +17,7 @@ use crate::resp::Reply;
 use crate::rng::Rng;
 use crate::server::{Program, Server};
 use crate::show::show;
+use meanwhile::Form;
 
 mod broken;
 pub(crate) mod data;
@@ -40,8 +41,10 @@ pub fn run(sides: &Sides) -> Result<Report> {
     report.step("errors", broken::errors(sides, &folder));
     report.step("files cut off", broken::cut(sides, &folder));
     report.step("bytes changed", broken::changed(sides, &folder));
-    report.step("clients meanwhile", meanwhile::replies(sides, &folder));
-    report.step("INFO meanwhile", meanwhile::progress(sides, &folder));
+    for form in [Form::Rdb, Form::Aof] {
+        report.step(&format!("clients meanwhile, {form:?}"), meanwhile::replies(sides, &folder, form));
+        report.step(&format!("INFO meanwhile, {form:?}"), meanwhile::progress(sides, &folder, form));
+    }
     report.step("SIGTERM meanwhile", meanwhile::end(sides, &folder));
     Ok(report)
 }

@@ -25,8 +25,8 @@ cargo xtask COMMAND
 
   check                 formatting, lints, architecture rules, unit tests
   test [SUITE…]         all of check, then the system suites:
-                        compat scripts effects workshop random interchange saving aof concurrency chaos crowds busy
-                        limits operation loading aof-loading clients apps garbage
+                        compat scripts effects workshop random interchange migrating reloading saving aof concurrency
+                        chaos crowds busy limits operation loading aof-loading clients apps garbage
        [--subject PATH] [--count N] [--seconds N] [--no-check]
   diff [--group G] [--count N] [--seed S] [--script FILE|NAME] [--subject PATH]
                         one differential run: random groups and scripts

@@ -7,7 +7,7 @@ use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
 use kinovar_tests::{
     aof, aof_loading, apps, busy, chaos, clients, concurrency, crowds, effects, garbage, interchange, limits, loading,
-    operation, saving, script, tests_dir, workshop,
+    migrating, operation, reloading, saving, script, tests_dir, workshop,
 };
 
 use crate::args::Args;
@@ -21,6 +21,8 @@ const SUITES: &[&str] = &[
     "workshop",
     "random",
     "interchange",
+    "migrating",
+    "reloading",
     "saving",
     "aof",
     "concurrency",
@@ -37,6 +39,8 @@ const SUITES: &[&str] = &[
 ];
 /// How long the random multi-key commands run: enough for a lock order mistake to show, short enough for CI.
 const STRESS_SECONDS: u64 = 15;
+/// Random commands of each group between which data is saved and loaded again.
+const RELOADED: u64 = 5_000;
 /// How often a server is killed.
 const CRASH_ROUNDS: u64 = 20;
 /// How long chaos reigns in `test`, and when it is run alone.
@@ -87,6 +91,8 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "workshop" => workshop::run(sides),
         "random" => diff::random_groups(args, sides),
         "interchange" => interchange::run(sides),
+        "migrating" => migrating::run(sides),
+        "reloading" => reloading::run(sides, args.number("count", RELOADED)?, args.number("seed", 1)?),
         "saving" => saving::run(sides),
         "aof" => aof::run(sides, args.number("rounds", CRASH_ROUNDS)?, args.number("seed", 1)?),
         "concurrency" => concurrency::run(&sides.subject, Duration::from_secs(args.number("seconds", STRESS_SECONDS)?)),

@@ -60,6 +60,8 @@ pub struct Command {
     /// Index of the argument that names a field or a member of the key's value, where it usually is; 0 for none. Only a
     /// hint: what it names is loaded ahead of time.
     pub member: u16,
+    /// Finds the arguments that nobody is to read in the slow log or with `MONITOR`.
+    pub secrets: Option<SecretFinder>,
     /// Runs at once inside a transaction, where others are queued.
     pub is_never_queued: bool,
     /// Runs it.
@@ -87,9 +89,23 @@ impl Command {
         lock: Lock::Keys,
         while_subscribed: false,
         member: 0,
+        secrets: None,
         is_never_queued: false,
         handler: container_without_subcommand,
     };
+
+    /// The command's words, as others may see them.
+    pub fn shown<'a>(&self, args: &Args<'a>) -> Vec<&'a [u8]> {
+        let mut words: Vec<&[u8]> = (0..args.argc()).map(|index| args.at(index)).collect();
+        if let Some(find) = self.secrets {
+            find(*args, &mut |index| {
+                if let Some(word) = words.get_mut(index) {
+                    *word = b"(redacted)";
+                }
+            });
+        }
+        words
+    }
 
     /// ACL categories: the declared ones and those that follow from group and flags.
     pub const fn acl_categories(&self) -> Acl {
@@ -384,6 +400,9 @@ pub struct Deprecated {
 
 /// Finds the keys of a command whose specifications are incomplete: appends the positions to `keys`.
 pub type KeyFinder = fn(args: Args<'_>, keys: &mut Vec<KeyAt>);
+
+/// Calls back with the index of each argument that is a secret.
+pub type SecretFinder = fn(args: Args<'_>, found: &mut dyn FnMut(usize));
 
 /// A key's position among the arguments (0 is the command's name) and what is done to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,6 +1,6 @@
 //! Values as payloads: DUMP and RESTORE.
 
-use kinovar_command::keyspace::{Settings, access};
+use kinovar_command::keyspace::{Entry, Settings, access};
 use kinovar_command::{
     Access, Acl, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, KeySpec, Outcome, number,
 };
@@ -37,13 +37,16 @@ fn encoder(compress: bool) -> Encoder {
     Encoder::new(Options { compress, ..Options::default() })
 }
 
+/// A value as a payload.
+pub fn serialized(entry: &Entry, settings: &Settings) -> Vec<u8> {
+    let encoder = if settings.rdb_compression { &COMPRESSING } else { &PLAIN };
+    encoder.with_borrow_mut(|encoder| dump::payload(entry, encoder))
+}
+
 fn dump(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
-    let encoder = if ctx.db.settings().rdb_compression { &COMPRESSING } else { &PLAIN };
+    let settings = ctx.db.settings();
     match ctx.db.read(&args.key()?) {
-        Some(entry) => {
-            let payload = encoder.with_borrow_mut(|encoder| dump::payload(entry, encoder));
-            ctx.reply.bulk(&payload);
-        }
+        Some(entry) => ctx.reply.bulk(&serialized(entry, settings)),
         None => ctx.reply.null(),
     }
     Ok(())

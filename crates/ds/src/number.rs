@@ -168,6 +168,17 @@ fn parse_exponent(text: &[u8]) -> Option<i64> {
 
 /// Appends a double with the fewest digits that read back the same: `3`, `0.1`, `1e-7`, `1.5e+300`, `inf`, `-inf`, `nan`.
 pub fn push_f64(out: &mut Vec<u8>, value: f64) {
+    // Half of the i64 range, so that the cast is exact and reversible.
+    const EXACT: f64 = (i64::MAX / 2) as f64;
+    if value != 0.0 && value.abs() < EXACT && value == (value as i64) as f64 {
+        push_i64(out, value as i64);
+    } else {
+        push_f64_shortest(out, value);
+    }
+}
+
+/// The same, with an exponent for large integers as well: `1e+8`.
+pub fn push_f64_shortest(out: &mut Vec<u8>, value: f64) {
     if value.is_nan() {
         out.extend_from_slice(b"nan");
         return;
@@ -178,12 +189,6 @@ pub fn push_f64(out: &mut Vec<u8>, value: f64) {
     }
     if value == 0.0 {
         out.extend_from_slice(if value.is_sign_negative() { b"-0" } else { b"0" });
-        return;
-    }
-    // Half of the i64 range, so that the cast is exact and reversible.
-    const EXACT: f64 = (i64::MAX / 2) as f64;
-    if value.abs() < EXACT && value == (value as i64) as f64 {
-        push_i64(out, value as i64);
         return;
     }
     push_shortest(out, value);
@@ -269,6 +274,18 @@ pub fn push_f64_17(out: &mut Vec<u8>, value: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn large_integers_with_and_without_an_exponent() {
+        let shortest = |value| {
+            let mut out = Vec::new();
+            push_f64_shortest(&mut out, value);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!((text(1e7), shortest(1e7)), ("10000000".into(), "10000000".into()));
+        assert_eq!((text(-1e8), shortest(-1e8)), ("-100000000".into(), "-1e+8".into()));
+        assert_eq!((text(-0.0), shortest(0.0)), ("-0".into(), "0".into()));
+    }
 
     fn text(value: f64) -> String {
         let mut out = Vec::new();

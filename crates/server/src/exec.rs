@@ -12,6 +12,7 @@ use crate::clients::ClientInfo;
 use crate::cmdstats::bump;
 use crate::config::Config;
 use crate::connection::Connection;
+use crate::migrating::{self, Job, settle::Next};
 use crate::notify::Notifier;
 use crate::pause::{self, Paused};
 use crate::saving::parking;
@@ -529,7 +530,8 @@ impl Executor {
                 entry.full_name
             )));
         }
-        if server.loading.is_on() && !may_run_while_loading(server, session, entry) {
+        let ends_script = || server.busy.is_on() && entry.command.flags.has(Flags::ALLOW_BUSY);
+        if server.loading.is_on() && !may_run_while_loading(server, session, entry) && !ends_script() {
             return Err(CommandError::Loading);
         }
         if server.busy.is_on() && !entry.command.flags.has(Flags::ALLOW_BUSY) {
@@ -711,6 +713,32 @@ impl Executor {
         crate::saving::hurry(server, partition, start)
     }
 
+    /// Goes on with a migration whose keys were sent.
+    #[cold]
+    pub fn settle_migration(&self, server: &'static Server, mut job: Box<Job>) {
+        let notifier = Notifier::new(server, &self.config);
+        let observer = notifier.as_ref().map(|notifier| notifier as &dyn Observer);
+        let env = Env { observer, ..self.env(server, kinovar_io::clock::unix_ms()) };
+        let after = server.pubsub.inbox(self.reactor).posted();
+        let next = tracking::on_behalf(job.origin.client.id, || job.settle(server, env));
+        job.pause_writers(server, &next);
+        self.free_trash(server);
+        match next {
+            Next::Send => migrating::submit(server, job),
+            Next::Wait => migrating::postpone(server, job),
+            Next::Answer => job.answer(server, env, after),
+        }
+    }
+
+    /// Serves those who wait for keys that were gone for a while.
+    #[cold]
+    pub fn serve_after_load(&self, server: &Server, now_ms: u64) {
+        let notifier = Notifier::new(server, &self.config);
+        let observer = notifier.as_ref().map(|notifier| notifier as &dyn Observer);
+        let env = Env { observer, ..self.env(server, now_ms) };
+        waiting::serve(server, Db::new(&server.keyspace, Locked::None, 0, env), &env);
+    }
+
     /// Begins the snapshot of a rewrite of the append-only file.
     pub fn cut_journal(&self, server: &'static Server) {
         let mut db = Db::new(&server.keyspace, Locked::None, 0, self.env(server, kinovar_io::clock::unix_ms()));
@@ -816,7 +844,7 @@ pub fn note_slow_from(
     let flags = entry.command.flags;
     let threshold = config.slowlog_log_slower_than_us;
     if threshold >= 0 && us >= threshold as u64 && !flags.has(Flags::SKIP_SLOWLOG) {
-        let words = (0..args.argc()).map(|index| args.at(index));
+        let words = entry.command.shown(args).into_iter();
         let len_max = config.slowlog_max_len as usize;
         let (addr, name) = client.map_or(("", Vec::new()), |client| (&client.addr, client.names().name));
         server.slowlog.push(us, words, addr, name, len_max);

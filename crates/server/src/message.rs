@@ -1,6 +1,8 @@
 //! What reactors are asked to do, and how they are asked while partitions are locked.
 
 use crate::clients::ClientInfo;
+use crate::errand::Answer;
+use crate::migrating::Job;
 use crate::server::Server;
 use kinovar_command::keyspace::Waiter;
 use std::cell::RefCell;
@@ -50,6 +52,10 @@ pub enum Message {
         /// Messages with numbers below this come before the reply.
         after: u64,
     },
+    /// End a client's errand.
+    Answer(Box<Answer>),
+    /// Go on with a migration: its keys were sent, or could not be looked at before.
+    Migrated(Box<Job>),
     /// These are the new listeners (only to the reactor that accepts).
     Listen(Vec<(OwnedFd, usize)>),
     /// Close the listeners and open those of the configuration (only to the reactor that accepts).

@@ -63,7 +63,11 @@ impl Server {
 
     /// The same for a command that no client has sent.
     pub fn feed_monitors_from(&self, from: &str, db: u32, args: &Args<'_>) {
-        let line = line(from, db, args);
+        let words = match self.registry.resolve(args) {
+            Ok(entry) => entry.command.shown(args),
+            Err(_) => (0..args.argc()).map(|index| args.at(index)).collect(),
+        };
+        let line = line(from, db, &words);
         for monitor in self.monitors.list.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             self.mailbox(monitor.reactor).send(Message::Deliver {
                 conn: monitor.conn.load(Relaxed),
@@ -75,12 +79,12 @@ impl Server {
 }
 
 /// `+1700000000.000000 [0 127.0.0.1:1234] "set" "a" "1"`
-fn line(from: &str, db: u32, args: &Args<'_>) -> Vec<u8> {
+fn line(from: &str, db: u32, words: &[&[u8]]) -> Vec<u8> {
     let now_us = kinovar_io::clock::unix_us();
     let mut line = format!("+{}.{:06} [{db} {from}]", now_us / 1_000_000, now_us % 1_000_000).into_bytes();
-    for index in 0..args.argc() {
+    for word in words {
         line.push(b' ');
-        quote(args.at(index), &mut line);
+        quote(word, &mut line);
     }
     line.extend_from_slice(b"\r\n");
     line

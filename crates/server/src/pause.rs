@@ -8,7 +8,7 @@ use kinovar_io::engine::ConnId;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What waits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -28,7 +28,10 @@ pub struct Pause {
     is_on: AtomicBool,
     /// When it ends, Unix ms.
     until_ms: AtomicU64,
+    /// What clients have asked for.
     what: Mutex<Option<Paused>>,
+    /// Migrations that hold writers up, and until when, Unix ms.
+    migrations: Mutex<(usize, u64)>,
 }
 
 /// A connection that is held up.
@@ -61,15 +64,19 @@ impl Pause {
         self.is_on.load(Relaxed)
     }
 
-    /// When it ends, Unix ms.
+    /// When it ends at the latest, Unix ms. It may end before.
     pub fn until_ms(&self) -> u64 {
-        self.until_ms.load(Relaxed)
+        self.until_ms.load(Relaxed).max(self.migrations().1)
+    }
+
+    fn migrations(&self) -> MutexGuard<'_, (usize, u64)> {
+        self.migrations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins a pause. One that is on already is made neither shorter nor weaker.
     pub fn begin(&self, until_ms: u64, what: Paused) {
         let mut current = self.what.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_over() {
+        if clock::unix_ms() >= self.until_ms.load(Relaxed) {
             *current = None;
             self.until_ms.store(0, Relaxed);
         }
@@ -81,21 +88,57 @@ impl Pause {
     /// Ends it.
     pub fn end(&self) {
         *self.what.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.is_on.store(false, Release);
+        self.until_ms.store(0, Relaxed);
+        self.look_again();
     }
 
-    fn is_over(&self) -> bool {
-        !self.is_on.load(Acquire) || clock::unix_ms() >= self.until_ms()
+    /// Has writers wait until then, or for longer, for the sake of a migration, `is_another` one or one that has done so before.
+    pub fn begin_for_migration(&self, until_ms: u64, is_another: bool) {
+        let mut migrations = self.migrations();
+        migrations.0 += usize::from(is_another);
+        migrations.1 = migrations.1.max(until_ms);
+        drop(migrations);
+        self.is_on.store(true, Release);
+    }
+
+    /// One of them is over.
+    pub fn end_for_migration(&self) {
+        let mut migrations = self.migrations();
+        migrations.0 = migrations.0.saturating_sub(1);
+        if migrations.0 == 0 {
+            migrations.1 = 0;
+        }
+        drop(migrations);
+        self.look_again();
+    }
+
+    fn look_again(&self) {
+        let what = self.what.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_on = clock::unix_ms() < self.until_ms();
+        self.is_on.store(is_on, Release);
+        drop(what);
+    }
+
+    /// What clients have paused now.
+    pub fn by_clients(&self) -> Option<Paused> {
+        if !self.is_on.load(Acquire) || clock::unix_ms() >= self.until_ms.load(Relaxed) {
+            return None;
+        }
+        *self.what.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is paused now.
     #[cold]
     pub fn now(&self) -> Option<Paused> {
-        if self.is_over() {
-            self.is_on.store(false, Relaxed);
+        if !self.is_on.load(Acquire) {
             return None;
         }
-        *self.what.lock().unwrap_or_else(PoisonError::into_inner)
+        let for_migration = (clock::unix_ms() < self.migrations().1).then_some(Paused::Writes);
+        let paused = self.by_clients().max(for_migration);
+        if paused.is_none() {
+            self.look_again();
+        }
+        paused
     }
 }
 
@@ -127,5 +170,24 @@ mod tests {
         pause.begin(now_ms, Paused::All);
         assert_eq!(pause.now(), None);
         assert!(!pause.is_on());
+    }
+
+    #[test]
+    fn migrations_and_clients_pause_each_for_itself() {
+        let (pause, until_ms) = (Pause::default(), clock::unix_ms() + 60_000);
+        pause.begin_for_migration(until_ms, true);
+        assert_eq!((pause.now(), pause.by_clients()), (Some(Paused::Writes), None));
+        pause.begin(until_ms, Paused::All);
+        pause.begin_for_migration(until_ms + 1, true);
+        pause.begin_for_migration(until_ms + 2, false);
+        assert_eq!(pause.until_ms(), until_ms + 2);
+        pause.end_for_migration();
+        pause.end();
+        assert_eq!((pause.now(), pause.by_clients()), (Some(Paused::Writes), None));
+        pause.begin(until_ms, Paused::All);
+        pause.end_for_migration();
+        assert_eq!(pause.now(), Some(Paused::All));
+        pause.end();
+        assert!(pause.now().is_none() && !pause.is_on());
     }
 }

@@ -5,6 +5,7 @@ use crate::cmdstats::bump;
 use crate::commands::waitaof;
 use crate::connection::Connection;
 use crate::delivery::Delivery;
+use crate::errand::Answer;
 use crate::exec::{Executor, OUTPUT_PIECE, Progress, STALL_BYTES};
 use crate::loading::insert::Part;
 use crate::message::{Accepted, Message};
@@ -328,6 +329,10 @@ impl Reactor {
                 }
                 break;
             }
+            if let Some(errand) = &mut conn.session.errand {
+                errand.begin(self.server);
+                break;
+            }
             if conn.session.held {
                 self.hold(conn);
                 break;
@@ -546,6 +551,21 @@ impl Reactor {
         self.check_query_buffer(net, conn);
     }
 
+    /// Ends a connection's errand, and goes on with its requests.
+    fn end_errand(&mut self, net: &mut Net, answer: Answer) {
+        if let Some(code) = &answer.error {
+            bump(&self.stats().commands[answer.command].failed, 1);
+            self.server.count_error(self.stats(), code);
+        }
+        self.with(ConnId::from_bits(answer.client.conn.load(Relaxed)), |reactor, conn| {
+            if conn.session.info.id == answer.client.id && conn.session.errand.take().is_some() {
+                reactor.deliver(net, Some(conn), answer.after);
+                conn.session.position = conn.session.position.max(answer.position);
+                reactor.end_wait(net, conn, &answer.reply);
+            }
+        });
+    }
+
     /// Goes on with requests that run code which takes long.
     fn go_on(&mut self, net: &mut Net) {
         for id in std::mem::take(&mut self.tasks) {
@@ -713,6 +733,8 @@ impl Reactor {
                     }
                 })
             }
+            Message::Answer(answer) => self.end_errand(net, *answer),
+            Message::Migrated(job) => self.executor.settle_migration(self.server, job),
             Message::Listen(listeners) => crate::listen::replace(net, listeners),
             Message::Relisten => {
                 crate::listen::replace(net, Vec::new());
@@ -956,6 +978,9 @@ impl Handler for Reactor {
             let env = self.executor.env(self.server, now_ms);
             self.load_due = self.loading.work(self.server, self.index, env, LOADING_SLICE_US);
             self.executor.free_trash(self.server);
+        }
+        if self.index == 0 && self.server.loading.take_waiters() {
+            self.executor.serve_after_load(self.server, now_ms);
         }
         if now_ms >= self.next_tick_ms {
             self.tick(net, now_ms);

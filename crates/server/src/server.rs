@@ -34,6 +34,8 @@ pub struct Server {
     pub busy: crate::busy::Busy,
     /// Saving the data to a file.
     pub saving: crate::saving::Saving,
+    /// Keys on their way to other servers.
+    pub migrating: crate::migrating::Migrating,
     /// What is being loaded.
     pub loading: crate::loading::Loading,
     /// Why the process is to end with an error.

@@ -2,6 +2,7 @@
 
 use crate::clients::ClientInfo;
 use crate::commands::waitaof::Wanted;
+use crate::errand::Errand;
 use crate::pubsub::subscriptions::Subscriptions;
 use crate::scripting::fiber::Task;
 use crate::tracking::session::Tracked;
@@ -50,6 +51,8 @@ pub struct Session {
     pub close_after_reply: bool,
     /// It waits for keys, and executes no request meanwhile.
     pub pending: Option<Pending>,
+    /// Its command goes on elsewhere; it executes no request meanwhile.
+    pub errand: Option<Box<Errand>>,
     /// Its next request waits for the end of a pause.
     pub held: bool,
     /// Its next request waits for a snapshot to write a value in this partition.
@@ -109,6 +112,7 @@ impl Session {
             awaits_sync: None,
             close_after_reply: false,
             pending: None,
+            errand: None,
             held: false,
             parked: None,
             task: None,
@@ -143,6 +147,7 @@ impl Session {
             && !self.held
             && self.parked.is_none()
             && self.pending.is_none()
+            && self.errand.is_none()
             && self.task.is_none()
             && self.queue.is_none();
     }
@@ -159,7 +164,7 @@ impl Session {
     /// Whether its next request has to wait for something.
     #[inline]
     pub fn waits(&self) -> bool {
-        self.pending.is_some() || self.held || self.parked.is_some() || self.task.is_some()
+        self.pending.is_some() || self.errand.is_some() || self.held || self.parked.is_some() || self.task.is_some()
     }
 
     /// Selects a database.

@@ -61,6 +61,7 @@ pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Res
         startup_memory: AtomicU64::new(0),
         dirty_at_last_save: AtomicU64::new(0),
         saving: crate::saving::Saving::default(),
+        migrating: Default::default(),
         config,
     })
 }

@@ -2,8 +2,30 @@
 
 use super::*;
 
-/// Slows a load down: it takes as long as the case.
-const SLOW: &[&str] = &["--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024"];
+/// What is loaded, and what slows that down: it takes as long as the case.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// An RDB file.
+    Rdb,
+    /// An append-only file, of commands alone. The reference looks at its clients after every 1024 of them.
+    Aof,
+}
+
+impl Form {
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Form::Rdb => &["--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024"],
+            Form::Aof => &["--key-load-delay", "20", "--appendonly", "yes"],
+        }
+    }
+
+    fn keys(self) -> i64 {
+        match self {
+            Form::Rdb => 100_000,
+            Form::Aof => 400_000,
+        }
+    }
+}
 
 /// What clients send meanwhile; `|` begins a new connection.
 const LINES: &[&str] = &[
@@ -96,7 +118,10 @@ const LINES: &[&str] = &[
     "QUIT",
 ];
 
-fn slow_file(sides: &Sides, folder: &Folder) -> Result<PathBuf> {
+fn slow_file(sides: &Sides, folder: &Folder, form: Form) -> Result<PathBuf> {
+    if form == Form::Aof {
+        return slow_commands(folder);
+    }
     let path = folder.0.join("slow.rdb");
     if path.exists() {
         return Ok(path);
@@ -107,8 +132,40 @@ fn slow_file(sides: &Sides, folder: &Folder) -> Result<PathBuf> {
     })
 }
 
-fn start(program: &Program, folder: &Folder, path: &Path, options: &[&str]) -> Result<Server> {
-    let server = program.start(&[&folder.load(path)?, options, SLOW].concat())?;
+/// An append-only file; its path is that of its only increment.
+fn slow_commands(folder: &Folder) -> Result<PathBuf> {
+    let dir = folder.0.join("appendonlydir");
+    let path = dir.join("appendonly.aof.1.incr.aof");
+    if path.exists() {
+        return Ok(path);
+    }
+    fs::create_dir_all(&dir)?;
+    let mut text = String::from("*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n");
+    for number in 0..Form::Aof.keys() {
+        let key = format!("key:{number}");
+        text.push_str(&format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n$1\r\nv\r\n", key.len()));
+    }
+    fs::write(&path, text)?;
+    fs::write(dir.join("appendonly.aof.manifest"), "file appendonly.aof.1.incr.aof seq 1 type i\n")?;
+    Ok(path)
+}
+
+/// Starts a server that loads what was made. Each has a folder of its own: it goes on with an append-only file.
+fn start(program: &Program, folder: &Folder, path: &Path, form: Form, options: &[&str]) -> Result<Server> {
+    let options = [options, form.options()].concat();
+    let server = match form {
+        Form::Rdb => program.start(&[&folder.load(path)?, &options[..]].concat())?,
+        Form::Aof => program.start_filled(&options, |dir| {
+            let from = path.parent().context("a folder")?;
+            let to = dir.join("appendonlydir");
+            fs::create_dir_all(&to)?;
+            for file in fs::read_dir(from)? {
+                let file = file?;
+                fs::copy(file.path(), to.join(file.file_name()))?;
+            }
+            Ok(())
+        })?,
+    };
     let mut conn = server.conn()?;
     ensure!(info(&mut conn, "persistence", "loading")? == 1, "nothing is being loaded");
     Ok(server)
@@ -134,11 +191,11 @@ fn transcript(server: &Server) -> Result<Vec<String>> {
 }
 
 /// Commands that touch data are refused, the others are not.
-pub fn replies(sides: &Sides, folder: &Folder) -> Result<()> {
-    let path = slow_file(sides, folder)?;
-    let expected = transcript(&start(&sides.oracle, folder, &path, &[])?)?;
+pub fn replies(sides: &Sides, folder: &Folder, form: Form) -> Result<()> {
+    let path = slow_file(sides, folder, form)?;
+    let expected = transcript(&start(&sides.oracle, folder, &path, form, &[])?)?;
     for options in variants(&sides.subject) {
-        let server = start(&sides.subject, folder, &path, options)?;
+        let server = start(&sides.subject, folder, &path, form, options)?;
         let seen = transcript(&server)?;
         let differing: Vec<String> = std::iter::zip(&expected, &seen)
             .filter(|(expected, seen)| expected != seen)
@@ -151,21 +208,21 @@ pub fn replies(sides: &Sides, folder: &Folder) -> Result<()> {
         // What was delayed goes on at full speed.
         conn.must("CONFIG SET key-load-delay 0")?;
         let mut conn = loaded(&server)?;
-        ensure!(conn.must("DBSIZE")?.int() == Some(100_000), "keys are missing");
+        ensure!(conn.must("DBSIZE")?.int() == Some(form.keys()), "keys are missing");
         ensure!(server.output().contains("Ready to accept connections tcp"), "clients may come now");
     }
     Ok(())
 }
 
 /// INFO tells how far it is.
-pub fn progress(sides: &Sides, folder: &Folder) -> Result<()> {
-    let path = slow_file(sides, folder)?;
+pub fn progress(sides: &Sides, folder: &Folder, form: Form) -> Result<()> {
+    let path = slow_file(sides, folder, form)?;
     let names = |text: &str| -> Vec<String> {
         text.lines().filter_map(|line| Some(line.split_once(':')?.0.to_owned())).collect()
     };
-    let expected = names(&start(&sides.oracle, folder, &path, &[])?.conn()?.must("INFO persistence")?.text());
+    let expected = names(&start(&sides.oracle, folder, &path, form, &[])?.conn()?.must("INFO persistence")?.text());
     for options in variants(&sides.subject) {
-        let server = start(&sides.subject, folder, &path, options)?;
+        let server = start(&sides.subject, folder, &path, form, options)?;
         let mut conn = server.conn()?;
         let seen = names(&conn.must("INFO persistence")?.text());
         ensure!(seen == expected, "the oracle has {expected:?}, the subject {seen:?}");
@@ -181,7 +238,7 @@ pub fn progress(sides: &Sides, folder: &Folder) -> Result<()> {
             },
         )?;
         ensure!(loaded_bytes <= total, "{loaded_bytes} of {total}");
-        ensure!(info(&mut conn, "persistence", "loading_rdb_used_mem")? > 0);
+        ensure!((info(&mut conn, "persistence", "loading_rdb_used_mem")? > 0) == (form == Form::Rdb));
         ensure!(info(&mut conn, "persistence", "loading_eta_seconds")? >= 0);
     }
     Ok(())
@@ -189,14 +246,15 @@ pub fn progress(sides: &Sides, folder: &Folder) -> Result<()> {
 
 /// A signal ends the process at once, with success; SHUTDOWN does too.
 pub fn end(sides: &Sides, folder: &Folder) -> Result<()> {
-    let path = slow_file(sides, folder)?;
+    let form = Form::Rdb;
+    let path = slow_file(sides, folder, form)?;
     for options in variants(&sides.subject) {
-        let mut server = start(&sides.subject, folder, &path, options)?;
+        let mut server = start(&sides.subject, folder, &path, form, options)?;
         server.end("TERM")?;
         ensure!(server.exit_code()? == Some(0), "it fails: {}", server.output());
         let line = "Received shutdown signal during loading, exiting now.";
         ensure!(server.output().contains(line), "{line:?} is missing in {}", server.output());
-        let mut server = start(&sides.subject, folder, &path, options)?;
+        let mut server = start(&sides.subject, folder, &path, form, options)?;
         server.conn()?.send(&words("SHUTDOWN"))?;
         server.wait_end()?;
         ensure!(server.exit_code()? == Some(0), "it fails: {}", server.output());

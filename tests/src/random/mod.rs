@@ -16,7 +16,7 @@ use std::collections::HashSet;
 
 use anyhow::{Result, ensure};
 
-use crate::compare::agree;
+use crate::compare::{Rule, agree};
 use crate::effects::{self, Found, Watch};
 use crate::known::Known;
 use crate::pair::{Pair, PairConn, Replies, Sides};
@@ -132,13 +132,23 @@ pub fn run_for_effects(plan: &Plan, sides: &Sides) -> Result<Report> {
     run_in(plan, &mut Arena::new(sides, true)?)
 }
 
+/// Runs a plan on fresh servers, which save their data and load it again now and then.
+pub fn run_reloading(plan: &Plan, sides: &Sides) -> Result<Report> {
+    let mut arena = Arena::new(sides, false)?;
+    arena.reloads = true;
+    run_in(plan, &mut arena)
+}
+
 fn run_in(plan: &Plan, arena: &mut Arena<'_>) -> Result<Report> {
     let grammar = Grammar::load(&files(&plan.group))?;
     let mut report = Report::default();
     let mut seen = HashSet::new();
     let mut done = 0;
     while done < plan.count && report.failures.len() < FAILURES_MAX {
-        let epoch = epoch(&grammar, plan, done / EPOCH);
+        let mut epoch = epoch(&grammar, plan, done / EPOCH);
+        if arena.reloads {
+            reload_meanwhile(&mut epoch);
+        }
         let differences = arena.replay(&epoch);
         report.passed += epoch.commands.len().saturating_sub(differences.len());
         done += epoch.commands.len();
@@ -170,12 +180,29 @@ fn epoch(grammar: &Grammar, plan: &Plan, number: usize) -> Epoch {
     Epoch { protocol: if number.is_multiple_of(2) { 2 } else { 3 }, settings, heard, commands }
 }
 
+/// Adds a few times of saving and loading to an epoch, the last one at its end.
+fn reload_meanwhile(epoch: &mut Epoch) {
+    // In the middle of a transaction it is not possible here; what is loaded concerns everything that is watched and cached.
+    epoch.heard = Heard::Nothing;
+    let reload = Command { args: vec![b"DEBUG".to_vec(), b"RELOAD".to_vec()], rule: Rule::Exact };
+    let discard = Command { args: vec![b"RESET".to_vec()], rule: Rule::Exact };
+    let mut commands = Vec::new();
+    for part in epoch.commands.chunks(EPOCH / 5) {
+        commands.extend(part.iter().cloned());
+        commands.extend([discard.clone(), reload.clone()]);
+    }
+    epoch.commands = commands;
+    epoch.protocol = 2;
+}
+
 /// Both servers, replaced when one dies.
 struct Arena<'a> {
     sides: &'a Sides,
     pair: Pair,
     known: Known,
     known_count: usize,
+    /// Data is saved and loaded again now and then.
+    reloads: bool,
     /// What is written into append-only files, if that is compared.
     watch: Option<Watch>,
 }
@@ -184,7 +211,7 @@ impl<'a> Arena<'a> {
     fn new(sides: &'a Sides, writes_effects: bool) -> Result<Arena<'a>> {
         let pair = sides.start(if writes_effects { effects::ARGUMENTS } else { &[] })?;
         let watch = if writes_effects { Some(Watch::new(&pair)?) } else { None };
-        Ok(Arena { sides, pair, known: Known::load()?, known_count: 0, watch })
+        Ok(Arena { sides, pair, known: Known::load()?, known_count: 0, reloads: false, watch })
     }
 
     /// Starts both servers again.

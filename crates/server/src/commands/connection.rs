@@ -56,9 +56,25 @@ const HELLO: Command = Command {
     complexity: "O(1)",
     since: "6.0.0",
     history: &[("6.2.0", "The version may be left out, to keep the protocol.")],
+    secrets: Some(find_secrets),
     handler: hello,
     ..Command::DEFAULT
 };
+
+/// What follows `AUTH`.
+fn find_secrets(args: Args<'_>, found: &mut dyn FnMut(usize)) {
+    let mut index = 2;
+    while index < args.argc() {
+        let is = |word: &[u8]| args.at(index).eq_ignore_ascii_case(word);
+        if is(b"AUTH") {
+            (index + 1..index + 3).for_each(&mut *found);
+            index += 2;
+        } else if is(b"SETNAME") {
+            index += 1;
+        }
+        index += 1;
+    }
+}
 
 const PING: Command = Command {
     name: "ping",

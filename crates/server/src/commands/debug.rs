@@ -3,6 +3,8 @@
 //! One command that looks at its first word itself, as in Redis: its subcommands are not declared one by one, nor
 //! documented to clients. Only those are here that test suites use and that have a meaning in this server.
 
+use crate::errand::Errand;
+use crate::loading::reload::{self, Wanted};
 use crate::server::Server;
 use crate::session::Session;
 use kinovar_command::keyspace::object::{self, Object};
@@ -41,11 +43,28 @@ const SUBCOMMANDS: &[(&str, usize, usize, Run, &str, &str)] = &[
         "DICT-RESIZING <0|1>",
         "Accepted; tables resize in small steps and need no switch.",
     ),
+    ("digest", 0, 0, super::digest::digest, "DIGEST", "Tell a fingerprint of all data."),
+    (
+        "digest-value",
+        0,
+        usize::MAX,
+        super::digest::digest_value,
+        "DIGEST-VALUE [<key> ...]",
+        "Tell a fingerprint of the values of some keys.",
+    ),
     ("error", 1, 1, error, "ERROR <text>", "Reply with an error of this text."),
     ("help", 0, 0, debug_help, "HELP", "Print this help."),
     ("htstats", 1, 2, htstats, "HTSTATS <db>", "Tell how the table of keys of a database is filled."),
     ("jmap", 0, 0, accepted, "JMAP", "Accepted; nothing to show."),
     ("listpack", 1, 1, listpack, "LISTPACK <key>", "Tell the size of a value that is a listpack."),
+    (
+        "loadaof",
+        0,
+        usize::MAX,
+        loadaof,
+        "LOADAOF",
+        "Write what the append-only file does not have yet, and load it in place of all data.",
+    ),
     ("log", 1, 1, log, "LOG <text>", "Write the text to the log."),
     ("object", 1, 2, object, "OBJECT <key>", "Tell how a value is stored."),
     ("pause-cron", 1, 1, accepted, "PAUSE-CRON <0|1>", "Accepted; housekeeping does not disturb tests."),
@@ -65,6 +84,14 @@ const SUBCOMMANDS: &[(&str, usize, usize, Run, &str, &str)] = &[
         packed_threshold,
         "QUICKLIST-PACKED-THRESHOLD <size>",
         "Elements of lists from this size on have a node of their own.",
+    ),
+    (
+        "reload",
+        0,
+        usize::MAX,
+        reload,
+        "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
+        "Save all data, forget it and load it again; or add what is in the file to it (NOSAVE NOFLUSH MERGE).",
     ),
     (
         "replybuffer",
@@ -152,6 +179,38 @@ fn error(_: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
 fn log(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     crate::log::warning(&format!("DEBUG LOG: {}", String::from_utf8_lossy(args.take()?)));
     ctx.reply.ok();
+    Ok(())
+}
+
+/// Whether data can be loaded now. Inside a transaction it cannot: that would have to wait for other threads, its locks held.
+fn check_may_load(ctx: &Ctx<'_>) -> Outcome {
+    if !ctx.may_wait {
+        return Err(CommandError::text("ERR Data cannot be loaded inside a transaction"));
+    }
+    if Server::of(ctx).loading.is_on() { Err(CommandError::Loading) } else { Ok(()) }
+}
+
+fn reload(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+    let mut wanted = Wanted { saves: true, flushes: true, merges: false };
+    while !args.is_empty() {
+        if args.accept("MERGE") {
+            wanted.merges = true;
+        } else if args.accept("NOFLUSH") {
+            wanted.flushes = false;
+        } else if args.accept("NOSAVE") {
+            wanted.saves = false;
+        } else {
+            return Err(CommandError::text("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options."));
+        }
+    }
+    check_may_load(ctx)?;
+    Errand::leave(ctx, Box::new(move |server, origin| reload::from_rdb(server, wanted, origin)));
+    Ok(())
+}
+
+fn loadaof(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    check_may_load(ctx)?;
+    Errand::leave(ctx, Box::new(reload::from_aof));
     Ok(())
 }
 

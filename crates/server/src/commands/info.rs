@@ -302,7 +302,8 @@ fn persistence(page: &mut Page<'_>) {
     page.field("aof_rewrites_consecutive_failures", rewrites.failures_in_a_row);
     page.field("aof_last_write_status", if journal.refuses_writes() { "err" } else { "ok" });
     page.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
-    if journal.is_wanted() {
+    // Or will be, when what there is was loaded.
+    if journal.is_wanted() || run.is_some() && page.server.config().appendonly {
         page.field("aof_current_size", journal.size());
         page.field("aof_base_size", journal.sizes.base.load(Relaxed));
         page.field("aof_pending_rewrite", 0);
@@ -319,11 +320,12 @@ fn persistence(page: &mut Page<'_>) {
 fn load_under_way(page: &mut Page<'_>, run: &crate::loading::run::Run) {
     let (loaded, memory) = (run.read_bytes.load(Relaxed), run.used_memory.load(Relaxed));
     // How much memory the data took is a bad estimate of the size of a file, and better than none.
-    let total = if run.total_bytes > 0 { run.total_bytes } else { u64::try_from(memory).unwrap_or(0) };
+    let total_bytes = run.total_bytes.load(Relaxed);
+    let total = if total_bytes > 0 { total_bytes } else { u64::try_from(memory).unwrap_or(0) };
     let elapsed_s = (page.now_ms / 1000).saturating_sub(run.started_ms / 1000);
     let left = if total > 0 { total.saturating_sub(loaded) } else { 1 };
     page.field("loading_start_time", run.started_ms / 1000);
-    page.field("loading_total_bytes", run.total_bytes);
+    page.field("loading_total_bytes", total_bytes);
     page.field("loading_rdb_used_mem", memory);
     page.field("loading_loaded_bytes", loaded);
     page.field("loading_loaded_perc", format!("{:.2}", ratio(loaded, total) * 100.0));
@@ -370,10 +372,9 @@ fn stats(page: &mut Page<'_>) {
     page.field("pubsub_channels", page.server.pubsub.channels(false).len());
     page.field("pubsub_patterns", page.server.pubsub.patterns().len());
     page.field("pubsubshard_channels", page.server.pubsub.channels(true).len());
+    page.zeros(&["latest_fork_usec", "total_forks"]);
+    page.field("migrate_cached_sockets", page.server.migrating.links());
     page.zeros(&[
-        "latest_fork_usec",
-        "total_forks",
-        "migrate_cached_sockets",
         "slave_expires_tracked_keys",
         "active_defrag_hits",
         "active_defrag_misses",

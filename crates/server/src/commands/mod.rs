@@ -6,10 +6,12 @@ pub mod config;
 pub mod connection;
 pub mod database;
 pub mod debug;
+pub mod digest;
 pub mod function;
 pub mod info;
 pub mod latency;
 pub mod memory;
+pub mod migrate;
 pub mod pubsub;
 pub mod saving;
 pub mod scripting;
@@ -32,6 +34,7 @@ pub const TABLES: &[&[Command]] = &[
     info::COMMANDS,
     latency::COMMANDS,
     memory::COMMANDS,
+    migrate::COMMANDS,
     pubsub::COMMANDS,
     saving::COMMANDS,
     scripting::COMMANDS,

@@ -83,6 +83,8 @@ pub struct Journal {
     synced: AtomicU64,
     /// Reactors that wait for progress.
     waiting: Box<[AtomicBool]>,
+    /// Nothing is recorded for a while, and then again.
+    is_suspended: AtomicBool,
     is_syncing: AtomicBool,
     slow_syncs: AtomicU64,
     state: Mutex<State>,
@@ -135,6 +137,7 @@ impl Journal {
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
             waiting: (0..reactors).map(|_| AtomicBool::new(false)).collect(),
+            is_suspended: AtomicBool::new(false),
             is_syncing: AtomicBool::new(false),
             slow_syncs: AtomicU64::new(0),
             state: Mutex::default(),
@@ -181,7 +184,25 @@ impl Journal {
         self.slow_syncs.load(Relaxed)
     }
 
-    /// The same, to be looked at for every command.
+    /// Records nothing, while what is in the files is run again. Whether that makes a difference.
+    pub fn suspend(&self) -> bool {
+        // In this order, so that being turned off meanwhile counts.
+        self.is_suspended.store(true, SeqCst);
+        let was_on = self.is_on.swap(false, SeqCst);
+        if !was_on {
+            self.is_suspended.store(false, SeqCst);
+        }
+        was_on
+    }
+
+    /// Records again, unless that was turned off meanwhile.
+    pub fn resume(&self) {
+        if self.is_suspended.swap(false, SeqCst) {
+            self.is_on.store(true, SeqCst);
+        }
+    }
+
+    /// Whether anybody wants to know of changes, to be looked at for every command.
     pub fn switch(&self) -> &AtomicBool {
         &self.is_on
     }
@@ -344,11 +365,20 @@ impl Journal {
 
     /// Waits until everything recorded so far is written and synced, for a while. Whether it is.
     pub fn settle(&self) -> bool {
+        self.wait_for(&self.synced)
+    }
+
+    /// The same, where it need not be synced.
+    pub fn settle_written(&self) -> bool {
+        self.wait_for(&self.written)
+    }
+
+    fn wait_for(&self, position: &AtomicU64) -> bool {
         /// Longest wait, ms.
         const WAIT_MS: u32 = 10_000;
         let until = self.recorded.load(SeqCst);
         for _ in 0..WAIT_MS {
-            if self.synced.load(SeqCst) >= until {
+            if position.load(SeqCst) >= until {
                 return true;
             }
             self.wake();

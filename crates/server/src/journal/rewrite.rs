@@ -227,7 +227,8 @@ fn files<'s>(files: &'s mut Option<Files>, config: &Config) -> Result<&'s mut Fi
 /// Begins the snapshot of a rewrite that is ready for it; nothing is locked by the caller.
 pub fn cut(server: &'static Server, db: &mut Db<'_>) {
     let journal = &server.journal;
-    if server.saving.is_running() || db.lock_all_or_give_up().is_err() {
+    // What is loaded is complete later.
+    if server.saving.is_running() || server.loading.is_on() || db.lock_all_or_give_up().is_err() {
         return;
     }
     journal.is_cut_due.store(false, SeqCst);
@@ -459,6 +460,7 @@ pub fn turn_off(server: &'static Server) {
         return;
     }
     journal.is_on.store(false, Relaxed);
+    journal.is_suspended.store(false, SeqCst);
     let mut state = journal.state();
     state.rewrite.is_scheduled = false;
     state.rewrite.lacks_base = false;

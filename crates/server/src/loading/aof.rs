@@ -59,6 +59,7 @@ pub fn at_start(server: &'static Server, config: &Config) -> Result<bool, String
             Ok(()) => crate::lifecycle::ready(&server.config()),
             Err(reason) => server.fail(reason),
         }
+        None
     };
     let options = Options { replay: true, ..Options::default() };
     Ok(super::start(server, name, total, options, Box::new(reader), Box::new(done)).is_ok())
@@ -69,7 +70,7 @@ fn seconds(since: Instant) -> f64 {
 }
 
 /// The bytes of all files.
-fn total_bytes(layout: &Layout, manifest: &Manifest) -> Result<u64, String> {
+pub fn total_bytes(layout: &Layout, manifest: &Manifest) -> Result<u64, String> {
     manifest.parts().try_fold(0, |total, part| match fs::metadata(layout.path(part)) {
         Ok(metadata) => Ok(total + metadata.len()),
         Err(error) => {
@@ -226,7 +227,7 @@ impl Scan<'_> {
     /// Reads to the end. Whether the end is that of a command, and of a transaction if it is in one.
     fn run(&mut self) -> Result<bool, Failure> {
         let server = self.feeder.server;
-        let delay_us = server.config().key_load_delay_us;
+        let (mut generation, mut delay_us) = (server.config.generation(), server.config().key_load_delay_us);
         loop {
             let first = self.commands.spans.len();
             let found = step(&self.commands.bytes, self.at, &mut self.commands.spans);
@@ -236,6 +237,9 @@ impl Scan<'_> {
                     self.command(server, first)?;
                     if delay_us != 0 {
                         self.feeder.delay(delay_us);
+                        if generation != server.config.generation() {
+                            (generation, delay_us) = (server.config.generation(), server.config().key_load_delay_us);
+                        }
                     }
                 }
                 Step::Note(end) => self.at = end,

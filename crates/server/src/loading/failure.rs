@@ -41,6 +41,12 @@ pub enum Failure {
     },
     /// An append-only file cannot be loaded; what the log says of it.
     Aof(Vec<String>),
+    /// What was to be saved before is not. The log knows already.
+    NotSaved,
+    /// There is no file.
+    NoFile,
+    /// The file cannot be opened.
+    NotOpened(std::io::Error),
     /// The system has no thread for the reader.
     NoThread(std::io::Error),
     /// The server is stopping.
@@ -99,7 +105,11 @@ impl Failure {
             }
             Failure::Aof(lines) => lines.clone(),
             Failure::NoThread(error) => vec![format!("Can't start a thread to read {file}: {error}")],
-            Failure::Stopped => Vec::new(),
+            Failure::NotOpened(error) => {
+                let reason = kinovar_io::net::error_text(error);
+                vec![format!("Fatal error: can't open the RDB file {file} for reading: {reason}")]
+            }
+            Failure::Stopped | Failure::NotSaved | Failure::NoFile => Vec::new(),
         }
     }
 }

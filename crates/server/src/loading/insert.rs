@@ -129,8 +129,12 @@ impl Part {
             None => {
                 // Others may still be at the one that this reactor has left.
                 let Some(run) = server.loading.run().filter(|run| run.number != self.left) else { return false };
+                // A script that was left in the middle holds its locks. It goes on between turns.
+                if server.busy.is_on() {
+                    return false;
+                }
                 self.run = Some(run.clone());
-                run.arrive(server, env);
+                run.arrive(server);
                 run
             }
         };
@@ -160,6 +164,12 @@ impl Part {
                 Next::Portion(Portion::Commands(commands)) => self.replayer.take(commands),
                 Next::Portion(Portion::Reserve { db, keys }) => {
                     self.reserve(server, reactor, env, db, keys);
+                    run.portion_done();
+                }
+                Next::Portion(Portion::Work(work)) => {
+                    if let Err(failure) = work(server, env) {
+                        run.fail(failure);
+                    }
                     run.portion_done();
                 }
                 Next::Portion(Portion::Functions(texts)) => {

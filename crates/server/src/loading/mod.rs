@@ -17,12 +17,13 @@
 //! | [`aof`] | the reader's side for append-only files |
 //! | [`commands`] | finding the commands in them |
 //! | [`replay`] | running them, on the first reactor |
+//! | [`reload`] | loading while the server runs: `DEBUG RELOAD` and `DEBUG LOADAOF` |
 //! | [`failure`] | what can go wrong, and how the log says it |
 //!
 //! # How a load goes
 //! 1. [`start`] says that data is being loaded: from then on no command is admitted that touches data.
-//! 2. At the end of its turn each reactor arrives. None of them is in the middle of a command then. The last one to arrive empties
-//!    the databases, if that was asked for, and starts the reader.
+//! 2. At the end of its turn each reactor arrives, unless it is in the middle of a script. So nobody is in the middle of a command
+//!    when the last one arrives, which starts the reader.
 //! 3. The reader fills the feeds, which are bounded; it waits while a feed is full.
 //! 4. When the reader has closed the feeds and they are empty, the reactors leave. The last one to leave registers the
 //!    functions, tells the log, admits commands again and calls whoever wanted to know of the end.
@@ -32,6 +33,7 @@ pub mod commands;
 pub mod failure;
 pub mod insert;
 pub mod rdb;
+pub mod reload;
 pub mod replay;
 pub mod run;
 
@@ -53,6 +55,8 @@ pub struct Loading {
     run: Mutex<Option<Arc<Run>>>,
     /// How many loads have been started.
     count: AtomicU64,
+    /// Those who waited for a key have to look again, as one at run time has ended.
+    has_waiters: AtomicBool,
     /// Keys that the last load has put in, or this one so far.
     pub keys_loaded: AtomicU64,
     /// Keys that it has left out as their time had come.
@@ -90,17 +94,17 @@ impl Source {
 /// What becomes of the data that is there.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Options {
-    /// All databases and functions are emptied first.
-    pub flush: bool,
     /// Keys and libraries of the file take the place of those of the same name, which are an error else.
     pub merge: bool,
     /// Commands follow that say what became of the data: nothing goes because of the time.
     pub replay: bool,
 }
 
-/// Called at the end of a load, by the last reactor to leave, which holds no locks. Commands are admitted again, but not
-/// before it has returned from hearing of a failure.
-pub type Done = Box<dyn FnOnce(&'static Server, Result<(), Failure>) + Send>;
+/// Called at the end of a load, by the last reactor to leave, which holds no locks. No command is admitted before it has returned;
+/// what it returns is called after that.
+pub type Done = Box<dyn FnOnce(&'static Server, Result<(), Failure>) -> Option<After> + Send>;
+/// See [`Done`].
+pub type After = Box<dyn FnOnce(&'static Server) + Send>;
 /// What the reader does: it feeds the reactors until there is nothing more.
 pub type Reader = Box<dyn FnOnce(&mut Feeder) -> Result<(), Failure> + Send>;
 
@@ -109,6 +113,11 @@ impl Loading {
     #[inline]
     pub fn is_on(&self) -> bool {
         self.is_on.load(Acquire)
+    }
+
+    /// Whether those who wait for keys have to look again; asked by whoever will see to that.
+    pub fn take_waiters(&self) -> bool {
+        self.has_waiters.load(Relaxed) && !self.is_on() && self.has_waiters.swap(false, Relaxed)
     }
 
     /// The load that is under way.
@@ -127,8 +136,10 @@ pub fn load(server: &'static Server, source: Source, options: Options, done: Don
 }
 
 /// A load is under way.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Busy;
+pub struct Busy {
+    /// What is not called for that.
+    pub done: Done,
+}
 
 /// Starts a load. `name` is what the log calls the file, `bytes` its size or 0.
 ///
@@ -145,7 +156,7 @@ pub fn start(
     let loading = &server.loading;
     let mut slot = loading.run.lock().unwrap_or_else(PoisonError::into_inner);
     if slot.is_some() {
-        return Err(Busy);
+        return Err(Busy { done });
     }
     let number = loading.count.fetch_add(1, Relaxed) + 1;
     loading.keys_loaded.store(0, Relaxed);
@@ -179,9 +190,12 @@ pub fn at_start(server: &'static Server, config: &Config) -> Result<bool, String
         Ok(()) => {
             let seconds = clock::unix_us().saturating_sub(started_us) as f64 / 1e6;
             crate::log::notice(&format!("DB loaded from disk: {seconds:.3} seconds"));
-            crate::lifecycle::ready(&server.config());
+            Some(Box::new(|server: &'static Server| crate::lifecycle::ready(&server.config())) as After)
         }
-        Err(_) => server.fail(FATAL.to_owned()),
+        Err(_) => {
+            server.fail(FATAL.to_owned());
+            None
+        }
     };
     Ok(load(server, source, Options::default(), Box::new(done)).is_ok())
 }

@@ -154,7 +154,7 @@ fn leading_integer(text: &[u8]) -> i64 {
 fn report(feeder: &Feeder) {
     let run = &feeder.run;
     let (read, keys) = (run.read_bytes.load(Relaxed), feeder.server.loading.keys_loaded.load(Relaxed));
-    let part = match run.total_bytes {
+    let part = match run.total_bytes.load(Relaxed) {
         0 => String::new(),
         total => format!(" ({:.1}%)", read as f64 / total as f64 * 100.0),
     };

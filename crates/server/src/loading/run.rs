@@ -30,7 +30,7 @@ pub struct Run {
     /// When it started, Unix ms: what expires before that is left out.
     pub started_ms: u64,
     /// How many bytes there are to be read; 0 if nobody knows.
-    pub total_bytes: u64,
+    pub total_bytes: AtomicU64,
     /// How many have been read.
     pub read_bytes: AtomicU64,
     /// What the data took up where the file was written, bytes.
@@ -88,7 +88,12 @@ pub enum Portion {
     Functions(Vec<Box<[u8]>>),
     /// Run these, one after the other.
     Commands(Commands),
+    /// Do this, nothing locked.
+    Work(Work),
 }
+
+/// What else a reactor is to do for a load.
+pub type Work = Box<dyn FnOnce(&'static Server, Env<'_>) -> Result<(), Failure> + Send>;
 
 /// What a reactor finds when it looks for work.
 pub enum Next {
@@ -121,7 +126,7 @@ impl Run {
             name,
             options,
             started_ms: clock::unix_ms(),
-            total_bytes,
+            total_bytes: AtomicU64::new(total_bytes),
             read_bytes: AtomicU64::new(0),
             used_memory: AtomicI64::new(0),
             keys_empty: AtomicU64::new(0),
@@ -149,17 +154,9 @@ impl Run {
     }
 
     /// A reactor is between two commands. The last one to say so has the load begin.
-    pub fn arrive(self: &Arc<Self>, server: &'static Server, env: Env<'_>) {
+    pub fn arrive(self: &Arc<Self>, server: &'static Server) {
         if self.arriving.fetch_sub(1, AcqRel) > 1 {
             return;
-        }
-        if self.options.flush {
-            let mut db = Db::new(&server.keyspace, server.keyspace.lock_all(), 0, env);
-            for index in 0..server.keyspace.databases() {
-                db.clear(index);
-            }
-            db.unlock();
-            crate::commands::function::forget_all(server);
         }
         let reader = locked(&self.ending).reader.take();
         let run = self.clone();
@@ -244,36 +241,19 @@ impl Run {
             Err(failure) => failure.lines(&self.name).iter().for_each(|line| crate::log::warning(line)),
         }
         let loading = &server.loading;
-        let end = || {
-            *locked(&loading.run) = None;
-            loading.is_on.store(false, Release);
-            server.look_for_alerts();
-        };
-        match result {
-            // What changes from now on is to be written down.
-            Ok(()) if self.options.replay => {
-                if let Some(done) = done {
-                    done(server, Ok(()));
-                }
-                if server.failed.get().is_none() {
-                    end();
-                }
-            }
-            Ok(()) => {
-                end();
-                if let Some(done) = done {
-                    done(server, Ok(()));
-                }
-            }
-            Err(failure) => {
-                if let Some(done) = done {
-                    done(server, Err(failure));
-                }
-                // What is in the memory of a server that ends for this is for nobody.
-                if server.failed.get().is_none() {
-                    end();
-                }
-            }
+        // The reactor that ends it is not always the one that knows of them.
+        loading.has_waiters.store(true, Relaxed);
+        let after = done.and_then(|done| done(server, result));
+        // What is in the memory of a server that ends for this is for nobody.
+        if server.failed.get().is_some() {
+            return;
+        }
+        *locked(&loading.run) = None;
+        loading.is_on.store(false, Release);
+        server.look_for_alerts();
+        server.mailbox(0).wake();
+        if let Some(after) = after {
+            after(server);
         }
     }
 
@@ -292,7 +272,7 @@ impl Run {
 impl Portion {
     fn bytes(&self) -> usize {
         match self {
-            Portion::Reserve { .. } | Portion::Functions(_) => 0,
+            Portion::Reserve { .. } | Portion::Functions(_) | Portion::Work(_) => 0,
             Portion::Batch(batch) => batch.bytes(),
             Portion::Commands(commands) => commands.bytes(),
         }
@@ -354,6 +334,16 @@ impl Feeder {
         }
         drop(open);
         if self.is_over() { Err(Failure::Stopped) } else { Ok(()) }
+    }
+
+    /// Has the first reactor do something, when everything is done that was handed over, and waits for that.
+    ///
+    /// # Errors
+    /// The load is over, perhaps since that has failed.
+    pub fn have_done(&self, work: Work) -> Result<(), Failure> {
+        self.settle()?;
+        self.feed(0, Portion::Work(work))?;
+        self.settle()
     }
 
     /// Has the libraries that were kept registered before anything that follows.

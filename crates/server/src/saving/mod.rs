@@ -220,14 +220,23 @@ pub fn begin_rewrite(server: &'static Server, db: &mut Db<'_>) -> Result<(), Ref
 }
 
 fn begin_for(server: &'static Server, db: &mut Db<'_>, foreground: bool, purpose: Purpose) -> Result<(), Refusal> {
+    if server.loading.is_on() {
+        // What is there is a part of the data.
+        return Err(Refusal::Failed);
+    }
+    begin_in_any_case(server, db, foreground, purpose)
+}
+
+fn begin_in_any_case(
+    server: &'static Server,
+    db: &mut Db<'_>,
+    foreground: bool,
+    purpose: Purpose,
+) -> Result<(), Refusal> {
     let saving = &server.saving;
     let mut state = saving.state();
     if state.running.is_some() {
         return Err(Refusal::Running);
-    }
-    if server.loading.is_on() {
-        // What is there is a part of the data.
-        return Err(Refusal::Failed);
     }
     let config = server.config();
     let now_ms = clock::unix_ms();
@@ -308,7 +317,10 @@ fn finished(server: &'static Server, outcome: Outcome) {
             log::notice("DB saved on disk");
             server.dirty_at_last_save.store(running.dirty, Relaxed);
             saving.last_save_s.store(now_ms / 1000, Relaxed);
-            saving.saves.fetch_add(1, Relaxed);
+            // What is saved to be loaded again is not counted.
+            if !server.loading.is_on() {
+                saving.saves.fetch_add(1, Relaxed);
+            }
         }
         Err(reason) => log::warning(&reason),
     }
@@ -385,6 +397,20 @@ pub fn save(server: &'static Server, db: &mut Db<'_>) -> Result<bool, Refusal> {
     }
     db.lock_all_or_give_up().map_err(|_| Refusal::Failed)?;
     let begun = begin(server, db, true);
+    db.unlock();
+    begun?;
+    drive(server);
+    Ok(!server.saving.state().last_failed)
+}
+
+/// Saves everything at the beginning of a load, before anything has come or gone; nothing is locked by the caller. Whether it was
+/// saved.
+///
+/// # Errors
+/// A snapshot is under way in the background.
+pub fn save_to_load(server: &'static Server, db: &mut Db<'_>) -> Result<bool, Refusal> {
+    db.lock_all_or_give_up().map_err(|_| Refusal::Failed)?;
+    let begun = begin_in_any_case(server, db, true, Purpose::Save);
     db.unlock();
     begun?;
     drive(server);
