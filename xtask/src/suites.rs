@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
 use kinovar_tests::{
-    aof, aof_loading, apps, busy, chaos, clients, concurrency, crowds, effects, garbage, interchange, limits, loading,
-    operation, saving, script, tests_dir, workshop,
+    aof, aof_loading, apps, busy, chaos, clients, concurrency, crowds, effects, faults, garbage, interchange, limits,
+    loading, operation, saving, script, tests_dir, workshop,
 };
 
 use crate::args::Args;
@@ -23,6 +23,7 @@ const SUITES: &[&str] = &[
     "interchange",
     "saving",
     "aof",
+    "faults",
     "concurrency",
     "chaos",
     "crowds",
@@ -89,6 +90,7 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "interchange" => interchange::run(sides),
         "saving" => saving::run(sides),
         "aof" => aof::run(sides, args.number("rounds", CRASH_ROUNDS)?, args.number("seed", 1)?),
+        "faults" => faults::run(sides, args.number("rounds", CRASH_ROUNDS)?, args.number("seed", 1)?),
         "concurrency" => concurrency::run(&sides.subject, Duration::from_secs(args.number("seconds", STRESS_SECONDS)?)),
         "chaos" => chaos::run(&sides.subject, &chaos_plan(args, CHAOS_SECONDS)?),
         "crowds" => {
