@@ -110,7 +110,8 @@ pub fn work(server: &Server, books: &Books, seed: u64, meanwhile: impl FnOnce() 
     let conn = || server.conn();
     let mut writers: Vec<Conn> = (0..WRITERS).map(|_| conn()).collect::<Result<_>>()?;
     let mut readers: Vec<Conn> = (0..READERS).map(|_| conn()).collect::<Result<_>>()?;
-    let (mut subscriber, mut listener, mut cache, mut filler, mut emptier) = (conn()?, conn()?, conn()?, conn()?, conn()?);
+    let (mut subscriber, mut listener, mut cache, mut filler, mut emptier) =
+        (conn()?, conn()?, conn()?, conn()?, conn()?);
     filler.must("CONFIG SET notify-keyspace-events KEA")?;
     subscriber.must("PSUBSCRIBE told:*")?;
     listener.must("PSUBSCRIBE __keyspace@0__:list:*")?;

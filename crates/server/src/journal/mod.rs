@@ -7,6 +7,7 @@
 //! | [`thread`] | when that is written and synced, and what happens when it cannot be |
 //! | [`manifest`] | which files there are |
 //! | [`rewrite`] | fewer and smaller files |
+//! | [`units`] | messages about what is not recorded yet |
 //!
 //! # Positions
 //! Whoever changes data records a unit under the locks of what it is about. Its place in the journal is a *position*: how many
@@ -23,6 +24,7 @@ pub mod log;
 pub mod manifest;
 pub mod rewrite;
 pub mod thread;
+pub mod units;
 pub mod writer;
 
 use crate::config::{AppendFsync, Config};
@@ -77,6 +79,7 @@ pub struct Journal {
     synced: AtomicU64,
     /// Reactors that wait for progress.
     waiting: Box<[AtomicBool]>,
+    units: Box<[units::Unit]>,
     is_syncing: AtomicBool,
     slow_syncs: AtomicU64,
     state: Mutex<State>,
@@ -128,6 +131,7 @@ impl Journal {
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
             waiting: (0..reactors).map(|_| AtomicBool::new(false)).collect(),
+            units: (0..reactors).map(|_| units::Unit::default()).collect(),
             is_syncing: AtomicBool::new(false),
             slow_syncs: AtomicU64::new(0),
             state: Mutex::default(),
@@ -297,13 +301,21 @@ impl Journal {
         let part = manifest.incr.last().expect("it has one now");
         let what = if is_new { "Creating" } else { "Opening" };
         messages::notice(&format!("{what} AOF incr file {} on server start", part.name.display()));
-        let (disk, bytes) = disk::open(&layout.path(part), is_new).map_err(|error| {
-            format!("Can't open the append-only file {}: {}", part.name.display(), error_text(&error))
-        })?;
+        let name = part.name.display().to_string();
+        let (mut disk, bytes) = disk::open(&layout.path(part), is_new)
+            .map_err(|error| format!("Can't open the append-only file {name}: {}", error_text(&error)))?;
         let history = std::mem::take(&mut manifest.history);
         if is_new || !history.is_empty() {
             layout.store(&manifest)?;
             layout.delete(&history);
+        }
+        if !is_new && let Err(error) = disk.sync().and_then(|()| manifest::sync_dir(&layout.dir)) {
+            // What was loaded may never have been synced by the process before, and is about to be shown.
+            let reason = error_text(&error);
+            if config.appendfsync == AppendFsync::Always {
+                return Err(format!("Can't sync the append-only file {name}: {reason}"));
+            }
+            messages::warning(&format!("Fail to fsync the AOF file: {reason}"));
         }
         self.note_sizes(&layout, &manifest, bytes);
         let mut state = self.state();
