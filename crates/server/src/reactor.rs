@@ -670,6 +670,10 @@ impl Reactor {
             }),
             Message::Deliver { conn, client, bytes } => self.with(ConnId::from_bits(conn), |reactor, conn| {
                 if conn.session.info.id == client {
+                    if reactor.server.journal.is_always() {
+                        // The command may be that of a script, and tell what it has read.
+                        conn.session.position = conn.session.position.max(reactor.server.journal.recorded());
+                    }
                     conn.output.extend_from_slice(&bytes);
                     reactor.send_output(net, conn, clock::unix_ms());
                 }

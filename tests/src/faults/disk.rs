@@ -147,16 +147,27 @@ impl Disk {
         self.only("")
     }
 
-    /// Cuts off the record that a process was writing when it was killed.
+    /// Completes the trace of a process that was killed: between what it did and the record of that, perhaps.
     fn repair_trace(&self) -> Result<()> {
         let path = self.home.join("trace");
-        if path.exists() {
-            let bytes = fs::read(&path)?;
-            let mut records = Records::of(&bytes);
-            records.by_ref().try_for_each(|record| record.map(drop))?;
-            OpenOptions::new().write(true).open(path)?.set_len(records.at as u64)?;
+        if !path.exists() {
+            return Ok(());
         }
-        Ok(())
+        let bytes = fs::read(&path)?;
+        let mut records = Records::of(&bytes);
+        records.by_ref().try_for_each(|record| record.map(drop))?;
+        let mut whole = bytes[..records.at].to_vec();
+        let trace = Trace::read(&whole, &self.dir())?;
+        for (name, file) in &trace.named {
+            let known = trace.files.get(file).map_or(Vec::new(), |history| history.all());
+            let content = fs::read(self.dir().join(name)).unwrap_or_default();
+            if let Some(rest) = content.strip_prefix(&known[..]).filter(|rest| !rest.is_empty()) {
+                whole.extend_from_slice(format!("W {file} {} 0 {}\n", known.len(), rest.len()).as_bytes());
+                whole.extend_from_slice(rest);
+                whole.push(b'\n');
+            }
+        }
+        Ok(fs::write(path, whole)?)
     }
 
     fn counter(&self, at: u64) -> Result<i64> {
@@ -213,6 +224,8 @@ struct After {
 struct Trace {
     files: HashMap<u64, History>,
     names: Vec<Naming>,
+    /// Which files have names in the end.
+    named: HashMap<PathBuf, u64>,
 }
 
 /// What has happened to one file.
@@ -345,6 +358,7 @@ impl Trace {
                 _ => bail!("the trace has a record of kind {kind:?}"),
             }
         }
+        trace.named = named;
         Ok(trace)
     }
 
@@ -384,28 +398,40 @@ impl Trace {
 }
 
 impl History {
+    fn all(&self) -> Vec<u8> {
+        replay(&self.changes, |_, bytes| (bytes.len(), true))
+    }
+
     fn content(&self, loss: Loss, rng: &mut Rng) -> Vec<u8> {
         let synced = self.changes.iter().filter(|(number, _)| *number < self.synced).count();
         let kept = if loss == Loss::All { synced } else { synced + rng.below(self.changes.len() - synced + 1) };
-        let mut content = Vec::new();
-        for (at, (number, change)) in self.changes[..kept].iter().enumerate() {
+        let last = self.changes[..kept].last().map(|(number, _)| *number).filter(|_| kept > synced);
+        replay(&self.changes[..kept], |number, bytes| {
+            let is_last = last == Some(number);
             // What a failed sync was about may be anything, and most likely is what was there before.
-            let is_doubtful = self.doubtful.iter().any(|(from, to)| (from..to).contains(&number));
-            match change {
-                Change::Cut(size) => content.resize(*size as usize, 0),
-                Change::Write(start, bytes) => {
-                    let is_last = at + 1 == kept && kept > synced;
-                    let len = if is_last { rng.below(bytes.len() + 1) } else { bytes.len() };
-                    let (start, end) = (*start as usize, *start as usize + len);
-                    content.resize(content.len().max(end), 0);
-                    if !is_doubtful {
-                        content[start..end].copy_from_slice(&bytes[..len]);
-                    }
+            let is_doubtful = self.doubtful.iter().any(|(from, to)| (*from..*to).contains(&number));
+            (if is_last { rng.below(bytes.len() + 1) } else { bytes.len() }, !is_doubtful)
+        })
+    }
+}
+
+/// A file after some changes. `part` says how much of a write there is, and whether that is more than its place.
+fn replay(changes: &[(u64, Change)], mut part: impl FnMut(u64, &[u8]) -> (usize, bool)) -> Vec<u8> {
+    let mut content = Vec::new();
+    for (number, change) in changes {
+        match change {
+            Change::Cut(size) => content.resize(*size as usize, 0),
+            Change::Write(start, bytes) => {
+                let (len, is_there) = part(*number, bytes);
+                let (start, end) = (*start as usize, *start as usize + len);
+                content.resize(content.len().max(end), 0);
+                if is_there {
+                    content[start..end].copy_from_slice(&bytes[..len]);
                 }
             }
         }
-        content
     }
+    content
 }
 
 #[cfg(test)]

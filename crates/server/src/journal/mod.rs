@@ -36,7 +36,7 @@ use kinovar_command::{CommandError, Flags};
 use kinovar_io::clock;
 use kinovar_io::net::error_text;
 use kinovar_rdb::file::{Facts, Writer as RdbWriter};
-use log::{Log, Piece};
+use log::{Begin, Log, Piece};
 use manifest::{Layout, Manifest};
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -77,12 +77,18 @@ pub struct Journal {
     written: AtomicU64,
     /// The position up to which everything is written and synced.
     synced: AtomicU64,
+    /// How often a sync has failed. What it was about is not sure to be in the file, whatever later ones say.
+    doubts: AtomicU64,
+    /// So many of those do not matter any more: a new base has what they were about. Else `synced` stays.
+    settled_doubts: AtomicU64,
     /// Reactors that wait for progress.
     waiting: Box<[AtomicBool]>,
     units: Box<[units::Unit]>,
     is_syncing: AtomicBool,
     slow_syncs: AtomicU64,
     state: Mutex<State>,
+    /// The increment of a rewrite has been named, or not.
+    named: Condvar,
     /// What the files have, bytes.
     pub(crate) sizes: Sizes,
 }
@@ -130,11 +136,14 @@ impl Journal {
             recorded: AtomicU64::new(0),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
+            doubts: AtomicU64::new(0),
+            settled_doubts: AtomicU64::new(0),
             waiting: (0..reactors).map(|_| AtomicBool::new(false)).collect(),
             units: (0..reactors).map(|_| units::Unit::default()).collect(),
             is_syncing: AtomicBool::new(false),
             slow_syncs: AtomicU64::new(0),
             state: Mutex::default(),
+            named: Condvar::new(),
             sizes: Sizes::default(),
         }
     }
@@ -194,6 +203,15 @@ impl Journal {
         position != 0 && self.is_always.load(Relaxed) && position > self.synced.load(SeqCst)
     }
 
+    /// Whether a sync has failed, and no rewrite has been completed since.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.doubts.load(SeqCst) != self.settled_doubts.load(SeqCst)
+    }
+
+    fn settle_doubts(&self, count: u64) {
+        self.settled_doubts.store(count, SeqCst);
+    }
+
     /// Whether a crash can take nothing back up to this position.
     pub fn is_durable(&self, position: u64) -> bool {
         self.is_on() && position <= self.synced.load(SeqCst) && self.state().rewrite.has_base()
@@ -213,7 +231,7 @@ impl Journal {
 
     /// How many bytes are recorded and not written.
     pub fn behind(&self) -> u64 {
-        self.recorded.load(Relaxed).saturating_sub(self.written.load(Relaxed))
+        self.recorded.load(Relaxed).saturating_sub(self.written.load(SeqCst))
     }
 
     /// Has reactor `index` woken when there is progress. To be followed by another look at what it waits for.
@@ -224,9 +242,16 @@ impl Journal {
     /// Wakes the thread if there is something to be written. To be called when no lock is held.
     #[inline]
     pub fn nudge(&self) {
-        if self.is_on() && self.is_idle.load(Relaxed) && self.recorded.load(Relaxed) != self.written.load(Relaxed) {
+        if self.is_idle.load(Relaxed) && self.has_work() {
             self.wake();
         }
+    }
+
+    /// Also when it is off: who has found it on a moment before may have recorded something. And what is written already is to be
+    /// synced as soon as somebody waits for that.
+    fn has_work(&self) -> bool {
+        let recorded = self.recorded.load(Relaxed);
+        recorded != self.written.load(Relaxed) || self.is_always() && recorded != self.synced.load(Relaxed)
     }
 
     fn wake(&self) {
@@ -274,6 +299,11 @@ impl Journal {
         self.annotates.store(config.aof_timestamp_enabled, Relaxed);
         self.is_always.store(config.appendfsync == AppendFsync::Always, Relaxed);
         // What was not to be synced at once may be now.
+        self.look_again();
+    }
+
+    /// Has the thread look at everything again, even if it waits for the end of a failure.
+    fn look_again(&self) {
         self.is_idle.store(false, SeqCst);
         drop(self.log());
         self.work.notify_one();
@@ -320,7 +350,7 @@ impl Journal {
         self.note_sizes(&layout, &manifest, bytes);
         let mut state = self.state();
         state.files = Some(Files { layout, manifest });
-        self.log().begin(disk, bytes);
+        self.log().begin(Begin { disk, bytes, name: None });
         self.start_thread(server, &mut state)?;
         drop(state);
         self.reconsider(&config);
