@@ -47,7 +47,7 @@ struct control {
     volatile int64_t cut_error;
     volatile int64_t syncs;       /* counted here */
     volatile int64_t faults;      /* counted here */
-    volatile char filter[256];    /* failures concern only paths that contain this */
+    volatile char filter[256];    /* failures concern only paths that contain this; with a `$` behind it, that end in it */
 };
 
 struct file {
@@ -136,7 +136,11 @@ static const char *whole(const char *path, char *out) {
 static int concerns(const char *path) {
     char filter[256];
     memcpy(filter, (const char *)control->filter, sizeof filter);
-    return filter[0] == 0 || strstr(path, filter) != NULL;
+    size_t len = strlen(filter), path_len = strlen(path);
+    if (len > 0 && filter[len - 1] == '$') {
+        return path_len >= --len && memcmp(path + path_len - len, filter, len) == 0;
+    }
+    return strstr(path, filter) != NULL;
 }
 
 static int fails(int64_t error) {

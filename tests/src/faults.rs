@@ -2,6 +2,7 @@
 //! cannot be written is reported, refused, and taken up again when the disk works.
 
 pub mod disk;
+pub mod live;
 
 use std::time::Duration;
 
@@ -24,6 +25,15 @@ pub fn run(sides: &Sides, rounds: u64, seed: u64) -> Result<Report> {
     let mut report = Report::default();
     for threads in ["1", "2"] {
         let mut step = |name: &str, outcome: Result<()>| report.step(&format!("{threads} threads: {name}"), outcome);
+        step("writes that are refused", live::refused(sides, threads));
+        step("a server that ends", live::ended(sides, threads));
+        step("doubt after a failed sync", live::doubtful(sides, threads));
+        step("failed rewrites", live::failed_rewrites(sides, threads));
+        step("failed saves", live::failed_saves(sides, threads));
+        step("slow syncs", live::slow_syncs(sides, threads));
+        step("changed policies", live::changed_policies(sides, threads));
+        step("turned off while it fails", live::turned_off(sides, threads));
+        step("replies that are kept back", live::kept_back(sides, threads));
         for (policy, rounds) in [("always", rounds.div_ceil(2)), ("everysec", rounds.div_ceil(6))] {
             step(
                 &format!("{rounds} power losses with {policy}"),

@@ -130,7 +130,7 @@ impl Disk {
         Ok(self.control.write_all_at(&value.to_le_bytes(), fault as u64)?)
     }
 
-    /// Faults concern only files with this in their paths.
+    /// Faults concern only files with this in their paths; with a `$` behind it, those whose paths end in it.
     pub fn only(&self, part: &str) -> Result<()> {
         let mut bytes = [0; FILTER_BYTES];
         bytes[..part.len()].copy_from_slice(part.as_bytes());
