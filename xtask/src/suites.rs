@@ -90,7 +90,9 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "interchange" => interchange::run(sides),
         "saving" => saving::run(sides),
         "aof" => aof::run(sides, args.number("rounds", CRASH_ROUNDS)?, args.number("seed", 1)?),
-        "faults" => faults::run(sides, args.number("rounds", CRASH_ROUNDS)?, args.number("seed", 1)?),
+        "faults" => {
+            faults::run(sides, args.number("rounds", CRASH_ROUNDS)?, args.number("seed", 1)?, args.option("only"))
+        }
         "concurrency" => concurrency::run(&sides.subject, Duration::from_secs(args.number("seconds", STRESS_SECONDS)?)),
         "chaos" => chaos::run(&sides.subject, &chaos_plan(args, CHAOS_SECONDS)?),
         "crowds" => {

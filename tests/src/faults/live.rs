@@ -87,6 +87,9 @@ fn refuse(
         disk.start(program, &[&["--appendonly", "yes", "--auto-aof-rewrite-percentage", "0"], extra].concat())?;
     let mut conn = server.conn()?;
     conn.must("SET before 1")?;
+    let (mut queued, mut only_reads) = (server.conn()?, server.conn()?);
+    queued.pipeline(&["MULTI", "GET before", "SET refused 1"].map(words))?;
+    only_reads.pipeline(&["MULTI", "GET before", "EVAL \"return 1\" 0"].map(words))?;
     disk.only(".incr.aof")?;
     disk.set(fault, value)?;
     let mut acknowledged = 0;
@@ -118,6 +121,8 @@ fn refuse(
     }
     let block = ["MULTI", "GET before", "SET refused 1", "EXEC"].map(words);
     told.refusals.extend(conn.pipeline(&block)?.iter().map(show));
+    told.refusals.push(show(&queued.line("EXEC")?));
+    told.refusals.push(show(&only_reads.line("EXEC")?));
     for line in ["GET before", "EXISTS refused", "EVAL \"return redis.call('GET', 'before')\" 0", "DBSIZE"] {
         let reply = show(&conn.line(line)?);
         told.reads.push(if line == "DBSIZE" { String::new() } else { reply });

@@ -285,15 +285,6 @@ impl Journal {
         CommandError::owned(format!("MISCONF Errors writing to the AOF file: {reason}"))
     }
 
-    /// The same for scripts that may write.
-    pub fn misconf_for_scripts(&self) -> CommandError {
-        let reason = self.state().trouble.clone().unwrap_or_default();
-        CommandError::owned(format!(
-            "MISCONF Redis is configured to persist data to AOF, but it's currently unable to persist to disk. Writable \
-             scripts are blocked. Use 'no-writes' flag for read only scripts. AOF error: {reason}"
-        ))
-    }
-
     /// The parameters have changed.
     pub fn reconsider(&self, config: &Config) {
         self.annotates.store(config.aof_timestamp_enabled, Relaxed);
