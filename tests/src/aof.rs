@@ -1,34 +1,27 @@
 //! The append-only file: what is in it after `kill -9` under load, what the reference loads from it, rewrites, and being turned on
 //! and off. With one thread and with two.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::conn::Conn;
 use crate::control::{info, poll_for};
+use crate::crash::{self, Books, Promise, numbers};
 use crate::interchange::data;
 use crate::pair::Sides;
 use crate::quote::words;
 use crate::report::Report;
-use crate::resp::Reply;
 use crate::rng::Rng;
-use crate::server::Server;
+use crate::server::{Program, Server};
 use crate::show::show;
 
 const DEADLINE: Duration = Duration::from_secs(60);
-/// Clients that write in a crash round, and clients that read what those write.
-const WRITERS: usize = 6;
-const READERS: usize = 2;
-/// What `everysec` may lose.
-const LOSS_MAX: Duration = Duration::from_secs(2);
 
-/// Runs every check; `rounds` crashes for `always`, a third of that for `everysec`.
+/// Runs every check; `rounds` crashes for `always`, a third of that for `everysec`: half of each with one thread.
 pub fn run(sides: &Sides, rounds: u64, seed: u64) -> Result<Report> {
     let mut report = Report::default();
     for threads in ["1", "2"] {
@@ -55,156 +48,72 @@ fn start(sides: &Sides, threads: &str, extra: &[&str]) -> Result<Server> {
 
 /// The reference with a copy of a server's files.
 fn load(sides: &Sides, dir: &Path) -> Result<Server> {
+    load_with(&sides.oracle, dir, &[])
+}
+
+/// Any program with such a copy.
+fn load_with(program: &Program, dir: &Path, extra: &[&str]) -> Result<Server> {
     let copy = PathBuf::from(format!("{}-copy", dir.display()));
     let (from, to) = (dir.join("appendonlydir"), copy.join("appendonlydir"));
     fs::create_dir_all(&to)?;
     for file in fs::read_dir(from).context("there is no append-only file")?.flatten() {
         fs::copy(file.path(), to.join(file.file_name()))?;
     }
-    let arguments = ["--dir", &copy.to_string_lossy(), "--appendonly", "yes"];
-    let outcome = sides.oracle.start(&arguments).context("the reference does not load the files").and_then(|server| {
+    let copied = copy.to_string_lossy();
+    let arguments = [&["--dir", &copied, "--appendonly", "yes"], extra].concat();
+    let failure = || format!("{} does not load the files", program.name);
+    let outcome = program.start(&arguments).with_context(failure).and_then(|server| {
         let mut conn = server.conn()?;
-        poll_for(DEADLINE, || "the reference is loading".into(), || Ok(!conn.line("PING")?.is_error()))?;
+        poll_for(DEADLINE, || "it is loading".into(), || Ok(!conn.line("PING")?.is_error()))?;
         Ok(server)
     });
     fs::remove_dir_all(&copy)?;
     outcome
 }
 
-/// The values of keys, 0 for absent ones.
-fn numbers(conn: &mut Conn, keys: &[String]) -> Result<Vec<i64>> {
-    let reply = conn.must(&format!("MGET {}", keys.join(" ")))?;
-    let items = reply.items().context("MGET")?;
-    items
-        .iter()
-        .map(|item| match item {
-            Reply::Null => Ok(0),
-            other => other.text().parse().with_context(|| show(other)),
-        })
-        .collect()
-}
-
-/// What is known of a counter that one client raises.
-#[derive(Default)]
-struct Counter {
-    /// The last value that was asked for.
-    asked: AtomicI64,
-    /// The last value that was acknowledged.
-    acknowledged: AtomicI64,
-    /// The largest value that another client was shown.
-    seen: AtomicI64,
-    /// When which value was acknowledged.
-    history: Mutex<BTreeMap<Instant, i64>>,
-}
-
-fn counter_key(writer: usize) -> String {
-    format!("counter:{writer}")
-}
-
-/// Raises a counter until the connection ends, in batches of different sizes and in transactions of several databases' worth.
-fn write(server: &Server, writer: usize, counter: &Counter, seed: u64) -> Result<()> {
-    let mut conn = server.conn()?;
-    let mut rng = Rng::new(seed);
-    let mut value = 0;
-    loop {
-        let count = if rng.below(4) == 0 { 1 + rng.below(20) as i64 } else { 1 };
-        let mut lines = Vec::new();
-        for _ in 0..count {
-            lines.extend([
-                "MULTI".to_owned(),
-                format!("INCR {}", counter_key(writer)),
-                format!("INCR twin:{writer}"),
-                format!("RPUSH list:{writer} {}", "x".repeat(1 + rng.below(200))),
-                "EXEC".to_owned(),
-            ]);
-        }
-        counter.asked.store(value + count, SeqCst);
-        let lines: Vec<_> = lines.iter().map(|line| words(line)).collect();
-        let Ok(replies) = conn.pipeline(&lines) else { return Ok(()) };
-        ensure!(replies.iter().all(|reply| !reply.is_error()), "{replies:?}");
-        value += count;
-        counter.acknowledged.store(value, SeqCst);
-        counter.history.lock().expect("no panic").insert(Instant::now(), value);
-    }
-}
-
-fn read(server: &Server, counters: &[Counter], seed: u64) -> Result<()> {
-    let mut conn = server.conn()?;
-    let mut rng = Rng::new(seed);
-    loop {
-        let writer = rng.below(counters.len());
-        let line = match rng.below(3) {
-            0 => format!("GET {}", counter_key(writer)),
-            1 => format!("EVAL \"return redis.call('GET', KEYS[1])\" 1 {}", counter_key(writer)),
-            _ => format!("LLEN list:{writer}"),
-        };
-        let Ok(reply) = conn.line(&line) else { return Ok(()) };
-        if let Ok(value) = reply.text().parse() {
-            counters[writer].seen.fetch_max(value, SeqCst);
-        }
-    }
-}
-
-/// A server that is killed while clients write: what the reference finds in its files.
+/// A server that is killed while clients write: what the reference finds in its files, and what a restart does.
 fn crash(sides: &Sides, threads: &str, policy: &str, seed: u64) -> Result<()> {
     let mut rng = Rng::new(seed);
     let mut server = start(sides, threads, &["--appendfsync", policy])?;
-    let counters: Vec<Counter> = (0..WRITERS).map(|_| Counter::default()).collect();
-    let run_ms = if policy == "always" { 30 + rng.below(250) } else { 2200 + rng.below(800) };
+    let books = Books::default();
+    let run_ms = if policy == "always" { 30 + rng.below(250) } else { 2200 + rng.below(800) } as u64;
     let rewrites = rng.below(3) == 0;
-    let ended = std::thread::scope(|scope| -> Result<Instant> {
-        let (shared, counters) = (&server, &counters);
-        let mut clients: Vec<_> = counters
-            .iter()
-            .enumerate()
-            .map(|(writer, counter)| scope.spawn(move || write(shared, writer, counter, seed ^ writer as u64)))
-            .collect();
-        clients.extend((0..READERS).map(|reader| scope.spawn(move || read(shared, counters, seed ^ reader as u64))));
+    let ended = crash::work(&server, &books, seed, || {
         if rewrites {
-            std::thread::sleep(Duration::from_millis(run_ms as u64 / 2));
+            std::thread::sleep(Duration::from_millis(run_ms / 2));
             server.conn()?.must("BGREWRITEAOF")?;
-            std::thread::sleep(Duration::from_millis(run_ms as u64 / 2));
+            std::thread::sleep(Duration::from_millis(run_ms / 2));
         } else {
-            std::thread::sleep(Duration::from_millis(run_ms as u64));
+            std::thread::sleep(Duration::from_millis(run_ms));
         }
-        let at = Instant::now();
-        kill(&server)?;
-        for client in clients {
-            client.join().expect("no panic")?;
-        }
-        Ok(at)
+        crash::kill(&server)
     })?;
     server.wait_end()?;
-    let oracle = load(sides, server.dir())?;
-    let mut conn = oracle.conn()?;
-    let keys: Vec<String> = (0..WRITERS).map(counter_key).collect();
-    let kept = numbers(&mut conn, &keys)?;
-    let twins = numbers(&mut conn, &(0..WRITERS).map(|writer| format!("twin:{writer}")).collect::<Vec<_>>())?;
-    ensure!(kept == twins, "a transaction is torn: {kept:?}, {twins:?}");
-    for (writer, (counter, &kept)) in counters.iter().zip(&kept).enumerate() {
-        let length = conn.must(&format!("LLEN list:{writer}"))?;
-        ensure!(length == Reply::Int(kept), "a transaction is torn: a list has {}, not {kept}", show(&length));
-        let asked = counter.asked.load(SeqCst);
-        ensure!(kept <= asked, "{kept} is in the file, and only {asked} was asked for");
-        if policy == "always" {
-            let acknowledged = counter.acknowledged.load(SeqCst);
-            ensure!(kept >= acknowledged, "{acknowledged} was acknowledged, and {kept} is in the file");
-            let seen = counter.seen.load(SeqCst);
-            ensure!(kept >= seen, "{seen} was shown, and {kept} is in the file");
-            ensure!(acknowledged > 0 || run_ms < 100, "nothing was acknowledged in {run_ms} ms");
-        } else {
-            let history = counter.history.lock().expect("no panic");
-            let old = history.range(..ended - LOSS_MAX).next_back().map_or(0, |(_, &value)| value);
-            ensure!(kept >= old, "{old} was acknowledged {LOSS_MAX:?} before the end, and {kept} is in the file");
-        }
-    }
-    Ok(())
+    ensure!(books.acknowledged() > 0 || run_ms < 100, "nothing was acknowledged in {run_ms} ms");
+    let promise = if policy == "always" { Promise::Everything } else { Promise::Older };
+    compare_loaded(sides, server.dir(), threads, |conn| crash::check(conn, &books, promise, ended)).map(drop)
 }
 
-fn kill(server: &Server) -> Result<()> {
-    let sent = std::process::Command::new("kill").args(["-9", &server.pid().to_string()]).status()?;
-    ensure!(sent.success(), "kill failed");
-    Ok(())
+/// Has the reference and the server under test load the files of a server that is gone: both must find the same, which
+/// `check` gives as a text.
+pub(crate) fn compare_loaded(
+    sides: &Sides,
+    dir: &Path,
+    threads: &str,
+    check: impl Fn(&mut Conn) -> Result<String>,
+) -> Result<String> {
+    let oracle = load(sides, dir)?;
+    let theirs = check(&mut oracle.conn()?).context("loaded by the reference")?;
+    let ours = load_with(&sides.subject, dir, &["--io-threads", threads])?;
+    let ours = check(&mut ours.conn()?).context("loaded again")?;
+    ensure!(ours == theirs, "not what the reference loads: {}", first_difference(&ours, &theirs));
+    Ok(ours)
+}
+
+pub(crate) fn first_difference(ours: &str, theirs: &str) -> String {
+    let at = ours.bytes().zip(theirs.bytes()).take_while(|(ours, theirs)| ours == theirs).count().saturating_sub(20);
+    let part = |text: &str| text.chars().skip(at).take(60).collect::<String>();
+    format!("{:?}, and not {:?}", part(ours), part(theirs))
 }
 
 /// Every type, encoding and size, as commands and as a base.
@@ -261,11 +170,12 @@ fn settle(conn: &mut Conn) -> Result<()> {
 
 fn rewrite(conn: &mut Conn) -> Result<()> {
     let before = info(conn, "persistence", "aof_rewrites")?;
-    conn.must("BGREWRITEAOF")?;
+    // An automatic one may be under way.
+    poll_for(DEADLINE, || "no rewrite begins".into(), || Ok(!conn.line("BGREWRITEAOF")?.is_error()))?;
     await_rewrite(conn, before + 1)
 }
 
-fn await_rewrite(conn: &mut Conn, count: i64) -> Result<()> {
+pub(crate) fn await_rewrite(conn: &mut Conn, count: i64) -> Result<()> {
     poll_for(
         DEADLINE,
         || "the rewrite goes on".into(),
@@ -346,7 +256,7 @@ fn rewrites(sides: &Sides, threads: &str) -> Result<()> {
                 })
             })
             .collect();
-        let outcome = (0..10).try_for_each(|_| rewrite(&mut conn).or_else(|_| rewrite(&mut conn)));
+        let outcome = (0..10).try_for_each(|_| rewrite(&mut conn));
         ended.store(true, SeqCst);
         for client in clients {
             client.join().expect("no panic")?;

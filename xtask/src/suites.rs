@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
 use kinovar_tests::{
-    aof, aof_loading, apps, busy, chaos, clients, concurrency, crowds, effects, garbage, interchange, limits, loading,
-    migrating, operation, reloading, saving, script, tests_dir, workshop,
+    aof, aof_loading, apps, busy, chaos, clients, concurrency, crowds, effects, faults, garbage, interchange, limits,
+    loading, migrating, operation, reloading, saving, script, tests_dir, workshop,
 };
 
 use crate::args::Args;
@@ -25,6 +25,7 @@ const SUITES: &[&str] = &[
     "reloading",
     "saving",
     "aof",
+    "faults",
     "concurrency",
     "chaos",
     "crowds",
@@ -95,6 +96,9 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "reloading" => reloading::run(sides, args.number("count", RELOADED)?, args.number("seed", 1)?),
         "saving" => saving::run(sides),
         "aof" => aof::run(sides, args.number("rounds", CRASH_ROUNDS)?, args.number("seed", 1)?),
+        "faults" => {
+            faults::run(sides, args.number("rounds", CRASH_ROUNDS)?, args.number("seed", 1)?, args.option("only"))
+        }
         "concurrency" => concurrency::run(&sides.subject, Duration::from_secs(args.number("seconds", STRESS_SECONDS)?)),
         "chaos" => chaos::run(&sides.subject, &chaos_plan(args, CHAOS_SECONDS)?),
         "crowds" => {

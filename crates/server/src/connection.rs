@@ -1,9 +1,20 @@
 //! A connection from its first byte to its last: what it has sent, what it is to be sent.
 
+use crate::journal::units::Open;
 use crate::session::Session;
 use kinovar_command::Registry;
 use kinovar_resp::Parser;
 use std::collections::VecDeque;
+
+/// Output that is kept back.
+pub struct Unsynced {
+    /// The position up to which the journal is to be synced.
+    pub position: u64,
+    /// It may be about these, whose positions are not known yet.
+    pub unclear: Option<Open>,
+    /// The output.
+    pub bytes: Vec<u8>,
+}
 
 /// One connection of a reactor.
 pub struct Connection {
@@ -17,10 +28,12 @@ pub struct Connection {
     pub input: Vec<u8>,
     /// Replies of this turn, not yet handed to the engine.
     pub output: Vec<u8>,
-    /// Replies that must not be sent before the journal is synced up to a position, in order.
-    pub unsynced: VecDeque<(u64, Vec<u8>)>,
+    /// What must not be sent before the journal is synced further, in order.
+    pub unsynced: VecDeque<Unsynced>,
     /// How long they are.
     pub unsynced_bytes: usize,
+    /// What is in `output` may be about these, too.
+    pub unclear: Option<Open>,
     /// It reads its replies too slowly: no more of its requests are executed until it has caught up.
     pub stalled: bool,
     /// It is on its reactor's list of those with output from elsewhere.
@@ -42,6 +55,7 @@ impl Connection {
             output: Vec::new(),
             unsynced: VecDeque::new(),
             unsynced_bytes: 0,
+            unclear: None,
             stalled: false,
             dirty: false,
             paused: false,

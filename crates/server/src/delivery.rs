@@ -8,6 +8,7 @@
 use crate::clients::ClientInfo;
 use crate::connection::Connection;
 use crate::exec::OUTPUT_PIECE;
+use crate::journal::units::Open;
 use crate::pubsub::inbox::Post;
 use crate::pubsub::message::PUSH;
 use crate::pubsub::seats::{Seat, Seats};
@@ -30,6 +31,19 @@ pub struct Delivery {
     dirty: Vec<u32>,
     /// The position in the journal that messages depend on: they may be about changes.
     position: u64,
+    /// They may be about these, too.
+    unclear: Option<Open>,
+}
+
+impl Delivery {
+    /// A connection is sent some of the messages.
+    #[inline]
+    fn mark(&self, conn: &mut Connection) {
+        conn.session.position = conn.session.position.max(self.position);
+        if self.unclear.is_some() {
+            conn.unclear.clone_from(&self.unclear);
+        }
+    }
 }
 
 /// Several messages as one.
@@ -75,11 +89,13 @@ impl Reactor {
         if let Some(conn) = &mut current {
             conn.session.has_mail = false;
         }
-        self.delivery.position = if server.journal.is_always() { server.journal.recorded() } else { 0 };
         while inbox.waiting() > 0 {
             let mut posts = std::mem::take(&mut self.delivery.posts);
             let first = inbox.take(&mut posts, until);
             let is_all = posts.is_empty();
+            // In this order, and after they were taken: see `journal::units`.
+            self.delivery.unclear = server.journal.open_units();
+            self.delivery.position = if server.journal.is_always() { server.journal.recorded() } else { 0 };
             let mut seats = server.pubsub.seats(self.index);
             let mut together = std::mem::take(&mut self.delivery.together);
             let (mut at, is_left) = (0, seats.any_leaving());
@@ -214,7 +230,7 @@ impl Reactor {
         if let Some(conn) = current
             && conn.id.index() == index
         {
-            conn.session.position = conn.session.position.max(self.delivery.position);
+            self.delivery.mark(conn);
             write(conn);
             if conn.output.len() >= OUTPUT_PIECE {
                 self.send_output(net, conn, clock::unix_ms());
@@ -225,7 +241,7 @@ impl Reactor {
         if conn.output.capacity() == 0 {
             conn.output = self.spare.pop().unwrap_or_default();
         }
-        conn.session.position = conn.session.position.max(self.delivery.position);
+        self.delivery.mark(conn);
         write(conn);
         if !conn.dirty {
             conn.dirty = true;

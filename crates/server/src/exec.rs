@@ -376,7 +376,7 @@ impl Executor {
         } else {
             let entry = &server.registry.entries()[prepared.id as usize];
             let args = Args::skipping(args, entry.name_words());
-            match self.admit(server, session, entry) {
+            match self.admit(server, session, entry, &args) {
                 Ok(()) if server.pause.is_on() && holds(server, session, entry, &args) => {
                     session.info.command.store(entry.id + 1, Relaxed);
                     session.held = true;
@@ -519,7 +519,7 @@ impl Executor {
 
     /// Whether the connection may run the command now.
     #[inline]
-    fn admit(&self, server: &Server, session: &Session, entry: &Entry) -> Result<(), CommandError> {
+    fn admit(&self, server: &Server, session: &Session, entry: &Entry, args: &Args<'_>) -> Result<(), CommandError> {
         if !session.authenticated && !entry.command.flags.has(Flags::NO_AUTH) {
             return Err(CommandError::NoAuth);
         }
@@ -537,10 +537,14 @@ impl Executor {
         if server.busy.is_on() && !entry.command.flags.has(Flags::ALLOW_BUSY) {
             return Err(server.busy.error());
         }
-        if server.saving.refuses(entry) {
-            return Err(CommandError::text(crate::saving::MISCONF));
+        if (server.saving.refuses_writes() || server.journal.refuses_writes())
+            && needs_a_disk(server, session, entry, args)
+        {
+            return Err(match server.saving.refuses_writes() {
+                true => CommandError::text(crate::saving::MISCONF),
+                false => server.journal.misconf(),
+            });
         }
-        server.journal.admit(entry)?;
         if session.queue.is_some() && entry.command.flags.has(Flags::NO_MULTI) {
             return Err(CommandError::text("ERR Command not allowed inside a transaction"));
         }
@@ -773,6 +777,15 @@ fn may_run_while_loading(server: &Server, session: &Session, entry: &Entry) -> b
     let runs_queue = entry.command.name == "exec" && entry.command.is_never_queued;
     let queue = session.queue.as_ref().filter(|_| runs_queue);
     entry.command.flags.has(Flags::LOADING) && queue.is_none_or(|queue| queue.all_have(server, Flags::LOADING))
+}
+
+/// Whether a command is refused while nothing can be written: `PING` is, too, for those who look whether all is well.
+#[cold]
+fn needs_a_disk(server: &Server, session: &Session, entry: &Entry, args: &Args<'_>) -> bool {
+    let runs_queue = entry.command.name == "exec" && entry.command.is_never_queued;
+    entry.command.name == "ping"
+        || crate::transaction::says_that_it_writes(server, entry, args)
+        || runs_queue && session.queue.as_ref().is_some_and(|queue| queue.says_that_it_writes(server))
 }
 
 /// Whether a pause holds the command back.

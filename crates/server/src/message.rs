@@ -5,7 +5,7 @@ use crate::errand::Answer;
 use crate::migrating::Job;
 use crate::server::Server;
 use kinovar_command::keyspace::Waiter;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -65,6 +65,13 @@ pub enum Message {
 thread_local! {
     /// Reactors that this thread has posted to and not woken yet.
     static POSTED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    /// The reactor that this thread is.
+    static OWN: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// This thread is a reactor.
+pub fn begin_reactor(index: usize) {
+    OWN.set(Some(index));
 }
 
 /// Remembers that this thread has posted something to a reactor, for [`Server::wake_posted`].
@@ -82,6 +89,14 @@ impl Server {
     pub fn post(&self, reactor: usize, message: Message) {
         self.mailbox(reactor).push(message);
         note_posted(reactor);
+    }
+
+    /// This thread is about to give a message to an inbox, which may be about what it is changing.
+    #[inline]
+    pub fn announce_message(&self) {
+        if let Some(own) = OWN.get() {
+            self.journal.open_unit(own);
+        }
     }
 
     /// Whether this thread has posted anything since it last woke.

@@ -3,7 +3,7 @@
 use crate::clients::{ClientInfo, Names, add};
 use crate::cmdstats::bump;
 use crate::commands::waitaof;
-use crate::connection::Connection;
+use crate::connection::{Connection, Unsynced};
 use crate::delivery::Delivery;
 use crate::errand::Answer;
 use crate::exec::{Executor, OUTPUT_PIECE, Progress, STALL_BYTES};
@@ -140,6 +140,7 @@ impl Reactor {
     /// Runs until the server stops.
     pub fn run(mut self, engine: &mut Engine) -> io::Result<()> {
         runtime::begin(self.server, self.index);
+        crate::message::begin_reactor(self.index);
         while !self.server.stopping.load(Relaxed) {
             let now_ms = clock::unix_ms();
             let wait_until_ms =
@@ -366,7 +367,8 @@ impl Reactor {
             bump(&stats.writes, 1);
             add(&info.net_out, conn.output.len() as u64);
             let output = std::mem::take(&mut conn.output);
-            if conn.unsynced.is_empty() && !self.server.journal.holds(conn.session.position) {
+            let is_free = conn.unsynced.is_empty() && conn.unclear.is_none();
+            if is_free && !self.server.journal.holds(conn.session.position) {
                 net.send(conn.id, output);
             } else {
                 self.keep_back(conn, output);
@@ -385,10 +387,13 @@ impl Reactor {
             self.unsynced.push(conn.id);
         }
         conn.unsynced_bytes += output.len();
+        let (position, unclear) = (conn.session.position, conn.unclear.take());
         match conn.unsynced.back_mut() {
             // Pieces of one turn, often.
-            Some((position, bytes)) if *position == conn.session.position => bytes.extend_from_slice(&output),
-            _ => conn.unsynced.push_back((conn.session.position, output)),
+            Some(last) if last.position == position && last.unclear.is_none() && unclear.is_none() => {
+                last.bytes.extend_from_slice(&output);
+            }
+            _ => conn.unsynced.push_back(Unsynced { position, unclear, bytes: output }),
         }
     }
 
@@ -399,13 +404,21 @@ impl Reactor {
         server.journal.expect_progress(self.index);
         for id in std::mem::take(&mut self.unsynced) {
             self.with(id, |reactor, conn| {
-                while let Some((position, _)) = conn.unsynced.front()
-                    && !server.journal.holds(*position)
-                {
-                    let (_, output) = conn.unsynced.pop_front().expect("it was looked at a moment ago");
-                    conn.unsynced_bytes -= output.len();
+                while let Some(first) = conn.unsynced.front_mut() {
+                    if let Some(open) = &first.unclear {
+                        if server.journal.waits_for_units(reactor.index, open) {
+                            break;
+                        }
+                        first.unclear = None;
+                        first.position = first.position.max(server.journal.recorded());
+                    }
+                    if server.journal.holds(first.position) {
+                        break;
+                    }
+                    let Unsynced { bytes, .. } = conn.unsynced.pop_front().expect("it was looked at a moment ago");
+                    conn.unsynced_bytes -= bytes.len();
                     if net.is_open(id) {
-                        net.send(id, output);
+                        net.send(id, bytes);
                     }
                 }
                 if !conn.unsynced.is_empty() {
@@ -687,8 +700,11 @@ impl Reactor {
         }
     }
 
-    /// Wakes the reactors that were sent something under locks, and reads the own mail.
+    /// Wakes the reactors that were sent something under locks, and reads the own mail. No command is running here.
     fn read_own_mail(&mut self, net: &mut Net) {
+        if self.tasks.is_empty() && self.orphans.is_empty() {
+            self.server.journal.close_unit(self.server, self.index);
+        }
         while self.server.wake_posted(self.index) {
             for message in self.server.mailbox(self.index).take() {
                 self.handle(net, message);
@@ -718,6 +734,10 @@ impl Reactor {
             }),
             Message::Deliver { conn, client, bytes } => self.with(ConnId::from_bits(conn), |reactor, conn| {
                 if conn.session.info.id == client {
+                    if reactor.server.journal.is_always() {
+                        // The command may be that of a script, and tell what it has read.
+                        conn.session.position = conn.session.position.max(reactor.server.journal.recorded());
+                    }
                     conn.output.extend_from_slice(&bytes);
                     reactor.send_output(net, conn, clock::unix_ms());
                 }

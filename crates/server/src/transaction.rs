@@ -58,6 +58,13 @@ impl Queue {
         self.calls.iter().for_each(|call| f(&entries[call.command as usize], self.args(*call)));
     }
 
+    /// Whether one of the commands says that it writes.
+    pub fn says_that_it_writes(&self, server: &Server) -> bool {
+        let entries = server.registry.entries();
+        let says = |call: &Call| says_that_it_writes(server, &entries[call.command as usize], &self.args(*call));
+        self.calls.iter().any(says)
+    }
+
     /// Whether all of the commands have a flag.
     pub fn all_have(&self, server: &Server, flag: kinovar_command::Flags) -> bool {
         let entries = server.registry.entries();
@@ -255,4 +262,12 @@ fn was_touched(server: &Server, db: &mut Db<'_>, watching: &Watching) -> bool {
     db.select(selected);
     forget(server, db, watching);
     watching.is_touched()
+}
+
+/// Whether a command says that it writes: a script does with its flags. `args` is all of its words.
+pub fn says_that_it_writes(server: &Server, entry: &Entry, args: &Args<'_>) -> bool {
+    if crate::scripting::runs_code(entry) {
+        return crate::scripting::says_that_it_writes(server, entry, args);
+    }
+    entry.command.flags.has(kinovar_command::Flags::WRITE)
 }

@@ -14,10 +14,21 @@ const SPARE_BYTES: usize = CHUNK_BYTES * 2;
 pub enum Piece {
     /// Write this: whole units.
     Bytes(Vec<u8>),
-    /// What follows goes to this file, whose length that is.
-    Begin(Box<dyn Disk>, u64),
+    /// What follows goes to another file.
+    Begin(Begin),
     /// There is no file any more.
     End,
+}
+
+/// A file to go on with.
+pub struct Begin {
+    /// The file.
+    pub disk: Box<dyn Disk>,
+    /// Its length.
+    pub bytes: u64,
+    /// To be called when the file before is complete and synced, and this one not written to: has whoever loads the files know
+    /// of it. Whether that was possible; else the file before is gone on with.
+    pub name: Option<Box<dyn FnOnce() -> bool + Send>>,
 }
 
 /// The units of all threads in one order.
@@ -51,11 +62,11 @@ impl Log {
         self.end
     }
 
-    /// What follows goes to a new file, which has `bytes` bytes.
-    pub fn begin(&mut self, disk: Box<dyn Disk>, bytes: u64) {
+    /// What follows goes to another file.
+    pub fn begin(&mut self, begin: Begin) {
         self.selected = None;
         self.annotated_s = 0;
-        self.pieces.push_back(Piece::Begin(disk, bytes));
+        self.pieces.push_back(Piece::Begin(begin));
     }
 
     /// The file ends here.

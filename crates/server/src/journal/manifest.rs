@@ -368,6 +368,11 @@ impl Layout {
         sync_dir(&self.dir).map_err(failed(format!("Fail to fsync AOF directory {dir}")))
     }
 
+    /// Whether this manifest is the one that is there, whatever a crash would leave.
+    pub fn has_stored(&self, manifest: &Manifest) -> bool {
+        fs::read(self.dir.join(self.manifest_name())).is_ok_and(|text| text == manifest.format())
+    }
+
     /// Deletes what is history, and forgets it. Whatever cannot be deleted is forgotten as well. It must not be named in the
     /// stored manifest any more before it is deleted: [`Layout::store`] comes first.
     pub fn delete(&self, history: &[Part]) {

@@ -8,6 +8,7 @@
 //! | [`thread`] | when that is written and synced, and what happens when it cannot be |
 //! | [`manifest`] | which files there are |
 //! | [`rewrite`] | fewer and smaller files |
+//! | [`units`] | messages about what is not recorded yet |
 //!
 //! # Positions
 //! Whoever changes data records a unit under the locks of what it is about. Its place in the journal is a *position*: how many
@@ -25,6 +26,7 @@ pub mod log;
 pub mod manifest;
 pub mod rewrite;
 pub mod thread;
+pub mod units;
 pub mod writer;
 
 use crate::config::{AppendFsync, Config};
@@ -36,7 +38,7 @@ use kinovar_command::{CommandError, Flags};
 use kinovar_io::clock;
 use kinovar_io::net::error_text;
 use kinovar_rdb::file::{Facts, Writer as RdbWriter};
-use log::{Log, Piece};
+use log::{Begin, Log, Piece};
 use manifest::{Layout, Manifest};
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -81,13 +83,20 @@ pub struct Journal {
     written: AtomicU64,
     /// The position up to which everything is written and synced.
     synced: AtomicU64,
+    /// How often a sync has failed. What it was about is not sure to be in the file, whatever later ones say.
+    doubts: AtomicU64,
+    /// So many of those do not matter any more: a new base has what they were about. Else `synced` stays.
+    settled_doubts: AtomicU64,
     /// Reactors that wait for progress.
     waiting: Box<[AtomicBool]>,
     /// Nothing is recorded for a while, and then again.
     is_suspended: AtomicBool,
+    open_units: Box<[units::Unit]>,
     is_syncing: AtomicBool,
     slow_syncs: AtomicU64,
     state: Mutex<State>,
+    /// The increment of a rewrite has been named, or not.
+    named: Condvar,
     /// What the files have, bytes.
     pub(crate) sizes: Sizes,
 }
@@ -136,11 +145,15 @@ impl Journal {
             recorded: AtomicU64::new(0),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
+            doubts: AtomicU64::new(0),
+            settled_doubts: AtomicU64::new(0),
             waiting: (0..reactors).map(|_| AtomicBool::new(false)).collect(),
             is_suspended: AtomicBool::new(false),
+            open_units: (0..reactors).map(|_| units::Unit::default()).collect(),
             is_syncing: AtomicBool::new(false),
             slow_syncs: AtomicU64::new(0),
             state: Mutex::default(),
+            named: Condvar::new(),
             sizes: Sizes::default(),
         }
     }
@@ -218,6 +231,15 @@ impl Journal {
         position != 0 && self.is_always.load(Relaxed) && position > self.synced.load(SeqCst)
     }
 
+    /// Whether a sync has failed, and no rewrite has been completed since.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.doubts.load(SeqCst) != self.settled_doubts.load(SeqCst)
+    }
+
+    fn settle_doubts(&self, count: u64) {
+        self.settled_doubts.store(count, SeqCst);
+    }
+
     /// Whether a crash can take nothing back up to this position.
     pub fn is_durable(&self, position: u64) -> bool {
         self.is_on() && position <= self.synced.load(SeqCst) && self.state().rewrite.has_base()
@@ -237,7 +259,7 @@ impl Journal {
 
     /// How many bytes are recorded and not written.
     pub fn behind(&self) -> u64 {
-        self.recorded.load(Relaxed).saturating_sub(self.written.load(Relaxed))
+        self.recorded.load(Relaxed).saturating_sub(self.written.load(SeqCst))
     }
 
     /// Has reactor `index` woken when there is progress. To be followed by another look at what it waits for.
@@ -248,7 +270,7 @@ impl Journal {
     /// Wakes the thread if there is something to be written. To be called when no lock is held.
     #[inline]
     pub fn nudge(&self) {
-        if self.is_on() && self.units.load(Relaxed) >= self.wake_at.load(Relaxed) {
+        if self.units.load(Relaxed) >= self.wake_at.load(Relaxed) {
             self.wake();
         }
     }
@@ -284,20 +306,16 @@ impl Journal {
         CommandError::owned(format!("MISCONF Errors writing to the AOF file: {reason}"))
     }
 
-    /// The same for scripts that may write.
-    pub fn misconf_for_scripts(&self) -> CommandError {
-        let reason = self.state().trouble.clone().unwrap_or_default();
-        CommandError::owned(format!(
-            "MISCONF Redis is configured to persist data to AOF, but it's currently unable to persist to disk. Writable \
-             scripts are blocked. Use 'no-writes' flag for read only scripts. AOF error: {reason}"
-        ))
-    }
-
     /// The parameters have changed.
     pub fn reconsider(&self, config: &Config) {
         self.annotates.store(config.aof_timestamp_enabled, Relaxed);
         self.is_always.store(config.appendfsync == AppendFsync::Always, Relaxed);
         // What was not to be synced at once may be now.
+        self.look_again();
+    }
+
+    /// Has the thread look at everything again, even if it waits for the end of a failure.
+    fn look_again(&self) {
         self.wake_at.store(NOBODY, SeqCst);
         drop(self.log());
         self.work.notify_one();
@@ -325,18 +343,26 @@ impl Journal {
         let part = manifest.incr.last().expect("it has one now");
         let what = if is_new { "Creating" } else { "Opening" };
         messages::notice(&format!("{what} AOF incr file {} on server start", part.name.display()));
-        let (disk, bytes) = disk::open(&layout.path(part), is_new).map_err(|error| {
-            format!("Can't open the append-only file {}: {}", part.name.display(), error_text(&error))
-        })?;
+        let name = part.name.display().to_string();
+        let (mut disk, bytes) = disk::open(&layout.path(part), is_new)
+            .map_err(|error| format!("Can't open the append-only file {name}: {}", error_text(&error)))?;
         let history = std::mem::take(&mut manifest.history);
         if is_new || !history.is_empty() {
             layout.store(&manifest)?;
             layout.delete(&history);
         }
+        if !is_new && let Err(error) = disk.sync().and_then(|()| manifest::sync_dir(&layout.dir)) {
+            // What was loaded may never have been synced by the process before, and is about to be shown.
+            let reason = error_text(&error);
+            if config.appendfsync == AppendFsync::Always {
+                return Err(format!("Can't sync the append-only file {name}: {reason}"));
+            }
+            messages::warning(&format!("Fail to fsync the AOF file: {reason}"));
+        }
         self.note_sizes(&layout, &manifest, bytes);
         let mut state = self.state();
         state.files = Some(Files { layout, manifest });
-        self.log().begin(disk, bytes);
+        self.log().begin(Begin { disk, bytes, name: None });
         self.start_thread(server, &mut state)?;
         drop(state);
         self.reconsider(&config);
@@ -412,7 +438,10 @@ impl Journal {
             // Stored under the lock that recording takes: whoever records next sees it.
             let units = self.units.load(Relaxed);
             let (wake_at, at_most) = match pause {
-                Pause::UntilWork(at_most) => (if log.is_empty() { units + 1 } else { units }, at_most),
+                Pause::UntilWork { at_most, is_unsynced } => {
+                    let is_idle = log.is_empty() && !(is_unsynced && self.is_always());
+                    (if is_idle { units + 1 } else { units }, at_most)
+                }
                 Pause::Gather { wake_at, at_most } => (wake_at, Some(at_most)),
             };
             if units < wake_at {
@@ -432,7 +461,12 @@ impl Journal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pause {
     /// Something to do, or a time.
-    UntilWork(Option<Duration>),
+    UntilWork {
+        /// Its longest.
+        at_most: Option<Duration>,
+        /// Something is written and not synced: to be done when somebody waits for that.
+        is_unsynced: bool,
+    },
     /// So many units, or a time: meanwhile more gathers.
     Gather {
         /// The number of units since the start at which it ends.

@@ -1,13 +1,16 @@
 //! Rewriting: a new base has what the files of before held.
 //!
-//! 1. A thread makes the next increment and names it in the manifest. ([`begin`])
+//! 1. A thread makes the next increment. ([`begin`])
 //! 2. Reactor 0 locks everything for an instant: from there on changes go to the new increment, and a snapshot of that moment is
 //!    on its way to a file. ([`cut`])
-//! 3. When the file is complete, it becomes the base, and whatever is older is deleted. ([`finished`])
+//! 3. The journal's thread syncs the old increment and names the new one in the manifest before it writes to it: so the last file
+//!    of a manifest is always the one that is written to. If it cannot, it goes on with the old one, and the rewrite fails.
+//! 4. When the snapshot is complete, it becomes the base, and whatever is older is deleted. ([`finished`])
 //!
-//! A rewrite that fails leaves an increment more and nothing else. While the file is being turned on there is no manifest to be
-//! relied on before step 3: the new increment is named together with the base.
+//! A rewrite that fails leaves an increment more at most. While the file is being turned on there is no manifest to be relied on
+//! before step 4: the new increment is named together with the base.
 
+use super::log::Begin;
 use super::manifest::{Layout, Manifest};
 use super::{Files, Journal, State, disk};
 use crate::config::Config;
@@ -19,6 +22,7 @@ use kinovar_io::clock;
 use kinovar_io::net::error_text;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 /// So many failures in a row beyond which automatic rewrites come more seldom.
@@ -50,6 +54,22 @@ pub(super) struct Rewrite {
     pause_min: u64,
     /// Increments that no manifest names.
     orphans: Vec<PathBuf>,
+    /// Whether the new increment is in the manifest.
+    naming: Naming,
+    /// How many syncs had failed when the snapshot began.
+    doubts: u64,
+}
+
+/// Whether a new increment is in the manifest.
+#[derive(Default)]
+enum Naming {
+    /// That is nobody's business, or has been done.
+    #[default]
+    Done,
+    /// The journal's thread will do it.
+    Due,
+    /// It could not.
+    Failed(String),
 }
 
 impl Rewrite {
@@ -78,7 +98,7 @@ struct Next {
     disk: Box<dyn disk::Disk>,
     /// The manifest with it.
     manifest: Manifest,
-    /// The manifest that is stored has it.
+    /// It is to be in the manifest from when it is written to.
     is_named: bool,
     path: PathBuf,
 }
@@ -126,17 +146,6 @@ impl Journal {
             last_failed: rewrite.last_failed,
             count: rewrite.count,
             failures_in_a_row: rewrite.failures_in_a_row,
-        }
-    }
-}
-
-impl State {
-    /// An increment will not be written to. It stays where the manifest names it: empty, and others may follow it.
-    fn give_up(&mut self, next: Next) {
-        if !next.is_named {
-            self.rewrite.orphans.push(next.path);
-        } else if let Some(files) = &mut self.files {
-            files.manifest = next.manifest;
         }
     }
 }
@@ -192,16 +201,13 @@ fn prepare(server: &'static Server) {
         let path = layout.path(part);
         let (disk, _) = disk::open(&path, true)
             .map_err(|error| format!("Can't open the append-only file {}: {}", path.display(), error_text(&error)))?;
-        // A file that no manifest names is nothing to those who load.
-        let is_named = !lacks_base;
-        if is_named {
-            layout.store(&manifest)?;
-        }
-        Ok((disk, path, is_named))
+        Ok((disk, path))
     });
     match made {
-        Ok((disk, path, is_named)) => {
+        Ok((disk, path)) => {
             let mut state = journal.state();
+            // A file that no manifest names is nothing to those who load.
+            let is_named = !lacks_base;
             state.rewrite.phase = Phase::Ready(Next { disk, manifest, is_named, path });
             drop(state);
             journal.is_cut_due.store(true, SeqCst);
@@ -252,28 +258,70 @@ fn cut_locked(server: &'static Server, db: &mut Db<'_>) -> Outcome {
         return Err("A rewrite was to begin that is not prepared".into());
     };
     if state.rewrite.is_cancelled {
-        state.give_up(next);
+        state.rewrite.orphans.push(next.path);
         return Err("The append-only file was turned off".into());
     }
     if let Err(refusal) = saving::begin_rewrite(server, db) {
         // What is recorded goes on where it was.
-        state.give_up(next);
+        state.rewrite.orphans.push(next.path);
         return Err(match refusal {
             Refusal::Running => "Another snapshot is under way".into(),
             Refusal::Failed => "Data is being loaded".into(),
         });
     }
-    if !next.is_named {
-        state.rewrite.orphans.push(next.path);
-    }
-    if let Some(files) = &mut state.files {
-        files.manifest = next.manifest;
-    }
+    let Next { disk, manifest, is_named, path } = next;
+    state.rewrite.doubts = journal.doubts.load(SeqCst);
+    let name = if is_named {
+        state.rewrite.naming = Naming::Due;
+        let new = manifest.clone();
+        Some(Box::new(move || name_increment(server, &new, path)) as Box<dyn FnOnce() -> bool + Send>)
+    } else {
+        state.rewrite.orphans.push(path);
+        if let Some(files) = &mut state.files {
+            files.manifest = manifest;
+        }
+        None
+    };
     let others = journal.sizes.others.load(Relaxed) + journal.sizes.current.load(Relaxed) + journal.behind();
     journal.sizes.others.store(others, Relaxed);
-    journal.log().begin(next.disk, 0);
+    journal.log().begin(Begin { disk, bytes: 0, name });
     journal.is_on.store(true, Relaxed);
     Ok(())
+}
+
+/// Puts a new increment into the manifest, as the last file. Whether that is done and will stay.
+fn name_increment(server: &'static Server, new: &Manifest, path: PathBuf) -> bool {
+    let journal = &server.journal;
+    let files = journal.state().files.as_ref().map(|files| (files.layout.clone(), files.manifest.clone()));
+    let Some((layout, old)) = files else { return false };
+    let stored = layout.store(new);
+    if stored.is_err() && layout.has_stored(new) {
+        // It is there, but may be gone after a crash; whoever loads it should not be told of a file that is not gone on with.
+        if let Err(reason) = layout.store(&old) {
+            log::warning(&reason);
+        }
+    }
+    let mut state = journal.state();
+    let is_named = stored.is_ok();
+    state.rewrite.naming = match stored {
+        Ok(()) => Naming::Done,
+        Err(reason) => Naming::Failed(reason),
+    };
+    if !is_named {
+        state.rewrite.orphans.push(path);
+        let all = size_of(&layout, &old);
+        journal.sizes.others.store(all.saturating_sub(journal.sizes.current.load(Relaxed)), Relaxed);
+    } else if let Some(files) = &mut state.files {
+        files.manifest = new.clone();
+    }
+    drop(state);
+    journal.named.notify_all();
+    is_named
+}
+
+/// How large the files of a manifest are together, bytes.
+fn size_of(layout: &Layout, manifest: &Manifest) -> u64 {
+    manifest.parts().map(|part| fs::metadata(layout.path(part)).map_or(0, |metadata| metadata.len())).sum()
 }
 
 /// The snapshot of a rewrite is complete, or has failed.
@@ -289,9 +337,14 @@ pub fn finished(server: &'static Server, outcome: Outcome) {
 fn put_in_place(server: &'static Server) -> Outcome {
     let journal = &server.journal;
     let config = server.config();
-    let mut state = journal.state();
+    let is_due = |state: &mut State| matches!(state.rewrite.naming, Naming::Due) && !state.rewrite.is_cancelled;
+    // The snapshot may be complete before the journal's thread has come to the new increment.
+    let mut state = journal.named.wait_while(journal.state(), is_due).unwrap_or_else(PoisonError::into_inner);
     if state.rewrite.is_cancelled {
         return Err("The append-only file was turned off".into());
+    }
+    if let Naming::Failed(reason) = std::mem::take(&mut state.rewrite.naming) {
+        return Err(reason);
     }
     let Some(files) = &mut state.files else { return Err("There is no append-only file".into()) };
     let mut manifest = files.manifest.clone();
@@ -317,12 +370,21 @@ fn put_in_place(server: &'static Server) -> Outcome {
     ));
     manifest.retire_incr(1);
     if let Err(reason) = layout.store(&manifest) {
-        let _ = fs::remove_file(&path);
+        if !layout.has_stored(&manifest) {
+            let _ = fs::remove_file(&path);
+        } else {
+            // After a crash it may be this one or the one before: so what either names has to stay.
+            let mut state = journal.state();
+            state.rewrite.orphans.retain(|path| !manifest.parts().any(|part| layout.path(part) == *path));
+            if let Some(files) = &mut state.files {
+                files.manifest = manifest;
+            }
+        }
         return Err(reason);
     }
     let mut state = journal.state();
     let last = manifest.incr.last().map(|part| layout.path(part));
-    state.rewrite.orphans.retain(|path| Some(path) != last.as_ref());
+    state.rewrite.orphans.retain(|path| !manifest.parts().any(|part| layout.path(part) == *path));
     state.rewrite.lacks_base = false;
     let orphans = std::mem::take(&mut state.rewrite.orphans);
     drop(state);
@@ -333,9 +395,8 @@ fn put_in_place(server: &'static Server) -> Outcome {
         // What it names besides is gone, which is no harm.
         log::warning(&reason);
     }
-    let size = |path: PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
-    let all: u64 = manifest.parts().map(|part| size(layout.path(part))).sum();
-    let last = last.map_or(0, size);
+    let all = size_of(&layout, &manifest);
+    let last = last.map_or(0, |path| fs::metadata(path).map_or(0, |metadata| metadata.len()));
     journal.sizes.others.store(all.saturating_sub(last), Relaxed);
     journal.sizes.base.store(all, Relaxed);
     if let Some(files) = &mut journal.state().files {
@@ -350,15 +411,28 @@ fn end(server: &'static Server, outcome: Outcome) {
     let rewrite = &mut state.rewrite;
     rewrite.phase = Phase::None;
     rewrite.last_duration_s = Some(now_ms.saturating_sub(rewrite.started_ms) / 1000);
+    rewrite.naming = Naming::Done;
     let is_cancelled = std::mem::take(&mut rewrite.is_cancelled);
+    let journal = &server.journal;
+    if outcome.is_ok() {
+        journal.settle_doubts(rewrite.doubts);
+    }
+    if journal.is_doubtful() && !journal.refuses_writes() && !is_cancelled {
+        rewrite.is_scheduled = true;
+        rewrite.not_before_ms = now_ms + 1000;
+    }
     match outcome {
         Ok(()) => {
             rewrite.last_failed = false;
             rewrite.failures_in_a_row = 0;
             rewrite.pause_min = 0;
-            rewrite.not_before_ms = 0;
+            if !rewrite.is_scheduled {
+                rewrite.not_before_ms = 0;
+            }
             drop(state);
             log::notice("Background AOF rewrite finished successfully");
+            // What is synced counts again if that was in doubt.
+            journal.look_again();
         }
         Err(_) if is_cancelled => {
             let orphans = std::mem::take(&mut rewrite.orphans);
@@ -388,6 +462,11 @@ fn end(server: &'static Server, outcome: Outcome) {
             }
         }
     }
+}
+
+/// Has a rewrite follow.
+pub(super) fn schedule(server: &Server) {
+    server.journal.state().rewrite.is_scheduled = true;
 }
 
 /// Begins a rewrite if one was scheduled or the files have grown enough. Asked several times a second.
@@ -459,9 +538,10 @@ pub fn turn_off(server: &'static Server) {
     if !journal.is_wanted.swap(false, Relaxed) {
         return;
     }
-    journal.is_on.store(false, Relaxed);
     journal.is_suspended.store(false, SeqCst);
     let mut state = journal.state();
+    // Within, as a rewrite turns it on.
+    journal.is_on.store(false, Relaxed);
     state.rewrite.is_scheduled = false;
     state.rewrite.lacks_base = false;
     state.rewrite.not_before_ms = 0;
@@ -469,7 +549,8 @@ pub fn turn_off(server: &'static Server) {
         log::notice(&format!("Killing running AOF rewrite child: {}", std::process::id()));
         state.rewrite.is_cancelled = true;
     }
-    drop(state);
     journal.log().end();
-    journal.wake();
+    drop(state);
+    journal.named.notify_all();
+    journal.look_again();
 }

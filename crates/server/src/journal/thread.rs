@@ -2,7 +2,7 @@
 
 use super::gather::Gather;
 use super::writer::{Trouble, Writer};
-use super::{Journal, NOBODY, Pause};
+use super::{Journal, NOBODY, Pause, rewrite};
 use crate::config::AppendFsync;
 use crate::log;
 use crate::server::Server;
@@ -29,32 +29,37 @@ pub fn run(server: &'static Server) {
     // Whether the last round had something to do.
     let mut was_busy = false;
     loop {
-        let policy = server.config().appendfsync;
         let since = last_sync.map_or(PERIOD, |at| at.elapsed());
         let pause = if troubles.since.is_some() {
             // Work does not make it shorter.
             Pause::Gather { wake_at: NOBODY, at_most: PERIOD }
         } else if was_busy {
-            gather.pause(policy)
+            gather.pause(policy(server))
         } else {
-            let is_due = policy == AppendFsync::EverySec && writer.has_unsynced();
-            Pause::UntilWork(is_due.then(|| PERIOD.saturating_sub(since)))
+            let at_most = match policy(server) {
+                AppendFsync::EverySec if writer.has_unsynced() && syncs_now(server) => {
+                    Some(PERIOD.saturating_sub(since))
+                }
+                // Until the snapshot is complete.
+                AppendFsync::EverySec if writer.has_unsynced() => Some(PERIOD),
+                _ => None,
+            };
+            Pause::UntilWork { at_most, is_unsynced: writer.has_unsynced() }
         };
         let mut used = std::mem::take(&mut writer.used);
         let (pieces, is_last, units) = journal.wait(&mut used, pause);
         gather.took(units);
         was_busy = !pieces.is_empty();
         writer.add(pieces);
-        let config = server.config();
-        let policy = config.appendfsync;
+        if troubles.since.is_some() {
+            writer.forget_ended();
+        }
+        let policy = policy(server);
         let mut outcome = writer.write();
         journal.note_written(&writer);
         let is_due = match policy {
             AppendFsync::Always => true,
-            AppendFsync::EverySec => {
-                last_sync.is_none_or(|at| at.elapsed() >= PERIOD)
-                    && !(config.no_appendfsync_on_rewrite && server.saving.current().is_some())
-            }
+            AppendFsync::EverySec => last_sync.is_none_or(|at| at.elapsed() >= PERIOD) && syncs_now(server),
             AppendFsync::No => false,
         };
         if outcome.is_ok() && (is_due || is_last) && writer.has_unsynced() {
@@ -73,6 +78,9 @@ pub fn run(server: &'static Server) {
         } else if outcome.is_ok() && !writer.has_unsynced() {
             outcome = writer.sync();
         }
+        if outcome.as_ref().is_err_and(Trouble::is_sync) {
+            journal.doubts.fetch_add(1, SeqCst);
+        }
         journal.note_progress(server, &writer);
         match outcome {
             Ok(()) => troubles.none(server),
@@ -82,6 +90,16 @@ pub fn run(server: &'static Server) {
             return;
         }
     }
+}
+
+/// When syncs are due. What clients have been promised counts from the moment on from which it holds for their replies.
+fn policy(server: &Server) -> AppendFsync {
+    if server.journal.is_always() { AppendFsync::Always } else { server.config().appendfsync }
+}
+
+/// Whether `everysec` syncs at present (`no-appendfsync-on-rewrite`).
+fn syncs_now(server: &Server) -> bool {
+    !(server.config().no_appendfsync_on_rewrite && server.saving.current().is_some())
 }
 
 /// What has gone wrong, and when the log said so.
@@ -103,6 +121,13 @@ impl Troubles {
         }
         self.reason.clear();
         set(server, None);
+        if server.journal.is_doubtful() && server.journal.is_wanted() {
+            // A system that could not write some of it may have dropped that, and forgotten about it.
+            log::warning(
+                "The AOF file can be synced again, but what could not be is not sure to be on disk. A rewrite is scheduled.",
+            );
+            rewrite::schedule(server);
+        }
     }
 
     fn some(&mut self, server: &Server, trouble: &Trouble, policy: AppendFsync) {
@@ -158,13 +183,19 @@ fn set(server: &Server, trouble: Option<String>) {
 
 impl Journal {
     fn note_written(&self, writer: &Writer) {
-        self.written.store(writer.written(), Relaxed);
+        self.written.store(writer.written(), SeqCst);
         self.sizes.current.store(writer.bytes(), Relaxed);
     }
 
     /// Tells those who wait how far the file is.
     fn note_progress(&self, server: &Server, writer: &Writer) {
-        self.synced.store(writer.synced(), SeqCst);
+        if !writer.has_file() {
+            // Nobody relies on it.
+            self.settle_doubts(self.doubts.load(SeqCst));
+        }
+        if !self.is_doubtful() {
+            self.synced.store(writer.synced(), SeqCst);
+        }
         let Some(mailboxes) = server.mailboxes.get() else { return };
         for (waiting, mailbox) in self.waiting.iter().zip(mailboxes) {
             if waiting.load(SeqCst) && waiting.swap(false, SeqCst) {

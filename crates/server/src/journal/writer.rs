@@ -1,9 +1,12 @@
 //! Writing what was recorded: all or nothing of each piece, and again if it has failed.
 
 use super::disk::Disk;
-use super::log::Piece;
+use super::log::{Begin, Piece};
 use std::collections::VecDeque;
 use std::io;
+
+/// The error number of a file system without room (`ENOSPC`).
+const NO_ROOM: i32 = 28;
 
 /// What has gone wrong.
 #[derive(Debug)]
@@ -30,7 +33,7 @@ impl Trouble {
             Trouble::Write(error) | Trouble::Sync(error) => {
                 error.raw_os_error().map_or_else(|| io::Error::from(error.kind()), io::Error::from_raw_os_error)
             }
-            Trouble::Short { .. } => io::Error::from(io::ErrorKind::StorageFull),
+            Trouble::Short { .. } => io::Error::from_raw_os_error(NO_ROOM),
         }
     }
 
@@ -82,6 +85,11 @@ impl Writer {
         self.bytes
     }
 
+    /// Whether there is a file to write to.
+    pub fn has_file(&self) -> bool {
+        self.disk.is_some()
+    }
+
     /// Whether there is something that a sync would be about.
     pub fn has_unsynced(&self) -> bool {
         self.written > self.synced
@@ -109,9 +117,11 @@ impl Writer {
                         return Err(trouble);
                     }
                     match other {
-                        Piece::Begin(disk, bytes) => {
-                            self.disk = Some(disk);
-                            self.bytes = bytes;
+                        Piece::Begin(Begin { disk, bytes, name }) => {
+                            if name.is_none_or(|name| name()) {
+                                self.disk = Some(disk);
+                                self.bytes = bytes;
+                            }
                         }
                         _ => self.disk = None,
                     }
@@ -119,6 +129,19 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Forgets what was to be written to files that nobody wants any more, if that is so: they need not work.
+    pub fn forget_ended(&mut self) {
+        let Some(end) = self.queue.iter().rposition(|piece| matches!(piece, Piece::End)) else { return };
+        for piece in self.queue.drain(..=end) {
+            if let Piece::Bytes(bytes) = piece {
+                self.written += (bytes.len() - std::mem::take(&mut self.done)) as u64;
+                self.used.push(bytes);
+            }
+        }
+        self.disk = None;
+        self.synced = self.written;
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), Trouble> {

@@ -55,8 +55,12 @@ impl Disk for Fake {
 fn begun() -> (Arc<Mutex<State>>, Writer) {
     let state = Arc::new(Mutex::new(State::default()));
     let mut writer = Writer::default();
-    writer.add(VecDeque::from([Piece::Begin(Box::new(Fake(state.clone())), 0)]));
+    writer.add(begin(&state, None));
     (state, writer)
+}
+
+fn begin(state: &Arc<Mutex<State>>, name: Option<Box<dyn FnOnce() -> bool + Send>>) -> VecDeque<Piece> {
+    VecDeque::from([Piece::Begin(Begin { disk: Box::new(Fake(state.clone())), bytes: 0, name })])
 }
 
 fn bytes(text: &str) -> VecDeque<Piece> {
@@ -138,7 +142,12 @@ fn nothing_goes_to_the_next_file_before_the_last_one_is_synced() {
     writer.write().unwrap();
     first.lock().unwrap().fails_to_sync = true;
     let second = Arc::new(Mutex::new(State::default()));
-    writer.add(VecDeque::from([Piece::Begin(Box::new(Fake(second.clone())), 0)]));
+    let (before, after) = (first.clone(), second.clone());
+    let name = move || {
+        assert_eq!((before.lock().unwrap().synced, content(&after).as_str()), (3, ""));
+        true
+    };
+    writer.add(begin(&second, Some(Box::new(name))));
     writer.add(bytes("new"));
     assert!(writer.write().is_err());
     assert_eq!(content(&second), "");
@@ -147,6 +156,41 @@ fn nothing_goes_to_the_next_file_before_the_last_one_is_synced() {
     assert_eq!((content(&first).as_str(), content(&second).as_str()), ("old", "new"));
     assert_eq!((first.lock().unwrap().synced, writer.synced(), writer.written()), (3, 3, 6));
     assert_eq!(writer.bytes(), 3);
+}
+
+#[test]
+fn a_file_that_cannot_be_named_is_not_written_to() {
+    let (first, mut writer) = begun();
+    writer.add(bytes("old "));
+    let second = Arc::new(Mutex::new(State::default()));
+    writer.add(begin(&second, Some(Box::new(|| false))));
+    writer.add(bytes("new"));
+    writer.write().unwrap();
+    assert_eq!((content(&first).as_str(), content(&second).as_str()), ("old new", ""));
+    assert_eq!((writer.written(), writer.bytes()), (7, 7));
+}
+
+#[test]
+fn what_nobody_wants_need_not_be_written() {
+    let (first, mut writer) = begun();
+    {
+        let mut state = first.lock().unwrap();
+        state.room = Some(2);
+        state.fails_to_cut = true;
+    }
+    writer.add(bytes("old"));
+    assert!(writer.write().is_err());
+    writer.forget_ended();
+    assert_eq!(writer.written(), 2, "it is still wanted");
+    writer.add(VecDeque::from([Piece::End]));
+    let second = Arc::new(Mutex::new(State::default()));
+    writer.add(begin(&second, None));
+    writer.add(bytes("new"));
+    writer.forget_ended();
+    assert_eq!((writer.written(), writer.synced()), (3, 3));
+    writer.write().unwrap();
+    assert_eq!((content(&first).as_str(), content(&second).as_str()), ("ol", "new"));
+    assert_eq!((writer.written(), writer.synced()), (6, 3));
 }
 
 #[test]

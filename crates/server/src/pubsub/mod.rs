@@ -172,6 +172,7 @@ impl PubSub {
 impl Server {
     /// Sends a message to everyone who listens to a channel; how many subscriptions it reaches. Partitions may be locked.
     pub fn publish(&self, shard: bool, channel: &[u8], payload: &[u8]) -> usize {
+        self.announce_message();
         self.pubsub.publish(shard, channel, payload, crate::message::note_posted)
     }
 }

@@ -41,10 +41,6 @@ pub const MISCONF: &str = "MISCONF Redis is configured to save RDB snapshots, bu
                            during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis \
                            logs for details about the RDB error.";
 
-/// The same for scripts that may write.
-pub const MISCONF_FOR_SCRIPTS: &str = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist \
-                                       to disk. Writable scripts are blocked. Use 'no-writes' flag for read only scripts.";
-
 /// What is known of saving.
 pub struct Saving {
     /// A snapshot is under way.

@@ -117,12 +117,6 @@ fn run(ctx: &mut Ctx<'_>, args: Args<'_>, keys: Keys, call: &Call<'_>, read_only
     let (server, reactor) = runtime::whose();
     // Without flags it is known only when the script comes to a command that writes.
     let writes = call.flags.is_some_and(|flags| !flags.has(Flags::NO_WRITES));
-    if writes && Server::of(ctx).saving.refuses_writes() {
-        return Err(CommandError::text(crate::saving::MISCONF_FOR_SCRIPTS));
-    }
-    if writes && server.journal.refuses_writes() {
-        return Err(server.journal.misconf_for_scripts());
-    }
     if read_only && writes {
         return Err(CommandError::text("ERR Can not execute a script with write flag using *_ro command."));
     }

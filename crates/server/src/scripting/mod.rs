@@ -61,19 +61,25 @@ pub fn runs_code(entry: &Entry) -> bool {
 
 /// Whether a command that runs code may write, as far as what it runs is known and says: `args` is all of its words.
 pub fn may_write(server: &Server, entry: &Entry, args: &Args<'_>) -> bool {
-    if entry.command.flags.has(Flags::READONLY) {
-        return false;
-    }
+    !entry.command.flags.has(Flags::READONLY)
+        && stated_flags(server, entry, args).is_none_or(|flags| !flags.has(kinovar_script::Flags::NO_WRITES))
+}
+
+/// Whether it says that it may write.
+pub fn says_that_it_writes(server: &Server, entry: &Entry, args: &Args<'_>) -> bool {
+    stated_flags(server, entry, args).is_some_and(|flags| !flags.has(kinovar_script::Flags::NO_WRITES))
+}
+
+fn stated_flags(server: &Server, entry: &Entry, args: &Args<'_>) -> Option<kinovar_script::Flags> {
     let code = args.at(1);
-    let flags = match entry.command.name {
-        "fcall" => server.scripting.libraries.shelf().function(code).map(|(_, function)| function.flags),
-        "evalsha" => {
+    match entry.command.name {
+        "fcall" | "fcall_ro" => server.scripting.libraries.shelf().function(code).map(|(_, function)| function.flags),
+        "evalsha" | "evalsha_ro" => {
             let script = call::parse_digest(code).and_then(|digest| server.scripting.cache.find(&digest));
             script.and_then(|script| script.flags)
         }
         _ => kinovar_script::shebang::of_script(code).ok().and_then(|header| header.flags),
-    };
-    flags.is_none_or(|flags| !flags.has(kinovar_script::Flags::NO_WRITES))
+    }
 }
 
 /// What scripts are told about the server.

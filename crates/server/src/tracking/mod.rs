@@ -158,6 +158,7 @@ impl Caches for Server {
 impl Server {
     /// Gives a post to a reactor. Partitions may be locked.
     pub fn post_message(&self, reactor: usize, post: Post) {
+        self.announce_message();
         self.pubsub.inbox(reactor).post(post);
         note_posted(reactor);
     }
