@@ -123,6 +123,13 @@ impl Group {
         self.names.values().map(|&id| (id, self.consumer(id)))
     }
 
+    /// The consumer whose name comes after this one, or the first. O(log n).
+    pub fn consumer_after(&self, name: Option<&[u8]>) -> Option<(ConsumerId, &Consumer)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let after = name.map_or(Unbounded, Excluded);
+        self.names.range::<[u8], _>((after, Unbounded)).next().map(|(_, &id)| (id, self.consumer(id)))
+    }
+
     /// Number of consumers.
     pub fn consumer_count(&self) -> usize {
         self.names.len()

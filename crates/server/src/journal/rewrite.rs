@@ -12,7 +12,7 @@ use super::manifest::{Layout, Manifest};
 use super::{Files, Journal, State, disk};
 use crate::config::Config;
 use crate::log;
-use crate::saving::{self, Outcome, Refusal};
+use crate::saving::{self, Base, Outcome, Refusal};
 use crate::server::Server;
 use kinovar_command::keyspace::Db;
 use kinovar_io::clock;
@@ -275,8 +275,8 @@ fn cut_locked(server: &'static Server, db: &mut Db<'_>) -> Outcome {
 }
 
 /// The snapshot of a rewrite is complete, or has failed.
-pub fn finished(server: &'static Server, outcome: Outcome) {
-    let outcome = outcome.and_then(|()| put_in_place(server));
+pub fn finished(server: &'static Server, outcome: Outcome, base: Base) {
+    let outcome = outcome.and_then(|()| put_in_place(server, base));
     if outcome.is_err() {
         let _ = fs::remove_file(temp_name());
     }
@@ -284,9 +284,8 @@ pub fn finished(server: &'static Server, outcome: Outcome) {
 }
 
 /// Makes the new base the one that counts.
-fn put_in_place(server: &'static Server) -> Outcome {
+fn put_in_place(server: &'static Server, base: Base) -> Outcome {
     let journal = &server.journal;
-    let config = server.config();
     let mut state = journal.state();
     if state.rewrite.is_cancelled {
         return Err("The append-only file was turned off".into());
@@ -297,8 +296,7 @@ fn put_in_place(server: &'static Server) -> Outcome {
     // The state can be looked at meanwhile; nobody else changes the manifest while a rewrite is under way.
     drop(state);
     let temp = temp_name();
-    let is_rdb = config.aof_use_rdb_preamble;
-    let part = manifest.next_base(&layout.prefix, is_rdb);
+    let part = manifest.next_base(&layout.prefix, base == Base::Rdb);
     let (name, path) = (part.name.clone(), layout.path(part));
     fs::rename(&temp, &path).map_err(|error| {
         format!(
