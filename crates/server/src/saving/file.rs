@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::server::Server;
 
 use kinovar_command::keyspace::snapshot::{LargeEntry, Sink};
-use kinovar_command::keyspace::stream::Stream;
+use kinovar_command::keyspace::stream;
 use kinovar_command::keyspace::{Db, Entry, Payload, access};
 use kinovar_commands::rebuild;
 use kinovar_io::net::error_text;
@@ -128,7 +128,7 @@ impl FileSink {
     ) -> Result<FileSink, String> {
         let version = if sizes.iter().any(|size| size.field_expires > 0) {
             wire::VERSION
-        } else if Stream::alive() > 0 {
+        } else if stream::consumers_apart() > 0 {
             11
         } else {
             VERSION_MIN
