@@ -3,7 +3,13 @@
 use super::*;
 
 /// Calls a program by a name of the reference's; what it prints, and its exit code.
-fn called(program: &Program, name: &str, dir: &Path, words: &[&str], answer: &str) -> Result<(String, Option<i32>)> {
+pub fn called(
+    program: &Program,
+    name: &str,
+    dir: &Path,
+    words: &[&str],
+    answer: &str,
+) -> Result<(String, Option<i32>)> {
     let mut child = Command::new(program.path.canonicalize()?)
         .arg0(name)
         .args(words)

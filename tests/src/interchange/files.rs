@@ -1,6 +1,6 @@
 //! Files that go from the reference to us and back: what it finds in them then is what was in them before.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -144,10 +144,10 @@ fn known(conn: &mut Conn, groups: bool) -> Result<Vec<data::Value>> {
     values.retain(|value| groups || !value.key.starts_with("stream:groups"));
     let mut commands = BTreeMap::new();
     for name in values.iter().flat_map(|value| &value.commands).map(|words| words[0].clone()) {
-        if !commands.contains_key(&name) {
-            let reply = conn.call(&command(&[b"COMMAND", b"INFO", &name]))?;
+        if let Entry::Vacant(place) = commands.entry(name) {
+            let reply = conn.call(&command(&[b"COMMAND", b"INFO", place.key()]))?;
             let is_known = reply.items().is_some_and(|found| found.first().is_some_and(|one| one.items().is_some()));
-            commands.insert(name, is_known);
+            place.insert(is_known);
         }
     }
     values.retain(|value| value.commands.iter().all(|words| commands[&words[0]]));
@@ -221,7 +221,7 @@ impl Picture {
             let mut keys: Vec<&[u8]> = keys.items().context("keys")?.iter().filter_map(Reply::bytes).collect();
             keys.sort_unstable();
             for key in keys {
-                let mut ask = |words: &[&[u8]]| Ok::<_, anyhow::Error>(conn.call(&command(words))?);
+                let mut ask = |words: &[&[u8]]| conn.call(&command(words));
                 let digest = show(&ask(&[b"DEBUG", b"DIGEST-VALUE", key])?);
                 let (kind, expiry) = (ask(&[b"TYPE", key])?.text(), ask(&[b"PEXPIRETIME", key])?);
                 let encoding = ask(&[b"OBJECT", b"ENCODING", key])?.text();

@@ -3,8 +3,8 @@
 //! The files that are read are opened for reading only. What they say of time: a snapshot knows when it was made, and with
 //! `aof-timestamp-enabled` there is a note wherever a new second begins. So the state is that of the end of a second.
 
-use super::Terminal;
 use super::walk::{NOTE_MAX, Walk, Word};
+use super::{Terminal, counted};
 use crate::config::{self, Config, ProcessDir, Sources};
 use crate::journal::manifest::{Kind, Layout, Manifest, Part, sync_dir};
 use jiff::Timestamp;
@@ -308,8 +308,8 @@ impl Scan {
         };
         if first > until_s && self.unnoted > 0 {
             return Err(format!(
-                "{} commands have no time, as aof-timestamp-enabled was no: the earliest moment that can be told is {}",
-                self.unnoted,
+                "{} in front of the first time, as aof-timestamp-enabled was no: the earliest moment that can be told is {}",
+                counted(self.unnoted, "command is", "commands are"),
                 shown(first)
             ));
         }
@@ -390,8 +390,11 @@ fn report(
         let (name, bytes, kept) = (file.name(), file.bytes, file.kept);
         let outcome = match (kept, file.left_out) {
             _ if kept == bytes => format!("whole, {bytes} bytes"),
-            (0, left_out) => format!("left out, with {left_out} commands"),
-            (_, left_out) => format!("cut at offset {kept} of {bytes}, with {left_out} commands behind it"),
+            (0, left_out) => format!("left out, with {}", counted(left_out, "command", "commands")),
+            (_, left_out) => {
+                let left_out = counted(left_out, "command", "commands");
+                format!("cut at offset {kept} of {bytes}, with {left_out} behind it")
+            }
         };
         terminal.line(format_args!("  {name}: {outcome}"));
     }
