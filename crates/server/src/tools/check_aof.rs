@@ -111,23 +111,25 @@ impl Check<'_, '_> {
 
     fn form_of(&mut self, path: &Path) -> Result<Form, Failed> {
         let name = path.display();
-        let head = File::open(path).and_then(|file| {
-            let mut reader = BufReader::new(file);
-            let mut line = Vec::new();
-            loop {
-                line.clear();
-                (&mut reader).take(NOTE_MAX as u64).read_until(b'\n', &mut line)?;
-                if line.first() != Some(&b'#') {
-                    return Ok(line);
-                }
+        let file = File::open(path).map_err(|error| {
+            self.terminal.line(format_args!("Cannot open file {name}: {}", error_text(&error)));
+            Failed
+        })?;
+        let mut reader = BufReader::new(file);
+        let mut line = Vec::new();
+        let head = loop {
+            line.clear();
+            match (&mut reader).take(NOTE_MAX as u64).read_until(b'\n', &mut line) {
+                Ok(_) if line.first() == Some(&b'#') => {}
+                other => break other.map(|_| line),
             }
-        });
+        };
         match head {
             Ok(line) if line.starts_with(b"file") => Ok(Form::Manifest),
             Ok(line) if line.starts_with(b"REDIS") => Ok(Form::Rdb),
             Ok(_) => Ok(Form::Commands),
-            Err(error) => {
-                self.terminal.line(format_args!("Cannot open file {name}: {}", error_text(&error)));
+            Err(_) => {
+                self.terminal.line(format_args!("Cannot read file: {name}"));
                 Err(Failed)
             }
         }

@@ -193,7 +193,7 @@ impl<'f> Walk<'f> {
 }
 
 /// The number at the beginning, as far as it can be represented, and where it ends.
-fn leading_number(text: &[u8]) -> (i64, usize) {
+pub fn leading_number(text: &[u8]) -> (i64, usize) {
     let spaces = text.iter().take_while(|byte| b" \t\r\n\x0b\x0c".contains(byte)).count();
     let sign = usize::from(text.get(spaces).is_some_and(|byte| b"+-".contains(byte)));
     let negative = sign == 1 && text[spaces] == b'-';
