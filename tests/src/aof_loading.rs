@@ -19,6 +19,7 @@ use crate::rng::Rng;
 use crate::server::{Program, Server};
 use crate::show::show;
 
+mod restore;
 mod tools;
 
 /// How long a rewrite may take.
@@ -42,7 +43,11 @@ pub fn run(sides: &Sides) -> Result<Report> {
     report.step("bytes changed", changed(sides, &folder));
     report.step("files that cannot be loaded", refused(sides, &folder));
     report.step("programs that check files", tools::same_output(sides, &folder));
+    report.step("snapshots that are cut off", tools::cut_snapshots(sides, &folder));
     report.step("going back to a moment", tools::moments(sides, &folder));
+    report.step("restored: every moment", restore::every_moment(sides, &folder));
+    report.step("restored: what servers write", restore::of_servers(sides, &folder));
+    report.step("restored: what is refused", restore::refused(sides, &folder));
     Ok(report)
 }
 

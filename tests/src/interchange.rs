@@ -1,7 +1,8 @@
-//! Values that go from one server to the other as payloads of DUMP: of every type, encoding and size, with their times, both
-//! ways, and as old versions have written them.
+//! Values that go from one server to the other as payloads of DUMP and in files: of every type, encoding and size, with their times,
+//! both ways, and as old versions have written them.
 
 pub mod data;
+mod files;
 mod old;
 
 use anyhow::{Context, Result, ensure};
@@ -11,6 +12,7 @@ use crate::pair::{PairConn, Sides};
 use crate::quote::{quoted_text, words};
 use crate::report::Report;
 use crate::resp::Reply;
+use crate::server::Program;
 use crate::show::show;
 
 /// Settings under which the values are made and restored.
@@ -31,15 +33,23 @@ const SETTINGS: &[&[&str]] = &[
     &["list-max-listpack-size -1", "stream-node-max-bytes 200"],
 ];
 
-/// Runs every check.
+/// Runs every check of the values, and of the files of this version of the reference.
 pub fn run(sides: &Sides) -> Result<Report> {
     let mut report = Report::default();
+    files::run(&sides.subject, &sides.oracle, &mut report)?;
     for settings in SETTINGS {
         values(sides, settings, &mut report).with_context(|| format!("with {settings:?}"))?;
         old::run(sides, settings, &mut report).with_context(|| format!("with {settings:?}"))?;
     }
     // What was made under one setting is restored under another.
     other_settings(sides, &mut report)?;
+    Ok(report)
+}
+
+/// Files that go to another version of the reference and back.
+pub fn with_version(subject: &Program, reference: &Program) -> Result<Report> {
+    let mut report = Report::default();
+    files::run(subject, reference, &mut report)?;
     Ok(report)
 }
 

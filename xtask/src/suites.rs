@@ -91,7 +91,7 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "effects" => all_effects(args, sides),
         "workshop" => workshop::run(sides),
         "random" => diff::random_groups(args, sides),
-        "interchange" => interchange::run(sides),
+        "interchange" => all_interchange(sides),
         "migrating" => migrating::run(sides),
         "reloading" => reloading::run(sides, args.number("count", RELOADED)?, args.number("seed", 1)?),
         "saving" => saving::run(sides),
@@ -139,6 +139,16 @@ fn all_effects(args: &Args, sides: &Sides) -> Result<Report> {
     }
     if script.is_none() && group.is_none_or(|group| group == "replay") {
         report.merge(effects::replay::run(sides, seed));
+    }
+    Ok(report)
+}
+
+/// With 8.2.3, and with the version of before.
+fn all_interchange(sides: &Sides) -> Result<Report> {
+    let mut report = interchange::run(sides)?;
+    match tools::redis_7() {
+        Ok(older) => report.merge(interchange::with_version(&sides.subject, &older)?),
+        Err(error) => missing(&mut report, "interchange with redis 7.0.15", &error),
     }
     Ok(report)
 }

@@ -1,4 +1,4 @@
-//! Third-party programs that some suites drive: redis-cli and redis-benchmark, a Python with redis-py, Celery and RQ, and
+//! Third-party programs that some suites drive: redis-cli and redis-benchmark, the server of Redis 7.0.15, a Python with redis-py, Celery and RQ, and
 //! Node.js with BullMQ. Each is looked for, then fetched below `target/`; a suite that still lacks one is skipped loudly, or
 //! fails in CI.
 
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use kinovar_tests::server::Program;
 use kinovar_tests::tests_dir;
 
 use crate::build::{output, target};
@@ -44,6 +45,43 @@ fn install_redis_tools() -> Result<()> {
     let unpack = format!("cd '{}' && for deb in *.deb; do dpkg -x \"$deb\" .; done", dir.display());
     output(Path::new("/bin/sh"), &["-c", &unpack])?;
     Ok(())
+}
+
+/// The release that Debian 12 has, the last one before the formats of today.
+const REDIS_7: &str = "7.0.15";
+
+/// The server of Redis 7.0.15. Debian's `redis-server` is a link to a program of `redis-tools`, whose name says which part it plays.
+pub fn redis_7() -> Result<Program> {
+    if let Some(path) = std::env::var_os("KINOVAR_REDIS_7") {
+        return checked_redis_7(Path::new(&path));
+    }
+    let dir = target().join("redis-7");
+    fs::create_dir_all(&dir)?;
+    let link = dir.join("redis-server");
+    let made = |program: &Path| -> Result<Program> {
+        let _ = fs::remove_file(&link);
+        std::os::unix::fs::symlink(program, &link)?;
+        checked_redis_7(&link)
+    };
+    let unpacked = dir.join("usr/bin/redis-check-rdb");
+    let here = on_path("redis-check-rdb").into_iter().chain(unpacked.exists().then_some(unpacked.clone()));
+    if let Some(found) = here.into_iter().find_map(|program| made(&program).ok()) {
+        return Ok(found);
+    }
+    let fetch = format!(
+        "cd '{}' && apt-get download redis-tools && for deb in *.deb; do dpkg-deb -x \"$deb\" .; done",
+        dir.display()
+    );
+    output(Path::new("/bin/sh"), &["-c", &fetch]).context("fetch redis-tools of Debian 12 (or set KINOVAR_REDIS_7)")?;
+    made(&unpacked)
+}
+
+fn checked_redis_7(path: &Path) -> Result<Program> {
+    let said = output(path, &["--version"])?;
+    if !said.contains(&format!("v={REDIS_7} ")) {
+        bail!("{} is not {REDIS_7}: {said}", path.display());
+    }
+    Ok(Program::new("redis 7.0.15", path))
 }
 
 /// A Python with what `tests/clients/requirements.txt` names, in a virtual environment below `target/apps`.

@@ -11,6 +11,7 @@ pub mod generic;
 pub mod hash;
 pub mod list;
 mod multi_pop;
+pub mod rebuild;
 mod scan;
 pub mod set;
 pub mod stream;

@@ -72,6 +72,48 @@ impl Fixture {
         String::from_utf8_lossy(&reply).trim_end().replace("\r\n", " ")
     }
 
+    /// Runs a command of these words; the reply as that of [`Fixture::run`].
+    pub fn run_words(&mut self, words: &[String]) -> String {
+        let (mut bytes, mut spans) = (Vec::new(), Vec::new());
+        for word in words {
+            spans.push(kinovar_resp::Span { start: bytes.len() as u32, len: word.len() as u32 });
+            bytes.extend_from_slice(word.as_bytes());
+        }
+        let reply = self.run_args(&bytes, &spans);
+        String::from_utf8_lossy(&reply).trim_end().replace("\r\n", " ")
+    }
+
+    /// The words of commands as clients send them, which are text.
+    pub fn split(bytes: &[u8]) -> Vec<Vec<String>> {
+        let mut text = std::str::from_utf8(bytes).expect("words are text");
+        let number = |text: &mut &str, mark: char| -> Option<usize> {
+            let (line, rest) = text.split_once("\r\n")?;
+            *text = rest;
+            Some(line.strip_prefix(mark).expect("a number").parse().expect("a number"))
+        };
+        let mut commands = Vec::new();
+        while let Some(count) = number(&mut text, '*') {
+            let words = (0..count).map(|_| {
+                let len = number(&mut text, '$').expect("a word");
+                let (word, rest) = text.split_at(len);
+                text = rest.strip_prefix("\r\n").expect("the end of a word");
+                word.to_owned()
+            });
+            commands.push(words.collect());
+        }
+        commands
+    }
+
+    /// Shows all keys of all databases.
+    pub fn each_entry(&mut self, visit: &mut dyn FnMut(&kinovar_command::keyspace::Entry)) {
+        let locked = self.keyspace.lock_all();
+        for index in 0..self.keyspace.partitions() {
+            let partition = locked.partition(index);
+            let databases = partition.databases().filter_map(|number| partition.db(number));
+            databases.flat_map(|db| db.table().iter()).for_each(&mut *visit);
+        }
+    }
+
     fn run_args(&mut self, buf: &[u8], spans: &[kinovar_resp::Span]) -> Vec<u8> {
         let env = Env {
             now_ms: self.now_ms,

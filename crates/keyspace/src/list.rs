@@ -361,6 +361,15 @@ impl List {
         }
     }
 
+    /// Shows the elements of the node with this index. O(elements in it).
+    pub fn visit_node(&self, index: usize, mut visit: impl FnMut(Text<'_>)) {
+        match self.node(index) {
+            Some(NodeRef::Packed(pack)) => pack.iter().for_each(|item| visit(as_text(item))),
+            Some(NodeRef::Plain(element)) => visit(Text::Bytes(element)),
+            None => {}
+        }
+    }
+
     /// An empty quicklist, to which the nodes of an RDB file are appended.
     pub fn of_nodes(settings: &Settings) -> List {
         List(Encoding::Quicklist(Box::new(Quicklist::new(fill(settings)))))

@@ -3,6 +3,11 @@
 use crate::error::{ErrorKind, Result};
 use crate::wire::{Input, container, kind, module_opcode};
 
+/// Whether `code` is that of a type of values.
+pub fn is_known(code: u8) -> bool {
+    matches!(code, kind::STRING..=kind::MODULE_2 | kind::HASH_ZIPMAP..=kind::HASH_LISTPACK_EX)
+}
+
 /// Passes over a value of the type `code`. What it holds is not looked at, beyond what tells its length.
 pub fn value(code: u8, input: &mut impl Input) -> Result<()> {
     match code {
@@ -97,12 +102,15 @@ fn stream(code: u8, input: &mut impl Input) -> Result<()> {
         input.pass_string()?;
         numbers(input, if code == kind::STREAM_LISTPACKS { 2 } else { 3 })?;
         repeat(input, |input| {
-            input.pass(16 + 8)?;
+            input.pass(16)?;
+            input.pass(8)?;
             input.number().map(drop)
         })?;
         repeat(input, |input| {
             input.pass_string()?;
-            input.pass(if code == kind::STREAM_LISTPACKS_3 { 16 } else { 8 })?;
+            for _ in 0..if code == kind::STREAM_LISTPACKS_3 { 2 } else { 1 } {
+                input.pass(8)?;
+            }
             repeat(input, |input| input.pass(16))
         })
     })

@@ -116,7 +116,7 @@ fn stream(texts: &[Vec<u8>], seed: u64) -> Stream {
             let group = stream.group_mut(&name).expect("made just now");
             let (id, _) = group.create_consumer(&[b'c', consumer], 1000 + u64::from(consumer));
             if rng.bool() {
-                group.consumer_mut(id).active_ms = Some(2000);
+                group.consumer_mut(id).set_active(Some(2000));
             }
             for &pending in &ids {
                 if rng.bool() {
@@ -171,7 +171,7 @@ fn stream_contents(stream: &Stream, lines: &mut Vec<String>) {
         lines.push(format!("{} {} {:?}", name.escape_ascii(), group.last_id(), group.entries_read()));
         for (id, consumer) in group.consumers() {
             let name = consumer.name().escape_ascii();
-            lines.push(format!("{name} {} {:?}", consumer.seen_ms, consumer.active_ms));
+            lines.push(format!("{name} {} {:?}", consumer.seen_ms(), consumer.active_ms()));
             for pending in group.consumer_pending_range(id, StreamId::MIN, StreamId::MAX) {
                 lines.push(format!("{} {} {}", pending.id, pending.delivered_ms, pending.deliveries));
             }

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::{COMPATIBLE_VERSION, Sources, quote_into, split_words};
-use crate::tools::{Terminal, check_aof, check_rdb};
+use crate::tools::{Terminal, check_aof, check_rdb, restore};
 
 /// A part that the binary can play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,15 +27,18 @@ pub enum Role {
     CheckRdb,
     /// The checker of append-only files.
     CheckAof,
+    /// What brings back the state of a moment.
+    Restore,
 }
 
-const ROLES: [(&str, Role); 6] = [
+const ROLES: [(&str, Role); 7] = [
     ("server", Role::Server),
     ("cli", Role::Cli),
     ("benchmark", Role::Benchmark),
     ("sentinel", Role::Sentinel),
     ("check-rdb", Role::CheckRdb),
     ("check-aof", Role::CheckAof),
+    ("restore", Role::Restore),
 ];
 
 /// What to do.
@@ -74,6 +77,8 @@ pub enum ToolOrder {
     CheckRdb(check_rdb::Order),
     /// See [`check_aof`].
     CheckAof(check_aof::Order),
+    /// See [`restore`].
+    Restore(restore::Order),
 }
 
 impl Tool {
@@ -86,6 +91,7 @@ impl Tool {
         match &self.order {
             ToolOrder::CheckRdb(order) => check_rdb::run(&self.program, order, &mut terminal),
             ToolOrder::CheckAof(order) => check_aof::run(&self.program, order, &mut terminal),
+            ToolOrder::Restore(order) => restore::run(order, &mut terminal),
         }
     }
 }
@@ -108,6 +114,7 @@ pub fn parse(arguments: &[OsString], stdin: &mut dyn Read) -> Invocation {
     match role {
         Role::Server => parse_server(program, rest, stdin),
         Role::CheckRdb | Role::CheckAof => parse_tool(program, arguments.len() == rest.len() + 1, role, rest),
+        Role::Restore => parse_restore(program, rest),
         other => not_in_this_version(other),
     }
 }
@@ -154,6 +161,45 @@ fn parse_tool(program: String, by_name: bool, role: Role, rest: &[OsString]) -> 
         _ => ToolOrder::CheckAof(check_aof::Order::Misused),
     };
     Invocation::Tool(Tool { program, summary: !by_name, order })
+}
+
+fn parse_restore(program: String, rest: &[OsString]) -> Invocation {
+    if let [word] = rest
+        && (word == "-h" || word == "--help")
+    {
+        return Invocation::Print { text: restore::USAGE.into(), to_stderr: false, code: 0 };
+    }
+    let order = restore_wish(rest).map_or_else(restore::Order::Misused, restore::Order::Restore);
+    Invocation::Tool(Tool { program, summary: true, order: ToolOrder::Restore(order) })
+}
+
+fn restore_wish(rest: &[OsString]) -> Result<restore::Wish, String> {
+    let (mut until, mut from, mut to, mut config) = (None, None, None, None);
+    let mut words = rest.iter();
+    while let Some(word) = words.next() {
+        let slot = match word.as_bytes() {
+            b"--until" => &mut until,
+            b"--from" => &mut from,
+            b"--to" => &mut to,
+            option if option.starts_with(b"-") => return Err(format!("there is no option {}", word.display())),
+            _ if config.is_some() => return Err(format!("what is {} for?", word.display())),
+            _ => {
+                config = Some(PathBuf::from(word));
+                continue;
+            }
+        };
+        let value = words.next().ok_or_else(|| format!("{} is to be followed by a value", word.display()))?;
+        if slot.replace(value).is_some() {
+            return Err(format!("{} is there twice", word.display()));
+        }
+    }
+    let until = until.ok_or("--until TIME is missing")?;
+    Ok(restore::Wish {
+        until_s: restore::parse_time(&until.to_string_lossy())?,
+        from: from.map(PathBuf::from),
+        to: to.map(PathBuf::from).ok_or("--to DIR is missing")?,
+        config,
+    })
 }
 
 fn print_error(text: String) -> Invocation {
@@ -229,6 +275,10 @@ Usage: kinovar [server] [/path/to/redis.conf] [options] [-]
        kinovar server -v | --version
        kinovar server -h | --help
        kinovar server --check-system
+       kinovar check-rdb FILE                  look at a snapshot
+       kinovar check-aof [--fix] FILE          look at an append-only file
+       kinovar restore --until TIME [--from DIR] --to DIR
+                                               bring back the state of a moment
 
 An option is --NAME VALUE..., any parameter of the configuration file; options win over the file.
 
@@ -364,7 +414,7 @@ mod tests {
         };
         let aof = |line: &[&str]| match tool(line).order {
             ToolOrder::CheckAof(order) => order,
-            other @ ToolOrder::CheckRdb(_) => panic!("{line:?}: {other:?}"),
+            other => panic!("{line:?}: {other:?}"),
         };
         use check_aof::Order;
         assert_eq!(aof(&["redis-check-aof"]), Order::Misused);
@@ -378,6 +428,31 @@ mod tests {
         assert_eq!((rdb.program.as_str(), rdb.summary), ("k check-rdb", true));
         assert!(!tool(&["/bin/redis-check-rdb", "a"]).summary);
         assert!(printed(&["redis-check-rdb", "-v"]).0.starts_with("redis-check-rdb v=8.2.3 "));
+    }
+
+    #[test]
+    fn a_moment_can_be_asked_for() {
+        let restored = |line: &[&str]| match invoke(&[&["kinovar", "restore"], line].concat()) {
+            Invocation::Tool(Tool { order: ToolOrder::Restore(order), .. }) => order,
+            other => panic!("{line:?}: {other:?}"),
+        };
+        let wish = restore::Wish { until_s: 5, from: Some("a".into()), to: "b".into(), config: None };
+        assert_eq!(restored(&["--from", "a", "--until", "5", "--to", "b"]), restore::Order::Restore(wish.clone()));
+        let wish = restore::Wish { from: None, config: Some("c.conf".into()), ..wish };
+        assert_eq!(restored(&["--until", "5", "c.conf", "--to", "b"]), restore::Order::Restore(wish));
+        for line in [
+            &[][..],
+            &["--until", "5"],
+            &["--to", "b"],
+            &["--until", "x", "--to", "b"],
+            &["--until", "5", "--to"],
+            &["--until", "5", "--until", "5", "--to", "b"],
+            &["--until", "5", "--to", "b", "--other"],
+            &["--until", "5", "--to", "b", "c", "d"],
+        ] {
+            assert!(matches!(restored(line), restore::Order::Misused(_)), "{line:?}");
+        }
+        assert_eq!(printed(&["kinovar", "restore", "--help"]).1, 0);
     }
 
     #[test]

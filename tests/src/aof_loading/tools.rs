@@ -3,7 +3,13 @@
 use super::*;
 
 /// Calls a program by a name of the reference's; what it prints, and its exit code.
-fn called(program: &Program, name: &str, dir: &Path, words: &[&str], answer: &str) -> Result<(String, Option<i32>)> {
+pub fn called(
+    program: &Program,
+    name: &str,
+    dir: &Path,
+    words: &[&str],
+    answer: &str,
+) -> Result<(String, Option<i32>)> {
     let mut child = Command::new(program.path.canonicalize()?)
         .arg0(name)
         .args(words)
@@ -87,6 +93,61 @@ pub fn same_output(sides: &Sides, folder: &Folder) -> Result<()> {
     }
     Ok(())
 }
+
+/// Of a snapshot that is cut off anywhere, both say up to where and in what.
+pub fn cut_snapshots(sides: &Sides, folder: &Folder) -> Result<()> {
+    let dir = folder.0.join("snapshot");
+    fs::create_dir_all(&dir)?;
+    let name = dir.to_str().context("a folder's name")?;
+    let server = sides.oracle.start(&["--dir", name])?;
+    let mut conn = server.conn()?;
+    for line in SMALL {
+        let reply = conn.line(line)?;
+        ensure!(!reply.is_error(), "{line}: {}", show(&reply));
+    }
+    conn.must("SAVE")?;
+    drop(server);
+    let file = dir.join("dump.rdb");
+    let bytes = fs::read(&file)?;
+    for len in (0..bytes.len()).filter(|len| len % 2 == 1 || len % 7 == 0) {
+        fs::write(&file, &bytes[..len])?;
+        let (oracle, code) = called(&sides.oracle, "redis-check-rdb", &dir, &["dump.rdb"], "")?;
+        let subject = called(&sides.subject, "redis-check-rdb", &dir, &["dump.rdb"], "")?;
+        // Of some values it tells the line of its own source, in the log as well.
+        let lines = oracle.lines().filter(|line| !line.contains(" # "));
+        let lines = lines.map(|line| match line.split_once(" Internal error in RDB reading offset 0, function at ") {
+            Some((offset, _)) => format!("{offset} Unexpected EOF reading RDB file\n"),
+            None => format!("{line}\n"),
+        });
+        let expected = (lines.collect::<String>(), code);
+        ensure!(subject == expected, "cut at {len}: the oracle gives {expected:?}\nthe subject {subject:?}");
+    }
+    Ok(())
+}
+
+/// What is in that snapshot.
+const SMALL: &[&str] = &[
+    "FUNCTION LOAD \"#!lua name=lib\\nredis.register_function('f', function() return 42 end)\"",
+    "SET string v PX 100000000",
+    "SET number 12345",
+    "RPUSH list a b c 1 2 3",
+    "SADD ints 1 2 3",
+    "SADD set a b c",
+    "ZADD zset 1 a 2 b",
+    "HSET hash f v g w",
+    "HPEXPIRE hash 100000000 FIELDS 1 f",
+    "XADD stream 1-1 a b",
+    "XGROUP CREATE stream g 0",
+    "XREADGROUP GROUP g c STREAMS stream >",
+    "CONFIG SET hash-max-listpack-entries 0 zset-max-listpack-entries 0 set-max-listpack-entries 0",
+    "HSET hash:table f v g w",
+    "HSET hash:times f v g w",
+    "HPEXPIRE hash:times 100000000 FIELDS 1 f",
+    "ZADD tree 1 a 2 b",
+    "SADD table a b c",
+    "SELECT 5",
+    "SET other v",
+];
 
 /// Cutting off what was written after a moment.
 pub fn moments(sides: &Sides, folder: &Folder) -> Result<()> {

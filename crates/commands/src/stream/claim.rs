@@ -183,7 +183,7 @@ impl<'s> Claim<'s> {
         };
         self.group.set_pending(pending);
         self.tell(&pending);
-        self.group.consumer_mut(self.consumer).active_ms = Some(self.now_ms);
+        self.group.consumer_mut(self.consumer).set_active(Some(self.now_ms));
         Claimed::Yes
     }
 

@@ -121,9 +121,9 @@ fn consumers(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         reply.bulk(consumer.name());
         write_count(reply, "pending", consumer.pending_count());
         write_key(reply, "idle");
-        reply.integer(now_ms.saturating_sub(consumer.seen_ms) as i64);
+        reply.integer(now_ms.saturating_sub(consumer.seen_ms()) as i64);
         write_key(reply, "inactive");
-        reply.integer(consumer.active_ms.map_or(-1, |active_ms| now_ms.saturating_sub(active_ms) as i64));
+        reply.integer(consumer.active_ms().map_or(-1, |active_ms| now_ms.saturating_sub(active_ms) as i64));
     }
     Ok(())
 }
@@ -237,9 +237,9 @@ fn write_consumer(reply: &mut Reply<'_>, group: &ConsumerGroup, (id, consumer): 
     write_key(reply, "name");
     reply.bulk(consumer.name());
     write_key(reply, "seen-time");
-    reply.integer(consumer.seen_ms as i64);
+    reply.integer(consumer.seen_ms() as i64);
     write_key(reply, "active-time");
-    reply.integer(consumer.active_ms.map_or(-1, |active_ms| active_ms as i64));
+    reply.integer(consumer.active_ms().map_or(-1, |active_ms| active_ms as i64));
     write_count(reply, "pel-count", consumer.pending_count());
     write_key(reply, "pending");
     reply.array(consumer.pending_count().min(count));

@@ -107,7 +107,7 @@ fn or_unchanged<R>(stream: &mut Update<'_, Stream>, result: Result<R, CommandErr
 fn see_consumer(stream: &mut Update<'_, Stream>, group: &[u8], name: &[u8], now_ms: u64) -> (ConsumerId, bool) {
     let group = stream.group_mut(group).expect("callers made sure of the group");
     let (id, is_new) = group.create_consumer(name, now_ms);
-    group.consumer_mut(id).seen_ms = now_ms;
+    group.consumer_mut(id).set_seen(now_ms);
     if is_new {
         stream.noted(Some("xgroup-createconsumer"), 1);
     }

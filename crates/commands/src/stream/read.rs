@@ -396,7 +396,7 @@ impl Reader<'_> {
         }
         let group = stream.group_mut(self.group).expect("callers made sure of the group");
         if !self.noack {
-            group.consumer_mut(consumer).active_ms = Some(now_ms);
+            group.consumer_mut(consumer).set_active(Some(now_ms));
         }
         if told.effects.is_on() {
             tell_progress(told, group);

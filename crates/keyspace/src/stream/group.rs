@@ -4,6 +4,7 @@ use super::StreamId;
 use super::pending::IdMap;
 use kinovar_ds::entry::size_class;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// A consumer group.
 #[derive(Clone, Debug)]
@@ -30,10 +31,10 @@ pub struct ConsumerId(pub(super) u32);
 #[derive(Clone, Debug)]
 pub struct Consumer {
     name: Box<[u8]>,
-    /// When it last tried to read or claim, Unix ms.
-    pub seen_ms: u64,
-    /// When it last got something, Unix ms.
-    pub active_ms: Option<u64>,
+    seen_ms: u64,
+    active_ms: Option<u64>,
+    /// Counted where these are not the same.
+    apart: Option<Counted>,
     /// Ids of what is pending for it. The rest is in [`Group::pending`].
     pending: IdMap<StreamId>,
 }
@@ -61,6 +62,71 @@ impl Consumer {
     pub fn pending_count(&self) -> usize {
         self.pending.len()
     }
+
+    /// When it last tried to read or claim, Unix ms.
+    pub fn seen_ms(&self) -> u64 {
+        self.seen_ms
+    }
+
+    /// When it last got something, Unix ms.
+    pub fn active_ms(&self) -> Option<u64> {
+        self.active_ms
+    }
+
+    /// Says when it was seen, Unix ms.
+    pub fn set_seen(&mut self, at_ms: u64) {
+        self.seen_ms = at_ms;
+        self.count();
+    }
+
+    /// Says when it got something, Unix ms.
+    pub fn set_active(&mut self, at_ms: Option<u64>) {
+        self.active_ms = at_ms;
+        self.count();
+    }
+
+    fn count(&mut self) {
+        let is_apart = self.active_ms != Some(self.seen_ms);
+        if is_apart != self.apart.is_some() {
+            self.apart = is_apart.then(Counted::one);
+        }
+    }
+}
+
+/// How many consumers got nothing when they were last seen, in all keyspaces of the process.
+static APART: AtomicUsize = AtomicUsize::new(0);
+
+/// Something that is counted while it lives.
+#[derive(Debug)]
+struct Counted;
+
+impl Counted {
+    fn one() -> Counted {
+        APART.fetch_add(1, Relaxed);
+        Counted
+    }
+
+    fn count() -> usize {
+        APART.load(Relaxed)
+    }
+}
+
+impl Clone for Counted {
+    fn clone(&self) -> Self {
+        Counted::one()
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        APART.fetch_sub(1, Relaxed);
+    }
+}
+
+/// How many consumers of groups there are in this process that got nothing when they were last seen; those included that are about
+/// to be freed. Old versions of the RDB format cannot tell their two times apart.
+pub fn consumers_apart() -> usize {
+    Counted::count()
 }
 
 /// The names say whose id it is.
@@ -123,6 +189,13 @@ impl Group {
         self.names.values().map(|&id| (id, self.consumer(id)))
     }
 
+    /// The consumer whose name comes after this one, or the first. O(log n).
+    pub fn consumer_after(&self, name: Option<&[u8]>) -> Option<(ConsumerId, &Consumer)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let after = name.map_or(Unbounded, Excluded);
+        self.names.range::<[u8], _>((after, Unbounded)).next().map(|(_, &id)| (id, self.consumer(id)))
+    }
+
     /// Number of consumers.
     pub fn consumer_count(&self) -> usize {
         self.names.len()
@@ -139,7 +212,9 @@ impl Group {
             return (id, false);
         }
         let name: Box<[u8]> = name.into();
-        let consumer = Consumer { name: name.clone(), seen_ms: now_ms, active_ms: None, pending: IdMap::default() };
+        let apart = Some(Counted::one());
+        let consumer =
+            Consumer { name: name.clone(), seen_ms: now_ms, active_ms: None, apart, pending: IdMap::default() };
         // As many are free as were deleted.
         let free = if self.names.len() < self.consumers.len() {
             self.consumers.iter().position(Option::is_none)

@@ -32,13 +32,12 @@ mod trim;
 
 use crate::settings::Settings;
 use block::NewFields;
-pub use group::{Consumer, ConsumerId, Group, Pending};
+pub use group::{Consumer, ConsumerId, Group, Pending, consumers_apart};
 pub use id::{NewId, STREAM_ID_TEXT_MAX, StreamId};
 use kinovar_ds::entry::size_class;
 use log::Log;
 pub use range::{Fields, Range, RangeRev, StreamEntry};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 pub use trim::{Trim, TrimBy};
 
 /// A stream.
@@ -55,39 +54,6 @@ pub struct Stream {
     groups: BTreeMap<Box<[u8]>, Box<Group>>,
     /// See [`Stream::settle_floor`].
     floor: Option<StreamId>,
-    _counted: Counted,
-}
-
-/// How many streams there are, in all keyspaces of the process.
-static ALIVE: AtomicUsize = AtomicUsize::new(0);
-
-/// Something that is counted while it lives.
-#[derive(Debug)]
-struct Counted;
-
-impl Counted {
-    fn one() -> Counted {
-        ALIVE.fetch_add(1, Relaxed);
-        Counted
-    }
-}
-
-impl Default for Counted {
-    fn default() -> Self {
-        Counted::one()
-    }
-}
-
-impl Clone for Counted {
-    fn clone(&self) -> Self {
-        Counted::one()
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        ALIVE.fetch_sub(1, Relaxed);
-    }
 }
 
 impl From<Box<Group>> for Stream {
@@ -134,12 +100,6 @@ pub enum Deletion {
 }
 
 impl Stream {
-    /// How many streams there are in this process: those included that are about to be freed. For whoever has to know whether
-    /// there is any.
-    pub fn alive() -> usize {
-        ALIVE.load(Relaxed)
-    }
-
     /// An empty stream.
     pub fn new() -> Stream {
         Stream::default()

@@ -248,7 +248,7 @@ fn read_consumer(reader: &mut Reader<'_>, code: u8, group: &mut Group, pending: 
     if !is_new {
         return corrupt("a consumer of a stream is there twice", at);
     }
-    group.consumer_mut(consumer).active_ms = active_ms;
+    group.consumer_mut(consumer).set_active(active_ms);
     for _ in 0..reader.count(16)? {
         let at = reader.offset();
         let id = StreamId::from_bytes(reader.array()?);

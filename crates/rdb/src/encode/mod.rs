@@ -195,7 +195,7 @@ fn hash_minimum_version(hash: &Hash) -> u32 {
 /// Version 10 is the first to have the counters, version 11 the first to tell when a consumer was active: before that, it was
 /// when it was seen.
 fn stream_minimum_version(stream: &Stream) -> u32 {
-    let active_when_seen = |group: &Group| group.consumers().all(|(_, one)| one.active_ms == Some(one.seen_ms));
+    let active_when_seen = |group: &Group| group.consumers().all(|(_, one)| one.active_ms() == Some(one.seen_ms()));
     if stream.groups().all(|(_, group)| active_when_seen(group)) { 10 } else { 11 }
 }
 

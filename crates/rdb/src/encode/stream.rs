@@ -86,9 +86,9 @@ pub(super) fn group(name: &[u8], group: &Group, encoder: &mut Encoder, out: &mut
     push_len(out, group.consumer_count() as u64);
     for (id, consumer) in group.consumers() {
         encoder.string(consumer.name(), out);
-        push_ms(out, consumer.seen_ms);
+        push_ms(out, consumer.seen_ms());
         if encoder.version() >= 11 {
-            push_ms(out, consumer.active_ms.unwrap_or(UNKNOWN));
+            push_ms(out, consumer.active_ms().unwrap_or(UNKNOWN));
         }
         push_len(out, consumer.pending_count() as u64);
         for pending in group.consumer_pending_ids(id) {

@@ -11,7 +11,7 @@ mod reader;
 mod tests;
 mod writer;
 
-pub use reader::{Event, Reader, Record};
+pub use reader::{Doing, Event, Reader, Record};
 pub use writer::{Facts, Replication, Writer};
 
 /// The first bytes of a file of any version.

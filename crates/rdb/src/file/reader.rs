@@ -80,6 +80,29 @@ impl<'a> Record<'a> {
     }
 }
 
+/// What of a file is being read: after an error, what could not be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Doing {
+    /// The code of what comes next, or how a key was used.
+    Type,
+    /// When a key expires.
+    Expiry,
+    /// A number between keys.
+    Number,
+    /// Something about the file.
+    Aux,
+    /// What a module wrote.
+    ModuleAux,
+    /// A library of functions.
+    Function,
+    /// A key whose value has this code.
+    Key(u8),
+    /// A value of this code.
+    Value(u8),
+    /// The checksum.
+    Checksum,
+}
+
 /// Reads a file. After an error, or [`Event::Eof`], there is nothing more to be asked for.
 pub struct Reader<R: Read> {
     window: Window<R>,
@@ -87,6 +110,7 @@ pub struct Reader<R: Read> {
     verify: bool,
     db: u32,
     lacks_checksum: bool,
+    doing: Doing,
 }
 
 impl<R: Read> Reader<R> {
@@ -108,7 +132,7 @@ impl<R: Read> Reader<R> {
         if !(1..=VERSION).contains(&version) {
             return Err(ErrorKind::Version(version).at(MAGIC.len() as u64));
         }
-        Ok(Reader { window, version, verify, db: 0, lacks_checksum: false })
+        Ok(Reader { window, version, verify, db: 0, lacks_checksum: false, doing: Doing::Type })
     }
 
     /// The file's version.
@@ -121,9 +145,19 @@ impl<R: Read> Reader<R> {
         self.lacks_checksum
     }
 
-    /// How much has been read.
+    /// How much has been read. After an error: up to what could not be.
     pub fn offset(&self) -> u64 {
         self.window.offset()
+    }
+
+    /// What is being read; after an error, what could not be.
+    pub fn doing(&self) -> Doing {
+        self.doing
+    }
+
+    /// The key whose value could not be read.
+    pub fn broken_key(&self) -> Option<Cow<'_, [u8]>> {
+        matches!(self.doing, Doing::Value(_)).then(|| self.window.kept().string().ok()).flatten()
     }
 
     /// What comes next.
@@ -135,7 +169,18 @@ impl<R: Read> Reader<R> {
         self.window.keep_nothing();
         loop {
             let at = self.window.offset();
-            match self.window.byte()? {
+            self.doing = Doing::Type;
+            let code = self.window.byte()?;
+            self.doing = match code {
+                opcode::EXPIRE_TIME_S | opcode::EXPIRE_TIME_MS => Doing::Expiry,
+                opcode::SELECT_DB | opcode::RESIZE_DB | opcode::SLOT_INFO => Doing::Number,
+                opcode::AUX => Doing::Aux,
+                opcode::FUNCTION2 => Doing::Function,
+                opcode::MODULE_AUX => Doing::ModuleAux,
+                opcode::EOF => Doing::Checksum,
+                _ => Doing::Type,
+            };
+            match code {
                 opcode::EXPIRE_TIME_S => {
                     let time_s = i32::from_le_bytes(self.window.array()?);
                     expire_at_ms = time_from(i64::from(time_s).saturating_mul(1000));
@@ -186,13 +231,18 @@ impl<R: Read> Reader<R> {
     }
 
     fn record(&mut self, kind: u8, at: u64, expire_at_ms: Option<u64>, usage: Usage) -> Result<Event<'_>> {
+        if !skip::is_known(kind) {
+            return Err(ErrorKind::UnknownType(kind).at(at));
+        }
         self.window.keep();
+        self.doing = Doing::Key(kind);
         self.window.pass_string()?;
         let key_len = self.window.kept_len();
         let offset = self.window.offset();
+        self.doing = Doing::Value(kind);
         skip::value(kind, &mut self.window).map_err(|error| match error.kind {
             // The place of the code, not that behind the key.
-            ErrorKind::UnknownType(_) | ErrorKind::PreReleaseModule => error.kind.at(at),
+            ErrorKind::PreReleaseModule => error.kind.at(at),
             _ => error,
         })?;
         let db = self.db;

@@ -333,7 +333,10 @@ impl Journal {
             let part = manifest.next_base(&layout.prefix, config.aof_use_rdb_preamble);
             messages::notice(&format!("Creating AOF base file {} on server start", part.name.display()));
             let path = layout.path(part);
-            let made = if config.aof_use_rdb_preamble { make_empty_base(&path) } else { make_empty(&path) };
+            let made = match config.aof_use_rdb_preamble {
+                true => make_empty_base(&path),
+                false => make_empty(&path, config.aof_timestamp_enabled),
+            };
             made.map_err(|error| format!("Can't create the AOF base file {}: {}", path.display(), error_text(&error)))?;
         }
         let is_new = manifest.incr.is_empty();
@@ -489,8 +492,13 @@ fn make_empty_base(path: &Path) -> io::Result<()> {
     writer.finish()?.sync_all()
 }
 
-fn make_empty(path: &Path) -> io::Result<()> {
-    File::create(path)?.sync_all()
+/// Makes a base without commands, which begins with the time if `annotates`.
+fn make_empty(path: &Path, annotates: bool) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    if annotates {
+        io::Write::write_all(&mut file, format!("#TS:{}\r\n", clock::unix_ms() / 1000).as_bytes())?;
+    }
+    file.sync_all()
 }
 
 impl keyspace::Journal for Journal {

@@ -15,7 +15,7 @@ use super::manifest::{Layout, Manifest};
 use super::{Files, Journal, State, disk};
 use crate::config::Config;
 use crate::log;
-use crate::saving::{self, Outcome, Refusal};
+use crate::saving::{self, Base, Outcome, Refusal};
 use crate::server::Server;
 use kinovar_command::keyspace::Db;
 use kinovar_io::clock;
@@ -325,8 +325,8 @@ fn size_of(layout: &Layout, manifest: &Manifest) -> u64 {
 }
 
 /// The snapshot of a rewrite is complete, or has failed.
-pub fn finished(server: &'static Server, outcome: Outcome) {
-    let outcome = outcome.and_then(|()| put_in_place(server));
+pub fn finished(server: &'static Server, outcome: Outcome, base: Base) {
+    let outcome = outcome.and_then(|()| put_in_place(server, base));
     if outcome.is_err() {
         let _ = fs::remove_file(temp_name());
     }
@@ -334,9 +334,8 @@ pub fn finished(server: &'static Server, outcome: Outcome) {
 }
 
 /// Makes the new base the one that counts.
-fn put_in_place(server: &'static Server) -> Outcome {
+fn put_in_place(server: &'static Server, base: Base) -> Outcome {
     let journal = &server.journal;
-    let config = server.config();
     let is_due = |state: &mut State| matches!(state.rewrite.naming, Naming::Due) && !state.rewrite.is_cancelled;
     // The snapshot may be complete before the journal's thread has come to the new increment.
     let mut state = journal.named.wait_while(journal.state(), is_due).unwrap_or_else(PoisonError::into_inner);
@@ -352,8 +351,7 @@ fn put_in_place(server: &'static Server) -> Outcome {
     // The state can be looked at meanwhile; nobody else changes the manifest while a rewrite is under way.
     drop(state);
     let temp = temp_name();
-    let is_rdb = config.aof_use_rdb_preamble;
-    let part = manifest.next_base(&layout.prefix, is_rdb);
+    let part = manifest.next_base(&layout.prefix, base == Base::Rdb);
     let (name, path) = (part.name.clone(), layout.path(part));
     fs::rename(&temp, &path).map_err(|error| {
         format!(

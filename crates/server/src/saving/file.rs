@@ -4,15 +4,16 @@ use crate::config::Config;
 use crate::server::Server;
 
 use kinovar_command::keyspace::snapshot::{LargeEntry, Sink};
-use kinovar_command::keyspace::stream::Stream;
+use kinovar_command::keyspace::stream;
 use kinovar_command::keyspace::{Db, Entry, Payload, access};
+use kinovar_commands::rebuild;
 use kinovar_io::net::error_text;
 use kinovar_rdb::encode::{Encoder, Options, Pieces, Usage};
 use kinovar_rdb::file::{Facts, Writer};
 use kinovar_rdb::wire;
 use std::cell::RefCell;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -21,6 +22,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 const BEHIND_BYTES: usize = 16 << 20;
 /// The file is synced so often, bytes (`rdb-save-incremental-fsync`): not everything at its end.
 const SYNC_BYTES: usize = 4 << 20;
+/// What is collected of commands before it is written.
+const BUFFER_BYTES: usize = 64 << 10;
 /// The oldest version that is written. Older ones have no packed values, which would cost every reader more than it would help
 /// the few that are so old.
 pub const VERSION_MIN: u32 = 10;
@@ -34,12 +37,35 @@ pub enum Purpose {
     /// The file that is loaded at the start.
     Save,
     /// The base of an append-only file.
-    Rewrite,
+    Rewrite(Base),
+}
+
+/// What the base of an append-only file is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Base {
+    /// A snapshot.
+    Rdb,
+    /// Commands.
+    Commands,
+}
+
+impl Base {
+    /// The one that the configuration asks for.
+    pub fn of(config: &Config) -> Base {
+        if config.aof_use_rdb_preamble { Base::Rdb } else { Base::Commands }
+    }
+}
+
+/// How entries are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Form {
+    Rdb(Options),
+    Commands,
 }
 
 /// Encodes entries and hands them to the thread that writes the file.
 pub struct FileSink {
-    options: Options,
+    form: Form,
     now_ms: u64,
     /// How usage is noted.
     usage: Usages,
@@ -99,12 +125,17 @@ impl FileSink {
     ) -> (FileSink, Work) {
         let version = if sizes.iter().any(|size| size.field_expires > 0) {
             wire::VERSION
-        } else if Stream::alive() > 0 {
+        } else if stream::consumers_apart() > 0 {
             11
         } else {
             VERSION_MIN
         };
-        let options = Options { compress: config.rdb_compression, version };
+        let form = match purpose {
+            Purpose::Rewrite(Base::Commands) => Form::Commands,
+            Purpose::Save | Purpose::Rewrite(Base::Rdb) => {
+                Form::Rdb(Options { compress: config.rdb_compression, version })
+            }
+        };
         let usage = match config.maxmemory_policy {
             policy if policy.is_lfu() => Usages::Freq,
             policy if policy.is_lru() => Usages::Idle,
@@ -116,7 +147,7 @@ impl FileSink {
                 Some(config.dbfilename.clone()),
                 config.rdb_save_incremental_fsync,
             ),
-            Purpose::Rewrite => (crate::journal::rewrite::temp_name(), None, config.aof_rewrite_incremental_fsync),
+            Purpose::Rewrite(_) => (crate::journal::rewrite::temp_name(), None, config.aof_rewrite_incremental_fsync),
         };
         let keys_total = sizes.iter().map(|size| size.keys).sum();
         let libraries: Vec<Box<[u8]>> =
@@ -126,14 +157,15 @@ impl FileSink {
         let work = Work {
             temp,
             target,
-            version,
+            purpose,
+            form,
             checksum: config.rdb_checksum,
-            compress: config.rdb_compression,
+            annotates: config.aof_timestamp_enabled,
             sync,
             facts: Facts {
                 created_s: now_ms / 1000,
                 used_memory: crate::memory::used(),
-                aof_base: purpose == Purpose::Rewrite,
+                aof_base: purpose != Purpose::Save,
                 ..Facts::default()
             },
             libraries,
@@ -142,7 +174,7 @@ impl FileSink {
             shared: shared.clone(),
         };
         let (keys, left) = (AtomicU64::new(0), AtomicUsize::new(0));
-        (FileSink { options, now_ms, usage, sender, left, shared, keys, keys_total }, work)
+        (FileSink { form, now_ms, usage, sender, left, shared, keys, keys_total }, work)
     }
 
     /// So many partitions are going to be walked through; none has been yet.
@@ -189,25 +221,32 @@ impl FileSink {
 
 /// A large entry on its way to the file.
 struct Large {
-    options: Options,
-    usage: Usage,
-    pieces: Pieces,
-    is_begun: bool,
+    pieces: LargePieces,
     shared: std::sync::Arc<Shared>,
+}
+
+enum LargePieces {
+    Rdb { options: Options, usage: Usage, pieces: Pieces, is_begun: bool },
+    Commands(rebuild::Pieces),
 }
 
 impl LargeEntry for Large {
     fn write(&mut self, entry: &Entry, bytes: usize, out: &mut Vec<u8>) -> bool {
-        let Payload::Object(object) = entry.payload() else { return false };
         if self.shared.failed.load(Relaxed) {
             return false;
         }
-        with_encoder(self.options, |encoder| {
-            if !std::mem::replace(&mut self.is_begun, true) {
-                encoder.record_head(entry, self.usage, out);
+        match &mut self.pieces {
+            LargePieces::Commands(pieces) => pieces.next(entry, bytes, out),
+            LargePieces::Rdb { options, usage, pieces, is_begun } => {
+                let Payload::Object(object) = entry.payload() else { return false };
+                with_encoder(*options, |encoder| {
+                    if !std::mem::replace(is_begun, true) {
+                        encoder.record_head(entry, *usage, out);
+                    }
+                    pieces.next(object, bytes, encoder, out)
+                })
             }
-            self.pieces.next(object, bytes, encoder, out)
-        })
+        }
     }
 }
 
@@ -222,20 +261,34 @@ fn with_encoder<R>(options: Options, f: impl FnOnce(&mut Encoder) -> R) -> R {
 impl Sink for FileSink {
     fn begin_large(&self, entry: &Entry) -> Option<Box<dyn LargeEntry>> {
         let Payload::Object(_) = entry.payload() else { return None };
-        let (options, usage, shared) = (self.options, self.usage_of(entry), self.shared.clone());
-        Some(Box::new(Large { options, usage, pieces: Pieces::default(), is_begun: false, shared }))
+        let pieces = match self.form {
+            Form::Rdb(options) => {
+                let (usage, pieces) = (self.usage_of(entry), Pieces::default());
+                LargePieces::Rdb { options, usage, pieces, is_begun: false }
+            }
+            Form::Commands => LargePieces::Commands(rebuild::Pieces::default()),
+        };
+        Some(Box::new(Large { pieces, shared: self.shared.clone() }))
     }
 
     fn select(&self, db: u32, out: &mut Vec<u8>) {
-        out.push(wire::opcode::SELECT_DB);
-        wire::push_len(out, u64::from(db));
+        match self.form {
+            Form::Rdb(_) => {
+                out.push(wire::opcode::SELECT_DB);
+                wire::push_len(out, u64::from(db));
+            }
+            Form::Commands => rebuild::select(db, out),
+        }
     }
 
     fn write(&self, entry: &Entry, out: &mut Vec<u8>) {
         if self.shared.failed.load(Relaxed) {
             return;
         }
-        with_encoder(self.options, |encoder| encoder.record(entry, self.usage_of(entry), out));
+        match self.form {
+            Form::Rdb(options) => with_encoder(options, |encoder| encoder.record(entry, self.usage_of(entry), out)),
+            Form::Commands => rebuild::entry(entry, out),
+        }
     }
 
     fn take(&self, pieces: Vec<Vec<u8>>, keys: usize) {
@@ -256,9 +309,12 @@ pub struct Work {
     temp: PathBuf,
     /// What it is called when it is complete; else somebody else sees to that.
     target: Option<PathBuf>,
-    version: u32,
+    purpose: Purpose,
+    form: Form,
+    /// RDB files end in a checksum.
     checksum: bool,
-    compress: bool,
+    /// Files of commands begin with the time.
+    annotates: bool,
     sync: bool,
     facts: Facts,
     libraries: Vec<Box<[u8]>>,
@@ -269,10 +325,18 @@ pub struct Work {
 
 impl Work {
     /// Makes the file and writes it.
-    pub fn run(mut self) -> Outcome {
+    pub fn run(self) -> Outcome {
         let outcome = self.create().and_then(|file| {
-            self.write(&file).map_err(|error| {
-                format!("Write error while saving DB to the disk({}): {}", self.temp.display(), error_text(&error))
+            let written = match self.form {
+                Form::Rdb(options) => self.write_rdb(&file, options),
+                Form::Commands => self.write_commands(&file),
+            };
+            written.map_err(|error| {
+                let (temp, reason) = (self.temp.display(), error_text(&error));
+                match self.purpose {
+                    Purpose::Save => format!("Write error while saving DB to the disk({temp}): {reason}"),
+                    Purpose::Rewrite(_) => format!("Write error writing append only file on disk: {reason}"),
+                }
             })
         });
         if outcome.is_err() {
@@ -289,18 +353,22 @@ impl Work {
 
     fn create(&self) -> Result<File, String> {
         File::create(&self.temp).map_err(|error| {
-            format!(
-                "Failed opening the temp RDB file {} (in server root dir {}) for saving: {}",
-                self.temp.display(),
-                root_dir(),
-                error_text(&error)
-            )
+            let reason = error_text(&error);
+            match self.purpose {
+                Purpose::Save => format!(
+                    "Failed opening the temp RDB file {} (in server root dir {}) for saving: {reason}",
+                    self.temp.display(),
+                    root_dir()
+                ),
+                Purpose::Rewrite(_) => {
+                    format!("Opening the temp file for AOF rewrite in rewriteAppendOnlyFile(): {reason}")
+                }
+            }
         })
     }
 
-    fn write(&mut self, file: &File) -> io::Result<()> {
-        let file = Synced { file, sync: self.sync, unsynced: 0 };
-        let mut writer = Writer::new(file, self.version, self.checksum, self.compress);
+    fn write_rdb(&self, file: &File, options: Options) -> io::Result<()> {
+        let mut writer = Writer::new(self.synced(file), options.version, self.checksum, options.compress);
         writer.facts(&self.facts)?;
         for text in &self.libraries {
             writer.function(text)?;
@@ -309,13 +377,38 @@ impl Work {
             writer.select_db(number as u32)?;
             writer.resize_db(size.keys, size.expires)?;
         }
+        self.each_piece(|piece| writer.bytes(piece))?;
+        writer.finish()?.file.sync_all()
+    }
+
+    fn write_commands(&self, file: &File) -> io::Result<()> {
+        let mut writer = BufWriter::with_capacity(BUFFER_BYTES, self.synced(file));
+        if self.annotates {
+            write!(writer, "#TS:{}\r\n", self.facts.created_s)?;
+        }
+        let mut command = Vec::new();
+        for text in &self.libraries {
+            command.clear();
+            rebuild::library(text, &mut command);
+            writer.write_all(&command)?;
+        }
+        self.each_piece(|piece| writer.write_all(piece))?;
+        writer.into_inner()?.file.sync_all()
+    }
+
+    fn synced<'f>(&self, file: &'f File) -> Synced<'f> {
+        Synced { file, sync: self.sync, unsynced: 0 }
+    }
+
+    fn each_piece(&self, mut write: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         while let Ok(Some(pieces)) = self.receiver.recv() {
             for piece in pieces {
-                writer.bytes(&piece)?;
+                let written = write(&piece);
                 self.shared.queued.fetch_sub(piece.len(), Relaxed);
+                written?;
             }
         }
-        writer.finish()?.file.sync_all()
+        Ok(())
     }
 
     fn put_in_place(&self) -> Outcome {

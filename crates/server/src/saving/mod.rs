@@ -14,8 +14,8 @@ pub mod parking;
 use crate::config::Config;
 use crate::log;
 use crate::server::Server;
+pub use file::{Base, Outcome, VERSION_MIN};
 use file::{FileSink, Purpose, Work};
-pub use file::{Outcome, VERSION_MIN};
 use kinovar_command::Flags;
 use kinovar_command::keyspace::snapshot::{Sink, Step};
 use kinovar_command::keyspace::{Db, Trash};
@@ -152,7 +152,7 @@ impl Saving {
 
     /// Whether one is under way for the append-only file.
     pub fn is_rewriting(&self) -> bool {
-        self.state().running.as_ref().is_some_and(|running| running.purpose == Purpose::Rewrite)
+        self.state().running.as_ref().is_some_and(|running| running.purpose != Purpose::Save)
     }
 
     /// Whether commands that write are refused, since the data cannot be saved.
@@ -212,7 +212,8 @@ pub fn begin(server: &'static Server, db: &mut Db<'_>, foreground: bool) -> Resu
 /// # Errors
 /// As [`begin`].
 pub fn begin_rewrite(server: &'static Server, db: &mut Db<'_>) -> Result<(), Refusal> {
-    begin_for(server, db, false, Purpose::Rewrite)
+    let base = Base::of(&server.config());
+    begin_for(server, db, false, Purpose::Rewrite(base))
 }
 
 fn begin_for(server: &'static Server, db: &mut Db<'_>, foreground: bool, purpose: Purpose) -> Result<(), Refusal> {
@@ -302,8 +303,8 @@ fn finished(server: &'static Server, outcome: Outcome) {
     let saving = &server.saving;
     let Some(running) = saving.state().running.clone() else { return };
     let ok = outcome.is_ok();
-    if running.purpose == Purpose::Rewrite {
-        crate::journal::rewrite::finished(server, outcome);
+    if let Purpose::Rewrite(base) = running.purpose {
+        crate::journal::rewrite::finished(server, outcome, base);
         saving.active.store(false, Relaxed);
         settle(server, None);
         return;

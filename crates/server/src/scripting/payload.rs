@@ -3,59 +3,28 @@
 //! | bytes | what |
 //! |---|---|
 //! | for each library: 1 | 245 |
-//! | | its text: a string as in RDB files |
+//! | | its text: a string as in RDB files ([`kinovar_rdb::wire`]), written without compression |
 //! | 2 | version of the RDB format, little endian |
 //! | 8 | CRC-64 of all that is before it, little endian |
-//!
-//! A string is its length and its bytes. The length is in the low six bits of the first byte (with 00 on top), or in those and the
-//! next byte (01), or behind the byte 0x80 in four bytes, or behind 0x81 in eight, big endian. With 11 on top, the string is an
-//! integer of one, two or four bytes, little endian (0, 1, 2), or compressed (3): length of the compressed bytes, length of the
-//! string, the compressed bytes. Written strings are not compressed.
 
-use kinovar_command::number;
+use kinovar_rdb::wire::{self, CRC64, opcode};
 
-/// A library.
-const FUNCTION: u8 = 245;
-/// A library of versions before the first release.
-const FUNCTION_BEFORE_RELEASE: u8 = 246;
 /// Version of the format that is written. Older ones can be read.
-const VERSION: u16 = 12;
+const VERSION: u16 = wire::VERSION as u16;
 /// Bytes behind the libraries.
 const FOOTER_BYTES: usize = 10;
-/// Longest text of a library, as in a request.
-const TEXT_BYTES_MAX: usize = 512 << 20;
-
-const CRC: crc::Crc<u64> = crc::Crc::<u64>::new(&crc::CRC_64_REDIS);
 
 /// The texts of libraries as one value.
 pub fn write<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut out = Vec::new();
     for text in texts {
-        out.push(FUNCTION);
-        push_len(&mut out, text.len());
-        out.extend_from_slice(text);
+        out.push(opcode::FUNCTION2);
+        wire::push_raw_string(&mut out, text);
     }
     out.extend_from_slice(&VERSION.to_le_bytes());
-    let checksum = CRC.checksum(&out);
+    let checksum = CRC64.checksum(&out);
     out.extend_from_slice(&checksum.to_le_bytes());
     out
-}
-
-fn push_len(out: &mut Vec<u8>, len: usize) {
-    match len {
-        0..64 => out.push(len as u8),
-        64..0x4000 => out.extend_from_slice(&[0x40 | (len >> 8) as u8, len as u8]),
-        _ => match u32::try_from(len) {
-            Ok(len) => {
-                out.push(0x80);
-                out.extend_from_slice(&len.to_be_bytes());
-            }
-            Err(_) => {
-                out.push(0x81);
-                out.extend_from_slice(&(len as u64).to_be_bytes());
-            }
-        },
-    }
 }
 
 /// The texts of the libraries in a value.
@@ -67,125 +36,21 @@ pub fn read(value: &[u8]) -> Result<Vec<Vec<u8>>, &'static str> {
     let split = value.len().checked_sub(FOOTER_BYTES).ok_or(BROKEN)?;
     let (body, footer) = value.split_at(split);
     let version = u16::from_le_bytes([footer[0], footer[1]]);
-    if version > VERSION || CRC.checksum(&value[..split + 2]).to_le_bytes() != footer[2..] {
+    if version > VERSION || CRC64.checksum(&value[..split + 2]).to_le_bytes() != footer[2..] {
         return Err(BROKEN);
     }
     let mut texts = Vec::new();
-    let mut rest = body;
-    while let Some((&kind, after)) = rest.split_first() {
+    let mut reader = wire::Reader::new(body, 0);
+    while let Ok(kind) = reader.byte() {
         match kind {
-            FUNCTION => {}
-            FUNCTION_BEFORE_RELEASE => return Err("ERR Pre-GA function format not supported"),
+            opcode::FUNCTION2 => {}
+            opcode::FUNCTION_PRE_GA => return Err("ERR Pre-GA function format not supported"),
             _ => return Err("ERR given type is not a function"),
         }
-        let (text, after) = string(after).ok_or("ERR Failed loading library data")?;
-        texts.push(text);
-        rest = after;
+        let text = reader.string().map_err(|_| "ERR Failed loading library data")?;
+        texts.push(text.into_owned());
     }
     Ok(texts)
-}
-
-/// What a length byte stands for.
-enum Len {
-    Bytes(usize),
-    /// A string that is encoded in some way.
-    Encoded(u8),
-}
-
-fn len(bytes: &[u8]) -> Option<(Len, &[u8])> {
-    let (&first, rest) = bytes.split_first()?;
-    let low = usize::from(first & 0x3F);
-    Some(match first >> 6 {
-        0 => (Len::Bytes(low), rest),
-        1 => {
-            let (&second, rest) = rest.split_first()?;
-            (Len::Bytes(low << 8 | usize::from(second)), rest)
-        }
-        2 => {
-            let width = match first {
-                0x80 => 4,
-                0x81 => 8,
-                _ => return None,
-            };
-            let (digits, rest) = rest.split_at_checked(width)?;
-            let value = digits.iter().fold(0u64, |value, &byte| value << 8 | u64::from(byte));
-            (Len::Bytes(usize::try_from(value).ok()?), rest)
-        }
-        _ => (Len::Encoded(first & 0x3F), rest),
-    })
-}
-
-fn plain_len(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    match len(bytes)? {
-        (Len::Bytes(len), rest) => Some((len, rest)),
-        (Len::Encoded(_), _) => None,
-    }
-}
-
-fn string(bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
-    match len(bytes)? {
-        (Len::Bytes(len), rest) => {
-            let (text, rest) = rest.split_at_checked(len)?;
-            Some((text.to_vec(), rest))
-        }
-        (Len::Encoded(kind @ 0..=2), rest) => {
-            let (digits, rest) = rest.split_at_checked(1 << kind)?;
-            let value = match *digits {
-                [a] => i64::from(a as i8),
-                [a, b] => i64::from(i16::from_le_bytes([a, b])),
-                [a, b, c, d] => i64::from(i32::from_le_bytes([a, b, c, d])),
-                _ => return None,
-            };
-            let mut text = Vec::new();
-            number::push_i64(&mut text, value);
-            Some((text, rest))
-        }
-        (Len::Encoded(3), rest) => {
-            let (packed_len, rest) = plain_len(rest)?;
-            let (text_len, rest) = plain_len(rest)?;
-            let (packed, rest) = rest.split_at_checked(packed_len)?;
-            Some((decompress(packed, text_len)?, rest))
-        }
-        _ => None,
-    }
-}
-
-/// Undoes LZF: a byte below 32 is followed by one more than so many bytes as they are; any other refers to bytes before, its upper
-/// three bits being their number less two (seven means that another byte is to be added) and the others, with one more byte, how
-/// far back they begin, less one.
-fn decompress(mut packed: &[u8], len: usize) -> Option<Vec<u8>> {
-    // No byte stands for more than this many, so nothing is allocated for a length that is merely claimed.
-    const EXPANSION_MAX: usize = 264;
-    if len > TEXT_BYTES_MAX || len > packed.len().saturating_mul(EXPANSION_MAX) {
-        return None;
-    }
-    let mut out = Vec::with_capacity(len);
-    while let Some((&control, rest)) = packed.split_first() {
-        packed = rest;
-        if control < 32 {
-            let (literal, rest) = packed.split_at_checked(usize::from(control) + 1)?;
-            out.extend_from_slice(literal);
-            packed = rest;
-        } else {
-            let mut count = usize::from(control >> 5) + 2;
-            if count == 9 {
-                let (&more, rest) = packed.split_first()?;
-                count += usize::from(more);
-                packed = rest;
-            }
-            let (&low, rest) = packed.split_first()?;
-            packed = rest;
-            let back = (usize::from(control & 31) << 8 | usize::from(low)) + 1;
-            let start = out.len().checked_sub(back)?;
-            for at in start..start + count {
-                out.push(out[at]);
-            }
-        }
-        if out.len() > len {
-            return None;
-        }
-    }
-    (out.len() == len).then_some(out)
 }
 
 #[cfg(test)]
@@ -224,7 +89,7 @@ mod tests {
     fn sealed(body: &[u8]) -> Vec<u8> {
         let mut value = body.to_vec();
         value.extend_from_slice(&VERSION.to_le_bytes());
-        value.extend_from_slice(&CRC.checksum(&value).to_le_bytes());
+        value.extend_from_slice(&CRC64.checksum(&value).to_le_bytes());
         value
     }
 
@@ -234,7 +99,7 @@ mod tests {
         assert_eq!(read(b""), Err(BROKEN));
         assert_eq!(read(&PLAIN[1..]), Err(BROKEN));
         let mut newer = b"\x0d\x00".to_vec();
-        newer.extend_from_slice(&CRC.checksum(&newer).to_le_bytes());
+        newer.extend_from_slice(&CRC64.checksum(&newer).to_le_bytes());
         assert_eq!(read(&newer), Err(BROKEN));
         assert_eq!(read(&sealed(b"\x01abc")), Err("ERR given type is not a function"));
         assert_eq!(read(&sealed(b"\xf6\x01a")), Err("ERR Pre-GA function format not supported"));

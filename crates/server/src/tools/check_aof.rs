@@ -1,17 +1,12 @@
 //! Checking an append-only file, cutting off what is broken at its end, and going back to a moment.
 
-use super::{Terminal, check_rdb, counted};
+use super::walk::{NOTE_MAX, Walk, Word};
+use super::{Terminal, check_rdb, counted, date};
 use crate::journal::manifest::{Kind, Manifest, Part};
 use kinovar_io::net::error_text;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-
-/// Longest line with a number, and longest note.
-const NUMBER_LINE_MAX: usize = 127;
-const NOTE_MAX: usize = 1023;
-/// So much of a word is looked at at once.
-const STEP: usize = 64 << 10;
 
 /// What the program is told.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -116,23 +111,25 @@ impl Check<'_, '_> {
 
     fn form_of(&mut self, path: &Path) -> Result<Form, Failed> {
         let name = path.display();
-        let head = File::open(path).and_then(|file| {
-            let mut reader = BufReader::new(file);
-            let mut line = Vec::new();
-            loop {
-                line.clear();
-                (&mut reader).take(NOTE_MAX as u64).read_until(b'\n', &mut line)?;
-                if line.first() != Some(&b'#') {
-                    return Ok(line);
-                }
+        let file = File::open(path).map_err(|error| {
+            self.terminal.line(format_args!("Cannot open file {name}: {}", error_text(&error)));
+            Failed
+        })?;
+        let mut reader = BufReader::new(file);
+        let mut line = Vec::new();
+        let head = loop {
+            line.clear();
+            match (&mut reader).take(NOTE_MAX as u64).read_until(b'\n', &mut line) {
+                Ok(_) if line.first() == Some(&b'#') => {}
+                other => break other.map(|_| line),
             }
-        });
+        };
         match head {
             Ok(line) if line.starts_with(b"file") => Ok(Form::Manifest),
             Ok(line) if line.starts_with(b"REDIS") => Ok(Form::Rdb),
             Ok(_) => Ok(Form::Commands),
-            Err(error) => {
-                self.terminal.line(format_args!("Cannot open file {name}: {}", error_text(&error)));
+            Err(_) => {
+                self.terminal.line(format_args!("Cannot read file: {name}"));
                 Err(Failed)
             }
         }
@@ -217,17 +214,7 @@ impl Check<'_, '_> {
             start = found.end;
             self.terminal.line("RDB preamble is OK, proceeding with AOF tail...");
         }
-        let mut input = BufReader::with_capacity(STEP, &file);
-        input.seek(SeekFrom::Start(start)).map_err(|error| self.unreadable(name, &error))?;
-        let mut walk = Walk {
-            input,
-            at: start,
-            lines: self.lines,
-            last: start,
-            last_word: start,
-            error: None,
-            stale: [0; NUMBER_LINE_MAX + 2],
-        };
+        let mut walk = Walk::begin(&file, start, self.lines).map_err(|error| self.unreadable(name, &error))?;
         let walked = self.walk(name, path, is_last, &mut walk);
         self.lines = walk.lines;
         let (valid_to, cut) = walked?;
@@ -347,7 +334,7 @@ impl Check<'_, '_> {
     fn note(&mut self, name: &str, path: &Path, is_last: bool, walk: &mut Walk<'_>) -> Result<Next, Failed> {
         let at = walk.at;
         let line = walk.line(NOTE_MAX).map_err(|error| self.unreadable(name, &error))?;
-        let Some(moment) = line.strip_prefix(b"#TS:") else { return Ok(walk.end_of_note(&line, at)) };
+        let Some(moment) = line.strip_prefix(b"#TS:") else { return Ok(Next::after(walk.is_whole(&line, at))) };
         let digits = std::str::from_utf8(moment).ok().and_then(|text| text.strip_suffix("\r\n"));
         let Some(moment) = digits.and_then(|digits| digits.trim_start().parse::<i64>().ok()) else {
             // Without a moment to go back to, nobody needs to know.
@@ -355,7 +342,7 @@ impl Check<'_, '_> {
                 self.terminal.line("Invalid timestamp annotation");
                 return Err(Failed);
             }
-            return Ok(walk.end_of_note(&line, at));
+            return Ok(Next::after(walk.is_whole(&line, at)));
         };
         if let Some(until) = self.until.filter(|&until| moment > until) {
             let shown = path.display();
@@ -421,29 +408,6 @@ impl Check<'_, '_> {
     }
 }
 
-/// A moment for people.
-fn date(unix_s: i64) -> String {
-    let (days, seconds) = (unix_s.div_euclid(86_400), unix_s.rem_euclid(86_400));
-    // Years that begin in March, so that the odd day is the last one; eras of 400 years.
-    let day = days + 719_468;
-    let (era, day) = (day.div_euclid(146_097), day.rem_euclid(146_097));
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (year, month) = (year + era * 400 + i64::from(month >= 10), if month < 10 { month + 3 } else { month - 9 });
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
-}
-
-/// What a command is for the whole.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Word {
-    Multi,
-    Exec,
-    Other,
-}
-
 /// How to go on.
 enum Next {
     GoOn,
@@ -451,160 +415,8 @@ enum Next {
     Cut(u64),
 }
 
-/// A place in a file, and what is wrong there.
-struct Walk<'f> {
-    input: BufReader<&'f File>,
-    at: u64,
-    lines: u64,
-    /// Where the last thing read began.
-    last: u64,
-    /// Where the last first word of a command began.
-    last_word: u64,
-    /// What is wrong, and where if that is to be said.
-    error: Option<(String, Option<u64>)>,
-    /// What the last line with a number has left behind: the reference shows it where a line is cut off.
-    stale: [u8; NUMBER_LINE_MAX + 2],
-}
-
-impl Walk<'_> {
-    fn peek(&mut self) -> io::Result<Option<u8>> {
-        Ok(self.input.fill_buf()?.first().copied())
+impl Next {
+    fn after(is_whole: bool) -> Next {
+        if is_whole { Next::GoOn } else { Next::Stop }
     }
-
-    /// A line with its end, or as much of it as there is, at most so many bytes.
-    fn line(&mut self, max: usize) -> io::Result<Vec<u8>> {
-        self.last = self.at;
-        let mut line = Vec::new();
-        (&mut self.input).take(max as u64).read_until(b'\n', &mut line)?;
-        self.at += line.len() as u64;
-        Ok(line)
-    }
-
-    /// A note that is cut off would swallow what is written behind it.
-    fn end_of_note(&mut self, line: &[u8], at: u64) -> Next {
-        if line.ends_with(b"\n") {
-            return Next::GoOn;
-        }
-        self.error = Some(("Expected the end of an annotation".into(), Some(at)));
-        Next::Stop
-    }
-
-    /// The number in a line that begins with `mark`; `None` if there is none, which `error` may tell more of.
-    fn number(&mut self, mark: u8) -> io::Result<Option<i64>> {
-        let line = self.line(NUMBER_LINE_MAX)?;
-        let Some(&first) = line.first() else { return Ok(None) };
-        self.stale[..line.len()].copy_from_slice(&line);
-        self.stale[line.len()] = 0;
-        if first != mark {
-            let (mark, first) = (char::from(mark), char::from(first));
-            self.fail(format!("Expected prefix '{mark}', got: '{first}'"));
-            return Ok(None);
-        }
-        let (number, end) = leading_number(&line[1..]);
-        if !self.end_of_line(1 + end) {
-            return Ok(None);
-        }
-        Ok(Some(number))
-    }
-
-    /// Whether the line that was read last ends after so many bytes.
-    fn end_of_line(&mut self, at: usize) -> bool {
-        let (a, b) = (self.stale[at], self.stale[at + 1]);
-        let is_right = (a, b) == (b'\r', b'\n');
-        if is_right {
-            self.lines += 1;
-        } else {
-            self.fail(format!("Expected \\r\\n, got: {a:02x}{b:02x}"));
-        }
-        is_right
-    }
-
-    fn fail(&mut self, text: String) {
-        self.error = Some((text, Some(self.last)));
-    }
-
-    /// A command; `None` if there is none, which `error` may tell more of.
-    fn command(&mut self) -> io::Result<Option<Word>> {
-        let Some(count) = self.number(b'*')? else { return Ok(None) };
-        if count < 1 {
-            // The reference's program lets this pass, and the server does not load it.
-            self.fail(format!("Expected a command of one word at least, got {count}"));
-            return Ok(None);
-        }
-        let mut word = Word::Other;
-        for index in 0..count {
-            let Some(len) = self.number(b'$')? else { return Ok(None) };
-            let Some(text) = self.string(len)? else { return Ok(None) };
-            if index == 0 {
-                self.last_word = self.last;
-                word = match text.to_ascii_lowercase().as_slice() {
-                    b"multi" => Word::Multi,
-                    b"exec" => Word::Exec,
-                    _ => Word::Other,
-                };
-            }
-        }
-        Ok(Some(word))
-    }
-
-    /// The beginning of a word of so many bytes, which is passed.
-    fn string(&mut self, len: i64) -> io::Result<Option<Vec<u8>>> {
-        /// So much of it matters.
-        const KEPT: usize = 16;
-        if !(0..i64::MAX - 2).contains(&len) {
-            self.fail(format!("Expected to read string of {len} bytes, which is not in the suitable range"));
-            return Ok(None);
-        }
-        self.last = self.at;
-        let wanted = len as u64 + 2;
-        let (mut left, mut kept, mut end) = (wanted, Vec::new(), [0u8; 2]);
-        while left > 0 {
-            let chunk = self.input.fill_buf()?;
-            if chunk.is_empty() {
-                let got = wanted - left;
-                self.at += got;
-                self.fail(format!("Expected to read {wanted} bytes, got {got} bytes"));
-                return Ok(None);
-            }
-            let step = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            for (index, &byte) in chunk[..step].iter().enumerate().skip(step.saturating_sub(2)) {
-                // What comes last stays.
-                if left - index as u64 <= 2 {
-                    end[2 - (left - index as u64) as usize] = byte;
-                }
-            }
-            let room = KEPT.min(len as usize).saturating_sub(kept.len());
-            kept.extend_from_slice(&chunk[..step.min(room)]);
-            self.input.consume(step);
-            left -= step as u64;
-        }
-        self.at += wanted;
-        if end != *b"\r\n" {
-            self.fail(format!("Expected \\r\\n, got: {:02x}{:02x}", end[0], end[1]));
-            return Ok(None);
-        }
-        self.lines += 1;
-        // A longer word is none of those that matter.
-        if len as usize > KEPT {
-            kept.clear();
-        }
-        Ok(Some(kept))
-    }
-}
-
-/// The number at the beginning, as far as it can be represented, and where it ends.
-fn leading_number(text: &[u8]) -> (i64, usize) {
-    let spaces = text.iter().take_while(|byte| b" \t\r\n\x0b\x0c".contains(byte)).count();
-    let sign = usize::from(text.get(spaces).is_some_and(|byte| b"+-".contains(byte)));
-    let negative = sign == 1 && text[spaces] == b'-';
-    let digits = text[spaces + sign..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    if digits == 0 {
-        return (0, 0);
-    }
-    let end = spaces + sign + digits;
-    let number = text[spaces + sign..end].iter().fold(0i64, |number, &digit| {
-        let digit = i64::from(digit - b'0');
-        number.saturating_mul(10).saturating_add(if negative { -digit } else { digit })
-    });
-    (number, end)
 }

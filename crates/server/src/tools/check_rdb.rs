@@ -4,7 +4,7 @@ use super::{Terminal, counted};
 use kinovar_command::keyspace::Settings;
 use kinovar_io::clock;
 use kinovar_rdb::ErrorKind;
-use kinovar_rdb::file::{Event, Reader};
+use kinovar_rdb::file::{Doing, Event, Reader};
 use kinovar_rdb::wire::kind;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,8 +13,6 @@ use std::path::Path;
 
 /// The mark and the version that a file begins with.
 const HEADER_BYTES: u64 = 9;
-/// The checksum that it ends with.
-const CHECKSUM_BYTES: u64 = 8;
 /// The first version with a checksum.
 const CHECKSUM_SINCE: u32 = 5;
 
@@ -56,14 +54,23 @@ pub struct Found {
     /// Keys with nothing in them.
     empty: u64,
     libraries: u64,
-    /// The key that cannot be read.
-    broken_key: Option<String>,
-    /// The code of its type.
-    broken_type: Option<u8>,
+    /// What could not be read.
+    broken: Option<Broken>,
+    /// The code of the type that the reference names then: of the first key before any was read.
+    named_type: Option<u8>,
     /// Keys of each database.
     databases: BTreeMap<u32, u64>,
     /// Keys of each type.
     types: BTreeMap<&'static str, u64>,
+}
+
+/// What could not be read, as the reference tells it.
+#[derive(Default)]
+struct Broken {
+    doing: &'static str,
+    /// Up to where all was read.
+    offset: u64,
+    key: Option<String>,
 }
 
 /// Checks a file. What was found, if it is sound.
@@ -81,26 +88,28 @@ pub fn check(path: &Path, terminal: &mut Terminal<'_>) -> Option<Found> {
         }
     };
     // As in the reference, which reads a string until it knows better.
-    let mut found = Found { broken_type: Some(0), ..Found::default() };
-    let mut doing = "start";
-    let checked = read(file, &mut found, &mut doing, terminal);
+    let mut found = Found { named_type: Some(0), ..Found::default() };
+    let checked = read(file, &mut found, terminal);
     if let Err(error) = &checked {
         terminal.line("--- RDB ERROR DETECTED ---");
-        let is_short = path.metadata().is_ok_and(|metadata| metadata.len() < HEADER_BYTES);
+        let broken = found.broken.take().unwrap_or_else(|| Broken { doing: "start", ..Broken::default() });
         let (offset, text) = match &error.kind {
-            ErrorKind::NotRdb if is_short => (0, "Unexpected EOF reading RDB file".to_owned()),
-            ErrorKind::NotRdb => (HEADER_BYTES, "Wrong signature trying to load DB from file".to_owned()),
+            ErrorKind::NotRdb => wrong_head(path),
             ErrorKind::Version(version) => (HEADER_BYTES, format!("Can't handle RDB format version {version}")),
-            ErrorKind::Truncated => (error.offset, "Unexpected EOF reading RDB file".to_owned()),
-            ErrorKind::Checksum { .. } => (found.end, "RDB CRC error".to_owned()),
-            kind => (error.offset, kind.to_string()),
+            ErrorKind::Truncated if broken.doing == FUNCTIONS => {
+                (broken.offset, "Failed loading library, Failed loading library payload".to_owned())
+            }
+            ErrorKind::Truncated => (broken.offset, "Unexpected EOF reading RDB file".to_owned()),
+            ErrorKind::UnknownType(code) => (broken.offset, format!("Invalid object type: {code}")),
+            ErrorKind::Checksum { .. } => (broken.offset, "RDB CRC error".to_owned()),
+            kind => (broken.offset, kind.to_string()),
         };
         terminal.line(format_args!("[offset {offset}] {text}"));
-        terminal.line(format_args!("[additional info] While doing: {doing}"));
-        if let Some(key) = &found.broken_key {
+        terminal.line(format_args!("[additional info] While doing: {}", broken.doing));
+        if let Some(key) = &broken.key {
             terminal.line(format_args!("[additional info] Reading key '{key}'"));
         }
-        if let Some(code) = found.broken_type {
+        if let Some(code) = found.named_type {
             terminal.line(format_args!("[additional info] Reading type {code} ({})", encoding_name(code)));
         }
     }
@@ -114,27 +123,66 @@ pub fn check(path: &Path, terminal: &mut Terminal<'_>) -> Option<Found> {
     checked.is_ok().then_some(found)
 }
 
-fn read(
-    file: impl Read,
-    found: &mut Found,
-    doing: &mut &'static str,
-    terminal: &mut Terminal<'_>,
-) -> Result<(), kinovar_rdb::Error> {
+/// What the reference says of a file that does not begin like one.
+fn wrong_head(path: &Path) -> (u64, String) {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEADER_BYTES).read_to_end(&mut head));
+    match head.strip_prefix(b"REDIS") {
+        _ if read.is_err() || (head.len() as u64) < HEADER_BYTES => (0, "Unexpected EOF reading RDB file".to_owned()),
+        None => (HEADER_BYTES, "Wrong signature trying to load DB from file".to_owned()),
+        Some(digits) => {
+            let version = super::walk::leading_number(digits).0;
+            (HEADER_BYTES, format!("Can't handle RDB format version {version}"))
+        }
+    }
+}
+
+/// The reference's name for what it does when it reads functions.
+const FUNCTIONS: &str = "read-functions";
+
+/// The reference's names for what it does.
+fn doing_name(doing: Doing) -> &'static str {
+    match doing {
+        Doing::Type => "read-type",
+        Doing::Expiry => "read-expire",
+        Doing::Number => "read-len",
+        Doing::Aux => "read-aux",
+        Doing::ModuleAux => "read-module-aux",
+        Doing::Function => FUNCTIONS,
+        Doing::Key(_) => "read-key",
+        Doing::Value(_) => "read-object-value",
+        Doing::Checksum => "check-sum",
+    }
+}
+
+impl Found {
+    /// Something could not be read.
+    fn fail(&mut self, reader: &Reader<impl Read>) {
+        let doing = reader.doing();
+        let key = reader.broken_key().map(|key| key.escape_ascii().to_string());
+        if let Doing::Key(code) | Doing::Value(code) = doing {
+            self.named_type = Some(code);
+        }
+        self.keys += u64::from(matches!(doing, Doing::Value(_)));
+        self.broken = Some(Broken { doing: doing_name(doing), offset: reader.offset(), key });
+    }
+}
+
+fn read(file: impl Read, found: &mut Found, terminal: &mut Terminal<'_>) -> Result<(), kinovar_rdb::Error> {
     let now_ms = clock::unix_ms();
     let settings = Settings::default();
     let mut reader = Reader::new(file, true)?;
     found.version = reader.version();
-    found.broken_type = None;
     let mut aux = Vec::new();
     loop {
-        *doing = "read-type";
         let mut selected = None;
-        let event = reader.next_event().inspect_err(|error| {
-            if matches!(error.kind, ErrorKind::Checksum { .. }) {
-                *doing = "check-sum";
-                found.end = error.offset + CHECKSUM_BYTES;
+        let event = match reader.next_event() {
+            Ok(event) => event,
+            Err(error) => {
+                found.fail(&reader);
+                return Err(error);
             }
-        })?;
+        };
         match event {
             Event::Aux { name, value } => {
                 if *name == *b"redis-ver" {
@@ -151,19 +199,20 @@ fn read(
                 found.keys += 1;
                 *found.databases.entry(record.db).or_default() += 1;
                 *found.types.entry(type_name(record.kind)).or_default() += 1;
-                if let Some(at_ms) = record.expire_at_ms {
-                    found.expires += 1;
-                    found.expired += u64::from(at_ms < now_ms);
-                }
-                *doing = "read-object-value";
                 match record.decode(&settings) {
                     Ok(_) => {}
                     Err(error) if matches!(error.kind, ErrorKind::EmptyCollection) => found.empty += 1,
                     Err(error) => {
-                        found.broken_key = Some(record.key.escape_ascii().to_string());
-                        found.broken_type = Some(record.kind);
+                        let key = Some(record.key.escape_ascii().to_string());
+                        found.named_type = Some(record.kind);
+                        found.broken = Some(Broken { doing: "read-object-value", offset: error.offset, key });
                         return Err(error);
                     }
+                }
+                found.named_type = None;
+                if let Some(at_ms) = record.expire_at_ms {
+                    found.expires += 1;
+                    found.expired += u64::from(at_ms < now_ms);
                 }
                 found.subexpires += u64::from(has_field_expiry(record.kind));
             }

@@ -1,10 +1,18 @@
-//! Programs beside the server: what looks at its files.
+//! Programs beside the server: what looks at its files, and what brings back the state of a moment.
 //!
 //! By the names of Redis's programs (`redis-check-rdb`, `redis-check-aof`) they print what those print. By Kinovar's own
 //! (`kinovar check-rdb`, `kinovar check-aof`) they add a summary.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`check_rdb`], [`check_aof`] | checking files |
+//! | [`restore`] | going back to a moment |
+//! | [`walk`] | going through the commands of an append-only file |
 
 pub mod check_aof;
 pub mod check_rdb;
+pub mod restore;
+pub mod walk;
 
 use std::io::{BufRead, Write};
 
@@ -43,4 +51,10 @@ impl Terminal<'_> {
 /// A count with what is counted.
 fn counted(count: u64, one: &str, more: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {more}") }
+}
+
+/// A moment for people, of Unix seconds.
+fn date(unix_s: i64) -> String {
+    jiff::Timestamp::from_second(unix_s)
+        .map_or_else(|_| format!("Unix time {unix_s}"), |at| at.strftime("%Y-%m-%d %H:%M:%S").to_string())
 }

@@ -26,7 +26,7 @@ fn reading_makes_pending_and_acknowledging_ends_it() {
     assert_eq!(read(&mut stream, b"b", 2, 101), [4, 5]);
     let group = stream.group_mut(b"g").unwrap();
     let (a, made) = group.create_consumer(b"a", 999);
-    assert!(!made && group.consumer(a).seen_ms == 100 && group.consumer(a).active_ms.is_none());
+    assert!(!made && group.consumer(a).seen_ms() == 100 && group.consumer(a).active_ms().is_none());
     assert_eq!((group.pending_count(), group.consumer(a).pending_count()), (5, 3));
     assert!(group.acknowledge(id(2)) && !group.acknowledge(id(2)));
     let at = |ms, name: &str, time| (ms, name.as_bytes().to_vec(), time, 1);
