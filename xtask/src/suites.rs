@@ -39,7 +39,7 @@ const SUITES: &[&str] = &[
 /// How long the random multi-key commands run: enough for a lock order mistake to show, short enough for CI.
 const STRESS_SECONDS: u64 = 15;
 /// How often a server is killed.
-const CRASH_ROUNDS: u64 = 20;
+const CRASH_ROUNDS: u64 = 10;
 /// How long chaos reigns in `test`, and when it is run alone.
 const CHAOS_SECONDS: u64 = 10;
 const CHAOS_SECONDS_FULL: u64 = 60;

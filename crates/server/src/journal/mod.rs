@@ -69,6 +69,8 @@ pub struct Journal {
     work: Condvar,
     /// The thread waits for that.
     is_idle: AtomicBool,
+    /// The thread is to look at everything again, whatever it waits for.
+    looks_again: AtomicBool,
     /// The thread is to write what there is and end.
     is_closing: AtomicBool,
     /// The position up to which everything was recorded.
@@ -132,6 +134,7 @@ impl Journal {
             log: Mutex::default(),
             work: Condvar::new(),
             is_idle: AtomicBool::new(false),
+            looks_again: AtomicBool::new(false),
             is_closing: AtomicBool::new(false),
             recorded: AtomicU64::new(0),
             written: AtomicU64::new(0),
@@ -295,6 +298,7 @@ impl Journal {
 
     /// Has the thread look at everything again, even if it waits for the end of a failure.
     fn look_again(&self) {
+        self.looks_again.store(true, SeqCst);
         self.is_idle.store(false, SeqCst);
         drop(self.log());
         self.work.notify_one();
@@ -403,7 +407,8 @@ impl Journal {
     fn wait(&self, used: &mut Vec<Vec<u8>>, wait: Option<Duration>, patiently: bool) -> (VecDeque<Piece>, bool) {
         let mut log = self.log();
         let is_closing = || self.is_closing.load(SeqCst);
-        if (log.is_empty() || patiently) && !is_closing() {
+        let looks_again = self.looks_again.swap(false, SeqCst);
+        if (log.is_empty() || patiently) && !looks_again && !is_closing() {
             self.is_idle.store(!patiently, SeqCst);
             log = match wait {
                 Some(wait) => self.work.wait_timeout(log, wait).unwrap_or_else(PoisonError::into_inner).0,

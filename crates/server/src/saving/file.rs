@@ -152,6 +152,7 @@ impl FileSink {
             libraries,
             sizes,
             receiver,
+            is_walked: false,
             shared: shared.clone(),
         };
         std::thread::Builder::new()
@@ -290,6 +291,8 @@ struct Work {
     libraries: Vec<Box<[u8]>>,
     sizes: Vec<Size>,
     receiver: Receiver<Option<Vec<u8>>>,
+    /// All of them have come.
+    is_walked: bool,
     shared: std::sync::Arc<Shared>,
 }
 
@@ -300,8 +303,10 @@ impl Work {
         });
         if outcome.is_err() {
             self.shared.failed.store(true, Relaxed);
-            // The walk goes on, so that it comes to its end.
-            while let Ok(Some(_)) = self.receiver.recv() {}
+            // The walk goes on, so that it comes to its end, if it has not yet.
+            while !self.is_walked {
+                self.is_walked = !matches!(self.receiver.recv(), Ok(Some(_)));
+            }
         }
         let outcome = outcome.and_then(|()| self.put_in_place());
         if outcome.is_err() {
@@ -326,6 +331,7 @@ impl Work {
             self.shared.queued.fetch_sub(piece.len(), Relaxed);
             written?;
         }
+        self.is_walked = true;
         writer.finish()?.file.sync_all()
     }
 
