@@ -52,7 +52,7 @@ fn load(sides: &Sides, dir: &Path) -> Result<Server> {
 }
 
 /// Any program with such a copy.
-fn load_with(program: &Program, dir: &Path, extra: &[&str]) -> Result<Server> {
+pub(crate) fn load_with(program: &Program, dir: &Path, extra: &[&str]) -> Result<Server> {
     let copy = PathBuf::from(format!("{}-copy", dir.display()));
     let (from, to) = (dir.join("appendonlydir"), copy.join("appendonlydir"));
     fs::create_dir_all(&to)?;

@@ -23,16 +23,18 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// A check with so many threads of the server.
 type Check = fn(&Sides, &str) -> Result<()>;
 
+/// Checks that spend most of their time waiting, and therefore run side by side.
 const CHECKS: &[(&str, Check)] = &[
     ("refused writes", live::refused),
     ("the end with always", live::ended),
     ("doubt after a failed sync", live::doubtful),
     ("failed rewrites", live::failed_rewrites),
     ("failed saves", live::failed_saves),
-    ("slow syncs", live::slow_syncs),
     ("changed policies", live::changed_policies),
+    ("turned on", live::turned_on),
     ("turned off", live::turned_off),
     ("kept back", live::kept_back),
+    ("cut anywhere", live::cut_anywhere),
 ];
 
 /// Runs every check, or those with `only` in their names; `rounds` power losses with `always`, a third of that with `everysec`:
@@ -40,20 +42,27 @@ const CHECKS: &[(&str, Check)] = &[
 pub fn run(sides: &Sides, rounds: u64, seed: u64, only: Option<&str>) -> Result<Report> {
     let mut report = Report::default();
     for threads in ["1", "2"] {
-        let mut step = |name: &str, check: &dyn Fn() -> Result<()>| {
-            if only.is_none_or(|only| name.contains(only)) {
-                report.step(&format!("{threads} threads: {name}"), check());
+        let is_wanted = |name: &str| only.is_none_or(|only| name.contains(only));
+        let title = |name: &str| format!("{threads} threads: {name}");
+        std::thread::scope(|scope| {
+            let wanted = CHECKS.iter().filter(|(name, _)| is_wanted(name));
+            let running: Vec<_> =
+                wanted.map(|(name, check)| (name, scope.spawn(move || check(sides, threads)))).collect();
+            for (name, check) in running {
+                report.step(&title(name), check.join().expect("no panic"));
             }
-        };
-        for (name, check) in CHECKS {
-            step(name, &|| check(sides, threads));
+        });
+        if is_wanted("slow syncs") {
+            report.step(&title("slow syncs"), live::slow_syncs(sides, threads));
         }
         for (policy, rounds) in [("always", rounds.div_ceil(2)), ("everysec", rounds.div_ceil(6))] {
-            step(&format!("{rounds} power losses with {policy}"), &|| {
-                (0..rounds).try_for_each(|round| {
+            let name = format!("{rounds} power losses with {policy}");
+            if is_wanted(&name) {
+                let outcome = (0..rounds).try_for_each(|round| {
                     power_loss(sides, threads, policy, seed + round).with_context(|| format!("seed {}", seed + round))
-                })
-            });
+                });
+                report.step(&title(&name), outcome);
+            }
         }
     }
     Ok(report)

@@ -43,7 +43,7 @@ const STRESS_SECONDS: u64 = 15;
 /// Random commands of each group between which data is saved and loaded again.
 const RELOADED: u64 = 5_000;
 /// How often a server is killed.
-const CRASH_ROUNDS: u64 = 20;
+const CRASH_ROUNDS: u64 = 10;
 /// How long chaos reigns in `test`, and when it is run alone.
 const CHAOS_SECONDS: u64 = 10;
 const CHAOS_SECONDS_FULL: u64 = 60;

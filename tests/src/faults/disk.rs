@@ -22,7 +22,7 @@ pub const EIO: i64 = 5;
 pub const ENOSPC: i64 = 28;
 
 /// Where the fields of `struct control` are, bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
     /// Bytes that can still be written, -1 for any number.
     Room = 0,

@@ -2,13 +2,14 @@
 //! has an answer.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::disk::{Disk, EIO, ENOSPC, Fault, Loss};
 use super::{DEADLINE, start};
-use crate::aof::{await_rewrite, compare_loaded};
+use crate::aof::{await_rewrite, compare_loaded, load_with};
 use crate::conn::Conn;
 use crate::control::{info, poll_for};
 use crate::crash;
@@ -128,6 +129,10 @@ fn refuse(
         told.reads.push(if line == "DBSIZE" { String::new() } else { reply });
     }
     told.reads.push(status(&mut conn, "aof_last_write_status")?);
+    if program.name == sides.oracle.name && fault == Fault::SyncError {
+        // The reference never tries again if nothing is written, which it refuses.
+        return Ok((told, complaints(&server)));
+    }
     disk.heal()?;
     let heals = || "it does not heal".into();
     poll_for(DEADLINE, heals, || Ok(conn.line("SET after 1")?.is_ok()))?;
@@ -273,6 +278,39 @@ pub fn failed_rewrites(sides: &Sides, threads: &str) -> Result<()> {
             }
         }
         server.end("TERM")?;
+    }
+    Ok(())
+}
+
+/// Turned on while the disk has a fault: it is tried again, and until that works WAITAOF promises nothing.
+pub fn turned_on(sides: &Sides, threads: &str) -> Result<()> {
+    let faults = [
+        ("the base cannot be written", "temp-rewriteaof", Fault::WriteError, ENOSPC),
+        ("the manifest cannot be renamed", "temp-appendonly.aof.manifest$", Fault::RenameError, EIO),
+        ("the folder cannot be synced", "/appendonlydir$", Fault::SyncError, EIO),
+        ("the increment cannot be opened", ".incr.aof$", Fault::OpenError, ENOSPC),
+    ];
+    for (name, filter, fault, error) in faults {
+        let disk = Disk::new(true)?;
+        let mut server = disk.start(&sides.subject, &["--io-threads", threads, "--appendfsync", "always"])?;
+        let mut conn = server.conn()?;
+        conn.must("SET before 1")?;
+        disk.only(filter)?;
+        disk.set(fault, error)?;
+        conn.must("CONFIG SET appendonly yes")?;
+        await_status(&mut conn, "aof_last_bgrewrite_status", "err").context(name)?;
+        conn.must("SET during 1")?;
+        ensure!(waitaof(&mut conn, 1)? == 0, "{name}: WAITAOF relies on files that are not there");
+        disk.heal()?;
+        ensure!(waitaof(&mut conn, 20_000)? == 1, "{name}: it is not tried again: {}", server.output());
+        crash::kill(&server)?;
+        server.wait_end()?;
+        let dir = disk.lose_power(Loss::All, &mut Rng::new(1))?;
+        let found = compare_loaded(sides, &dir, threads, |conn| {
+            Ok(format!("{:?}", crash::numbers(conn, &["before".into(), "during".into()])?))
+        });
+        let found = found.context(name)?;
+        ensure!(found == "[1, 1]", "{name}: {found} is left");
     }
     Ok(())
 }
@@ -461,5 +499,66 @@ pub fn kept_back(sides: &Sides, threads: &str) -> Result<()> {
     let dir = disk.lose_power(Loss::All, &mut Rng::new(1))?;
     let found = compare_loaded(sides, &dir, threads, |conn| Ok(conn.must("GET b")?.text()))?;
     ensure!(found == "2", "{found} is left of 2");
+    Ok(())
+}
+
+/// The server's own file, cut off at every byte of its last units: each of them is whole or absent, for the reference too.
+pub fn cut_anywhere(sides: &Sides, threads: &str) -> Result<()> {
+    const UNITS: i64 = 12;
+    /// Bytes from the end at which it is cut.
+    const CUTS: usize = 300;
+    const SCRIPT: &str = "redis.call('INCR', KEYS[1]) return redis.call('RPUSH', KEYS[2], ARGV[1])";
+    let disk = Disk::new(false)?;
+    let mut server = start(&disk, sides, threads, &["--appendfsync", "always"])?;
+    let (mut conn, mut waits) = (server.conn()?, server.conn()?);
+    for unit in 0..UNITS {
+        match unit % 3 {
+            0 => {
+                let script = vec![b"EVAL".to_vec(), SCRIPT.as_bytes().to_vec()];
+                let reply = conn.call(&[script, words(&format!("2 count log {unit}"))].concat())?;
+                ensure!(!reply.is_error(), "{}", show(&reply));
+            }
+            kind => {
+                // Somebody may wait for what the transaction brings.
+                if kind == 1 {
+                    waits.send(&words("BLPOP queue 0"))?;
+                    let blocked = || "it does not wait".into();
+                    poll_for(DEADLINE, blocked, || Ok(info(&mut conn, "clients", "blocked_clients")? == 1))?;
+                }
+                let push = format!("RPUSH queue {unit}");
+                let block = ["MULTI", "INCR count", &push, "RPUSH log x", "LTRIM queue 0 0", "EXEC"].map(words);
+                conn.pipeline(&block)?;
+                if kind == 1 {
+                    waits.read()?;
+                }
+            }
+        }
+    }
+    crash::kill(&server)?;
+    server.wait_end()?;
+    let path = disk.dir().join("appendonlydir/appendonly.aof.1.incr.aof");
+    let whole = fs::read(&path)?;
+    let (mut last, mut seen) = (0, BTreeSet::new());
+    for len in whole.len() - CUTS..=whole.len() {
+        let check = |conn: &mut Conn| {
+            let count = crash::numbers(conn, &["count".into()])?[0];
+            let (log, queue) = (conn.must("LLEN log")?, conn.must("LLEN queue")?);
+            ensure!(log == Reply::Int(count), "a transaction is torn: {} of {count}", show(&log));
+            ensure!(matches!(queue, Reply::Int(0 | 1)), "a transaction is torn: {} in the queue", show(&queue));
+            Ok(format!("{count}"))
+        };
+        fs::write(&path, &whole[..len])?;
+        let count = if len % 10 == 0 {
+            compare_loaded(sides, &disk.dir(), threads, check)
+        } else {
+            load_with(&sides.subject, &disk.dir(), &["--io-threads", threads])
+                .and_then(|server| check(&mut server.conn()?))
+        };
+        let count: i64 = count.with_context(|| format!("cut at {len} of {}", whole.len()))?.parse()?;
+        ensure!(count >= last, "cut at {len}: {count} units, and {last} where less was left");
+        last = count;
+        seen.insert(count);
+    }
+    ensure!(last == UNITS && seen.len() > 2, "{seen:?} units were found of {UNITS}");
     Ok(())
 }

@@ -201,8 +201,10 @@ pub fn left(sides: &Sides, threads: &str) -> Result<()> {
     }
     poll(|| "somebody waits still".into(), || Ok(info(&mut conn, "clients", "blocked_clients")? == 0))?;
     wait_saved(&mut conn)?;
-    conn.must("BGSAVE")?;
     let mut killed = server.conn()?;
+    // It is there, so that it can be killed.
+    killed.must("PING")?;
+    conn.must("BGSAVE")?;
     killed.send(&words("HSET hash newer 1"))?;
     conn.must("CLIENT KILL SKIPME yes TYPE normal")?;
     killed.wait_closed()?;

@@ -91,7 +91,8 @@ const FUNCTION_DUMP: Command = Command {
     summary: "Serialises all libraries.",
     complexity: "O(N) in the number of functions",
     since: "7.0.0",
-    lock: Lock::None,
+    // What it shows is in the journal when whoever has changed it lets go of the locks.
+    lock: Lock::All,
     handler: function_dump,
     ..Command::DEFAULT
 };
@@ -153,7 +154,8 @@ const FUNCTION_LIST: Command = Command {
     summary: "Describes the libraries.",
     complexity: "O(N) in the number of functions",
     since: "7.0.0",
-    lock: Lock::None,
+    // What it shows is in the journal when whoever has changed it lets go of the locks.
+    lock: Lock::All,
     handler: function_list,
     ..Command::DEFAULT
 };

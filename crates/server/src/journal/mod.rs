@@ -75,6 +75,8 @@ pub struct Journal {
     units: AtomicU64,
     /// The thread waits until so many units were recorded, and wants to be woken then; `NOBODY` while it does not wait for that.
     wake_at: AtomicU64,
+    /// The thread is to look at everything again, whatever it waits for.
+    looks_again: AtomicBool,
     /// The thread is to write what there is and end.
     is_closing: AtomicBool,
     /// The position up to which everything was recorded.
@@ -141,6 +143,7 @@ impl Journal {
             work: Condvar::new(),
             units: AtomicU64::new(0),
             wake_at: AtomicU64::new(NOBODY),
+            looks_again: AtomicBool::new(false),
             is_closing: AtomicBool::new(false),
             recorded: AtomicU64::new(0),
             written: AtomicU64::new(0),
@@ -316,6 +319,7 @@ impl Journal {
 
     /// Has the thread look at everything again, even if it waits for the end of a failure.
     fn look_again(&self) {
+        self.looks_again.store(true, SeqCst);
         self.wake_at.store(NOBODY, SeqCst);
         drop(self.log());
         self.work.notify_one();
@@ -437,7 +441,8 @@ impl Journal {
     fn wait(&self, used: &mut Vec<Vec<u8>>, pause: Pause) -> (VecDeque<Piece>, bool, u64) {
         let mut log = self.log();
         let is_closing = || self.is_closing.load(SeqCst);
-        if !is_closing() {
+        let looks_again = self.looks_again.swap(false, SeqCst);
+        if !looks_again && !is_closing() {
             // Stored under the lock that recording takes: whoever records next sees it.
             let units = self.units.load(Relaxed);
             let (wake_at, at_most) = match pause {

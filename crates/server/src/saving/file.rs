@@ -11,7 +11,7 @@ use kinovar_io::net::error_text;
 use kinovar_rdb::encode::{Encoder, Options, Pieces, Usage};
 use kinovar_rdb::file::{Facts, Writer};
 use kinovar_rdb::wire;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -171,6 +171,7 @@ impl FileSink {
             libraries,
             sizes,
             receiver,
+            is_walked: Cell::new(false),
             shared: shared.clone(),
         };
         let (keys, left) = (AtomicU64::new(0), AtomicUsize::new(0));
@@ -320,6 +321,8 @@ pub struct Work {
     libraries: Vec<Box<[u8]>>,
     sizes: Vec<Size>,
     receiver: Receiver<Option<Vec<Vec<u8>>>>,
+    /// All of them have come.
+    is_walked: Cell<bool>,
     shared: std::sync::Arc<Shared>,
 }
 
@@ -341,8 +344,10 @@ impl Work {
         });
         if outcome.is_err() {
             self.shared.failed.store(true, Relaxed);
-            // The walk goes on, so that it comes to its end.
-            while let Ok(Some(_)) = self.receiver.recv() {}
+            // The walk goes on, so that it comes to its end, if it has not yet.
+            while !self.is_walked.get() {
+                self.is_walked.set(!matches!(self.receiver.recv(), Ok(Some(_))));
+            }
         }
         let outcome = outcome.and_then(|()| self.put_in_place());
         if outcome.is_err() {
@@ -408,6 +413,7 @@ impl Work {
                 written?;
             }
         }
+        self.is_walked.set(true);
         Ok(())
     }
 
