@@ -526,7 +526,9 @@ pub fn cut_anywhere(sides: &Sides, threads: &str) -> Result<()> {
                     poll_for(DEADLINE, blocked, || Ok(info(&mut conn, "clients", "blocked_clients")? == 1))?;
                 }
                 let push = format!("RPUSH queue {unit}");
-                let block = ["MULTI", "INCR count", &push, "RPUSH log x", "LTRIM queue 0 0", "EXEC"].map(words);
+                // Without anybody who waits, nothing may be left for the next one.
+                let trim = if kind == 1 { "LTRIM queue 0 0" } else { "LTRIM queue 1 0" };
+                let block = ["MULTI", "INCR count", &push, "RPUSH log x", trim, "EXEC"].map(words);
                 conn.pipeline(&block)?;
                 if kind == 1 {
                     waits.read()?;
