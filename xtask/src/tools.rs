@@ -1,6 +1,6 @@
-//! Third-party programs that some suites drive: redis-cli and redis-benchmark, the server of Redis 7.0.15, a Python with redis-py, Celery and RQ, and
-//! Node.js with BullMQ. Each is looked for, then fetched below `target/`; a suite that still lacks one is skipped loudly, or
-//! fails in CI.
+//! Third-party programs that some suites drive: redis-cli and redis-benchmark, the server of Redis 7.0.15, a Python with
+//! redis-py, Celery and RQ, and Node.js with BullMQ. Each is looked for, then fetched below `target/`; a suite that still lacks
+//! one is skipped loudly, or fails in CI.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -58,7 +58,7 @@ impl Part {
         let name = self.name.as_os_str().as_bytes();
         out.extend_from_slice(b"file ");
         if name.is_empty() || name.iter().any(|&byte| !byte.is_ascii_graphic() || b"\\\"'".contains(&byte)) {
-            quote_into(out, name);
+            quote(out, name);
         } else {
             out.extend_from_slice(name);
         }
@@ -76,6 +76,32 @@ impl Part {
         rest.push('\n');
         out.extend_from_slice(rest.as_bytes());
     }
+}
+
+/// Longest name that file systems have.
+const NAME_MAX: usize = 255;
+/// Longest form of a quoted name: what else is in its line has room behind it.
+const QUOTED_MAX: usize = LINE_MAX - 128;
+const _: () = assert!(2 * NAME_MAX + 2 <= QUOTED_MAX);
+
+/// Appends a name with unusual bytes in quotes; with no more escapes than needed if the line would be too long to be read else.
+fn quote(out: &mut Vec<u8>, name: &[u8]) {
+    let start = out.len();
+    quote_into(out, name);
+    if out.len() - start <= QUOTED_MAX {
+        return;
+    }
+    out.truncate(start);
+    out.push(b'"');
+    for &byte in name {
+        match byte {
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
 }
 
 /// Which files there are.

@@ -159,3 +159,15 @@ fn an_old_file_becomes_the_base() {
     assert!(!layout.upgrade(&mut manifest).unwrap());
     assert_eq!(fs::read(layout.home.join("a.aof")).unwrap(), b"new");
 }
+
+#[test]
+fn long_names_of_unusual_bytes_can_be_read_again() {
+    for byte in [0x01, 0x1b, b' ', b'"', b'\n', b'\r', 0x80, 0xff] {
+        let name = OsStr::from_bytes(&[byte; NAME_MAX]).to_owned();
+        let mut manifest = Manifest { base_seq: i64::MAX, incr_seq: i64::MAX, ..Manifest::default() };
+        let part = Part { start_offset: Some(i64::MIN), end_offset: Some(i64::MIN), ..Part::new(&name, 1, Kind::Base) };
+        manifest.base = Some(Part { seq: i64::MAX, ..part.clone() });
+        manifest.incr.push(Part { seq: i64::MAX, kind: Kind::Incr, ..part });
+        assert_eq!(Manifest::parse(&manifest.format()), Ok(manifest), "{byte}");
+    }
+}
