@@ -49,13 +49,19 @@ impl Pause {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).push_back(held);
     }
 
-    /// The next connection to go on, if it is one of reactor `own`; else the reactor whose turn it is.
+    /// The next connection to go on, if it is one of reactor `own`; else the reactor whose turn it is. It stays the next one until
+    /// [`Pause::went_on`] is called, so that no other reactor goes on with those behind it meanwhile.
     pub fn next_held(&self, own: usize) -> Result<ConnId, Option<usize>> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         match held.front() {
-            Some(first) if first.reactor == own => Ok(held.pop_front().expect("there is one").conn),
+            Some(first) if first.reactor == own => Ok(first.conn),
             other => Err(other.map(|first| first.reactor)),
         }
+    }
+
+    /// The request of the next connection has been run, or held up again behind all others.
+    pub fn went_on(&self) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     }
 
     /// Whether a pause was begun and not found to be over yet.

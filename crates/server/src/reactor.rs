@@ -639,6 +639,7 @@ impl Reactor {
             };
             self.held -= 1;
             self.release(net, id);
+            self.server.pause.went_on();
         }
     }
 
