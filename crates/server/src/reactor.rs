@@ -627,7 +627,8 @@ impl Reactor {
 
     /// Goes on with the connections that a pause has held up.
     fn release_held(&mut self, net: &mut Net) {
-        loop {
+        // One of their requests may begin the next pause, which holds up the others again.
+        while self.server.pause.now().is_none() {
             let id = match self.server.pause.next_held(self.index) {
                 Ok(id) => id,
                 Err(next) => {
