@@ -503,9 +503,9 @@ pub fn kept_back(sides: &Sides, threads: &str) -> Result<()> {
 
 /// The server's own file, cut off at every byte of its last units: each of them is whole or absent, for the reference too.
 pub fn cut_anywhere(sides: &Sides, threads: &str) -> Result<()> {
-    const UNITS: i64 = 12;
+    const UNITS: i64 = 13;
     /// Bytes from the end at which it is cut.
-    const CUTS: usize = 100;
+    const CUTS: usize = 180;
     const SCRIPT: &str = "redis.call('INCR', KEYS[1]) return redis.call('RPUSH', KEYS[2], ARGV[1])";
     let disk = Disk::new(false)?;
     let mut server = start(&disk, sides, threads, &["--appendfsync", "always"])?;
