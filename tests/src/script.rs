@@ -224,7 +224,7 @@ pub fn run_for_effects(script: &Script, sides: &Sides, known: &Known) -> Result<
         let died = if pair.alive() { String::new() } else { format!("\nserver output:\n{}", pair.subject.output()) };
         watch.report.failures.push(format!("{path}: {error:#}{died}"));
     }
-    watch.finish(&path);
+    watch.finish(&path)?;
     Ok(watch.report)
 }
 

@@ -39,6 +39,8 @@ const TIME_TOLERANCE_MS: i64 = 2500;
 const UNIX_MS_MIN: i64 = 1_600_000_000_000;
 /// Effects may come after the reply where nobody waits for one.
 const PATIENCE: Duration = Duration::from_millis(400);
+/// How long both servers may take to remove what has expired.
+const PATIENCE_AT_END: Duration = Duration::from_secs(5);
 
 type Words = Vec<Vec<u8>>;
 
@@ -149,13 +151,27 @@ impl Watch {
     }
 
     /// Compares what was put aside: each key or field must have gone in both.
-    pub fn finish(&mut self, place: &str) {
-        let [subject, oracle] = &mut self.aside;
-        for list in [&mut *subject, &mut *oracle] {
-            list.sort();
-            list.dedup();
+    ///
+    /// # Errors
+    /// The files cannot be read.
+    pub fn finish(&mut self, place: &str) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            for list in &mut self.aside {
+                list.sort();
+                list.dedup();
+            }
+            // Each removes what has expired in its own time.
+            if self.aside[0] == self.aside[1] || start.elapsed() > PATIENCE_AT_END {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+            let new = [self.subject.read().context("subject")?, self.oracle.read().context("oracle")?];
+            for (all, new) in self.aside.iter_mut().zip(&new) {
+                all.extend(removals(new)?);
+            }
         }
-        let (subject, oracle) = (&*subject, &*oracle);
+        let [subject, oracle] = &self.aside;
         self.report.check(subject == oracle, || {
             let only = |one: &[String], other: &[String]| {
                 one.iter().filter(|line| !other.contains(line)).cloned().collect::<Vec<_>>().join("\n")
@@ -166,6 +182,7 @@ impl Watch {
                 only(oracle, subject)
             )
         });
+        Ok(())
     }
 }
 
