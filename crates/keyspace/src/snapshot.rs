@@ -33,6 +33,7 @@ mod large;
 use crate::partition::{Partition, PartitionDb};
 use crate::{Db, Entry, Key, Keyspace, Trash};
 use kinovar_ds::table::Table;
+pub use large::go_through;
 pub(crate) use large::is_large;
 use large::{Large, Progress, is_vast};
 use std::cell::RefCell;

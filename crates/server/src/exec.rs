@@ -712,11 +712,6 @@ impl Executor {
         is_left
     }
 
-    /// Goes on with what a parked connection waits for in a partition, until a while after `start`. Whether it may go on.
-    pub fn hurry_snapshot(&self, server: &Server, partition: usize, start: Ticks) -> bool {
-        crate::saving::hurry(server, partition, start)
-    }
-
     /// Goes on with a migration whose keys were sent.
     #[cold]
     pub fn settle_migration(&self, server: &'static Server, mut job: Box<Job>) {

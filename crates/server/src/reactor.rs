@@ -1,6 +1,6 @@
 //! A reactor: a thread with its event loop and the connections that it accepted, from accept to close.
 
-use crate::clients::{ClientInfo, Names, add};
+use crate::clients::{ClientInfo, add};
 use crate::cmdstats::bump;
 use crate::commands::waitaof;
 use crate::connection::{Connection, Unsynced};
@@ -23,8 +23,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// Time between two rounds of housekeeping, ms.
@@ -217,28 +216,7 @@ impl Reactor {
             conn: AtomicU64::new(id.to_bits()),
             created_ms: now_ms,
             active_ms: AtomicU64::new(now_ms),
-            db: AtomicU32::new(0),
-            resp: AtomicU32::new(2),
-            command: AtomicUsize::new(0),
-            net_in: AtomicU64::new(0),
-            net_out: AtomicU64::new(0),
-            commands: AtomicU64::new(0),
-            query_buffer: AtomicUsize::new(0),
-            query_buffer_capacity: AtomicUsize::new(0),
-            output_pending: AtomicUsize::new(0),
-            monitor: AtomicBool::new(false),
-            closing: AtomicBool::new(false),
-            no_evict: AtomicBool::new(false),
-            held: AtomicBool::new(false),
-            no_touch: AtomicBool::new(false),
-            tracking: Default::default(),
-            gone: AtomicBool::new(false),
-            subscriptions: Default::default(),
-            queued: AtomicI64::new(-1),
-            watched: AtomicUsize::new(0),
-            watch: Mutex::new(None),
-            waiter: Mutex::new(None),
-            names: Mutex::new(Names::default()),
+            ..ClientInfo::nobody()
         });
         let authenticated = config.requirepass.is_empty();
         if authenticated {
@@ -648,7 +626,7 @@ impl Reactor {
     fn release_parked(&mut self, net: &mut Net) {
         let start = Ticks::now();
         for (id, partition) in std::mem::take(&mut self.parked) {
-            if self.executor.hurry_snapshot(self.server, partition, start) {
+            if crate::saving::hurry(self.server, partition, start) {
                 self.release(net, id);
             } else {
                 self.parked.push((id, partition));
@@ -972,9 +950,6 @@ impl Handler for Reactor {
             if self.server.journal.is_cut_due() {
                 self.executor.cut_journal(self.server);
             }
-        }
-        if !self.unsynced.is_empty() {
-            self.release_synced(net);
         }
         if !self.sync_waits.is_empty() {
             self.end_sync_waits(net);

@@ -306,7 +306,7 @@ fn persistence(page: &mut Page<'_>) {
     if journal.is_wanted() || run.is_some() && page.server.config().appendonly {
         page.field("aof_current_size", journal.size());
         page.field("aof_base_size", journal.sizes.base.load(Relaxed));
-        page.field("aof_pending_rewrite", 0);
+        page.field("aof_pending_rewrite", u8::from(rewrites.is_scheduled));
         page.field("aof_buffer_length", journal.behind());
         page.field("aof_pending_bio_fsync", u8::from(journal.is_syncing()));
         page.field("aof_delayed_fsync", journal.slow_syncs());
