@@ -282,6 +282,17 @@ impl Keyspace {
 }
 
 impl<'a> Locked<'a> {
+    /// Whether these are all partitions of `keyspace`.
+    #[inline]
+    pub fn is_all(&self, keyspace: &Keyspace) -> bool {
+        match self {
+            Locked::Whole(..) => true,
+            Locked::Many(guards) => guards.len() == keyspace.partitions(),
+            Locked::One(..) => keyspace.partitions() == 1,
+            Locked::None => false,
+        }
+    }
+
     /// The partition `index`, to be read.
     ///
     /// # Panics

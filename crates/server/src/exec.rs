@@ -340,8 +340,11 @@ impl Executor {
         let start_of_reply = out.len();
         let entry = &server.registry.entries()[prepared.id as usize];
         let args = Args::skipping(args, entry.name_words());
-        if server.saving.is_active() && self.parks(server, session, entry, &args, clock.now_ms) {
-            return;
+        if server.saving.is_active() {
+            let copy = args;
+            if self.parks(server, session, entry, &copy, clock.now_ms) {
+                return;
+            }
         }
         if let Err(error) = self.call::<false>(server, session, out, args, entry, clock) {
             self.write_error(server, session, out, start_of_reply, &error);
@@ -605,7 +608,9 @@ impl Executor {
             }
             outcome
         };
-        session.take_dependency();
+        if self.work.effects.is_on() {
+            session.take_dependency();
+        }
         // What CONFIG SET has changed holds from here on, for the rest of the batch too.
         self.refresh(server);
         if session.task.is_some() {
