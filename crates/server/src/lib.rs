@@ -36,6 +36,7 @@ pub mod server;
 pub mod session;
 pub mod slowlog;
 pub mod start;
+pub mod tls;
 pub mod tools;
 pub mod tracking;
 pub mod transaction;

@@ -167,7 +167,7 @@ fn server(page: &mut Page<'_>) {
     page.field("process_id", std::process::id());
     page.field("process_supervised", page.parameter("supervised"));
     page.field("run_id", &server.run_id);
-    page.field("tcp_port", config.port);
+    page.field("tcp_port", config.main_port());
     page.field("server_time_usec", kinovar_io::clock::unix_us());
     page.field("uptime_in_seconds", uptime_s);
     page.field("uptime_in_days", uptime_s / 86400);
@@ -178,9 +178,10 @@ fn server(page: &mut Page<'_>) {
     page.field("executable", executable.display());
     page.field("config_file", server.config.file().unwrap_or_default().display());
     page.field("io_threads_active", u8::from(server.reactors.len() > 1));
-    if config.port != 0 {
-        let bind: String = config.bind.iter().map(|address| format!(",bind={address}")).collect();
-        page.field("listener0", format!("name=tcp{bind},port={}", config.port));
+    let bind: String = config.bind.iter().map(|address| format!(",bind={address}")).collect();
+    let ports = [("tcp", config.port), ("tls", config.tls_port)];
+    for (at, (name, port)) in ports.into_iter().filter(|(_, port)| *port != 0).enumerate() {
+        page.field(&format!("listener{at}"), format!("name={name}{bind},port={port}"));
     }
 }
 
