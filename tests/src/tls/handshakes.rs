@@ -120,8 +120,7 @@ fn some_suites(start: &impl Fn(&[&str]) -> Result<Secure>, papers: &Papers) -> R
 }
 
 fn garbage(secure: &Secure, papers: &Papers) -> Result<()> {
-    for bytes in
-        [&b"PING\r\n"[..], b"*1\r\n$4\r\nPING\r\n", b"GET / HTTP/1.1\r\n\r\n", &[0x16, 3, 1, 2, 0], &[0; 4096]]
+    for bytes in [&b"PING\r\n"[..], b"*1\r\n$4\r\nPING\r\n", b"GET / HTTP/1.1\r\n\r\n", &[0x16, 3, 1, 2, 0], &[0; 4096]]
     {
         let mut socket = TcpStream::connect(("127.0.0.1", secure.port))?;
         socket.set_read_timeout(Some(Duration::from_secs(20)))?;

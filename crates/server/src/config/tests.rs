@@ -180,7 +180,9 @@ fn defaults_are_those_of_the_reference() {
     for (name, value) in handle.get(&[b"*"]) {
         let name = String::from_utf8(name).unwrap();
         let expected = recorded.remove(&name);
-        if OWN_VALUE.contains(&name.as_str()) || ["io-engine", "tls-handshake-timeout", "partitions"].contains(&name.as_str()) {
+        if OWN_VALUE.contains(&name.as_str())
+            || ["io-engine", "tls-handshake-timeout", "partitions"].contains(&name.as_str())
+        {
             continue;
         }
         differences.check(
@@ -557,8 +559,23 @@ fn parameters_without_a_meaning_say_why() {
 }
 
 /// Parameters whose commented line in `kinovar.conf` is an example rather than the default.
-const EXAMPLES: [&str; 7] =
-    ["io-threads", "unixsocket", "unixsocketperm", "pidfile", "requirepass", "dir", "client-output-buffer-limit"];
+const EXAMPLES: [&str; 15] = [
+    "io-threads",
+    "unixsocket",
+    "unixsocketperm",
+    "pidfile",
+    "requirepass",
+    "dir",
+    "client-output-buffer-limit",
+    "tls-cert-file",
+    "tls-key-file",
+    "tls-key-file-pass",
+    "tls-ca-cert-file",
+    "tls-ca-cert-dir",
+    "tls-protocols",
+    "tls-ciphersuites",
+    "tls-ciphers",
+];
 
 #[test]
 fn the_sample_file_is_read_and_tells_the_defaults() {
