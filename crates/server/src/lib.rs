@@ -41,6 +41,7 @@ pub mod tools;
 pub mod tracking;
 pub mod transaction;
 pub mod waiting;
+pub mod worst_pause;
 
 /// The Redis version whose behaviour this server has: clients switch features on it.
 pub const REDIS_VERSION: &str = "8.2.3";

@@ -16,6 +16,7 @@ use crate::server::{ReactorStats, Server};
 use crate::session::Session;
 use crate::tls::Handshakes;
 use crate::waiting;
+use crate::worst_pause::Cause;
 use kinovar_command::{Protocol, Reply};
 use kinovar_io::clock::{self, Ticks};
 use kinovar_io::engine::{Close, ConnId, Engine, Handler, Net};
@@ -782,6 +783,13 @@ impl Reactor {
         }
     }
 
+    /// Does work that may take long, and notes how long it took.
+    fn timed(&mut self, cause: Cause, work: impl FnOnce(&mut Self)) {
+        let start = Ticks::now();
+        work(self);
+        self.executor.longest.note(Ticks::now().ns_since(start), cause);
+    }
+
     /// Housekeeping, every [`TICK_MS`].
     fn tick(&mut self, net: &mut Net, now_ms: u64) {
         self.next_tick_ms = now_ms + TICK_MS;
@@ -825,6 +833,7 @@ impl Reactor {
         }
         self.snapshot_slice_ended = Instant::now();
         let took = self.snapshot_slice_ended - begun;
+        self.executor.longest.note(took.as_nanos() as u64, Cause::Snapshot);
         self.snapshot_pause = (took * pauses).clamp(SNAPSHOT_PAUSE_MIN, SNAPSHOT_PAUSE_MAX);
     }
 
@@ -1002,7 +1011,9 @@ impl Handler for Reactor {
                 self.executor.cut_journal(self.server);
             }
         }
-        self.go_on_with_handshakes(net);
+        if self.handshakes.any_waiting() {
+            self.timed(Cause::Handshakes, |reactor| reactor.go_on_with_handshakes(net));
+        }
         if !self.unsynced.is_empty() {
             self.release_synced(net);
         }
@@ -1019,17 +1030,19 @@ impl Handler for Reactor {
             self.release_held(net);
         }
         if !self.parked.is_empty() {
-            self.release_parked(net);
+            self.timed(Cause::Released, |reactor| reactor.release_parked(net));
         }
         if !self.tasks.is_empty() || !self.orphans.is_empty() {
-            self.go_on(net);
+            self.timed(Cause::Scripts, |reactor| reactor.go_on(net));
         }
         let now_ms = clock::unix_ms();
         let is_loading = self.server.loading.is_on();
         if is_loading {
-            let env = self.executor.env(self.server, now_ms);
-            self.load_due = self.loading.work(self.server, self.index, env, LOADING_SLICE_US);
-            self.executor.free_trash(self.server);
+            self.timed(Cause::Loading, |reactor| {
+                let env = reactor.executor.env(reactor.server, now_ms);
+                reactor.load_due = reactor.loading.work(reactor.server, reactor.index, env, LOADING_SLICE_US);
+                reactor.executor.free_trash(reactor.server);
+            });
         }
         if self.index == 0 && self.server.loading.take_waiters() {
             self.executor.serve_after_load(self.server, now_ms);
@@ -1044,20 +1057,28 @@ impl Handler for Reactor {
             (self.expire_due, self.tables_due) = (false, false);
         }
         if self.expire_due {
-            let reactors = self.server.reactors.len();
-            self.expire_due = self.server.active_expire.load(Relaxed)
-                && !(self.server.pause.is_on() && self.server.pause.now().is_some())
-                && self.executor.expire(self.server, now_ms, EXPIRE_SLICE_US, reactors);
+            self.timed(Cause::Expiry, |reactor| {
+                let (server, reactors) = (reactor.server, reactor.server.reactors.len());
+                reactor.expire_due = server.active_expire.load(Relaxed)
+                    && !(server.pause.is_on() && server.pause.now().is_some())
+                    && reactor.executor.expire(server, now_ms, EXPIRE_SLICE_US, reactors);
+            });
         }
         crate::saving::launch(self.server);
         self.go_on_with_snapshot();
         if self.tables_due && !self.busy {
-            self.tables_due = self.executor.resize_tables(self.server, TABLES_SLICE_US);
+            self.timed(Cause::Tables, |reactor| {
+                reactor.tables_due = reactor.executor.resize_tables(reactor.server, TABLES_SLICE_US);
+            });
         }
         loop {
             self.server.tracking.prefixes.tell(self.server);
             self.read_own_mail(net);
-            self.deliver_and_send(net);
+            if self.server.pubsub.inbox(self.index).waiting() > 0 {
+                self.timed(Cause::Messages, |reactor| reactor.deliver_and_send(net));
+            } else {
+                self.deliver_and_send(net);
+            }
             if !self.server.has_posted() && self.server.pubsub.inbox(self.index).waiting() == 0 {
                 break;
             }
@@ -1067,7 +1088,11 @@ impl Handler for Reactor {
             self.release_synced(net);
         }
         self.busy = false;
-        bump(&self.stats().busy_ns, Ticks::now().ns_since(self.turn_started));
-        bump(&self.stats().turns, 1);
+        self.handshakes.end_turn();
+        let ns = Ticks::now().ns_since(self.turn_started);
+        let stats = &self.server.reactors[self.index];
+        bump(&stats.busy_ns, ns);
+        bump(&stats.turns, 1);
+        stats.worst_pause.end_turn(ns, &mut self.executor.longest);
     }
 }

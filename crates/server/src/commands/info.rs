@@ -412,6 +412,10 @@ fn stats(page: &mut Page<'_>) {
     page.field("instantaneous_eventloop_duration_usec", samples.busy_ns.per_second() / turns.max(1) / 1000);
     page.field("acl_access_denied_auth", page.sum(|reactor| &reactor.auth_failures));
     page.zeros(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
+    let pause = page.server.worst_pause();
+    page.field("worst_pause_usec", pause.ns / 1000);
+    page.field("worst_pause_cause", page.server.cause_name(pause.cause));
+    page.field("worst_pause_at", pause.at_ms / 1000);
 }
 
 /// Time that a reactor has spent in commands, us.

@@ -145,7 +145,10 @@ impl Link {
             let piece = &first[self.at..first.len().min(self.at + PIECE)];
             let mut records = spare.pop().unwrap_or_default();
             records.reserve(piece.len() + (piece.len() / RECORD + 1) * RECORD_OVERHEAD);
-            self.tls.writer().write_all(piece).expect("less than what rustls buffers");
+            // It is less than what rustls buffers. What it still refuses, after a fatal alert say, nobody would get.
+            if self.tls.writer().write_all(piece).is_err() {
+                return self.abort(net, id);
+            }
             self.at += piece.len();
             self.waiting_bytes -= piece.len();
             self.take_records(&mut records);
@@ -165,6 +168,14 @@ impl Link {
         self.tls.send_close_notify();
         self.flush(net, id);
         net.close(id, how);
+    }
+
+    /// Ends the connection after a fatal alert, which is on its way; nothing may follow it.
+    pub fn abort(&mut self, net: &mut Net, id: ConnId) {
+        self.waiting.clear();
+        self.waiting_bytes = 0;
+        self.closing = true;
+        net.close(id, Close::AfterAttempt);
     }
 
     /// Closes the connection.

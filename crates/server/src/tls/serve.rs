@@ -27,6 +27,11 @@ pub struct Handshakes {
 }
 
 impl Handshakes {
+    /// A turn is over.
+    pub fn end_turn(&mut self) {
+        self.done = 0;
+    }
+
     /// Whether any of them waits.
     pub fn any_waiting(&self) -> bool {
         !self.queue.is_empty()
@@ -58,7 +63,7 @@ impl Reactor {
         link.held.extend_from_slice(bytes);
     }
 
-    /// Goes on with handshakes that wait for their turn. To be called at the end of a turn.
+    /// Goes on with handshakes that wait for their turn.
     pub(crate) fn go_on_with_handshakes(&mut self, net: &mut Net) {
         while self.handshakes.done < self.executor.config.max_new_tls_connections_per_cycle
             && let Some(id) = self.handshakes.queue.pop_front()
@@ -69,7 +74,6 @@ impl Reactor {
                 reactor.open_records(net, conn, &bytes);
             });
         }
-        self.handshakes.done = 0;
     }
 
     fn open_records(&mut self, net: &mut Net, conn: &mut Connection, bytes: &[u8]) {
@@ -102,8 +106,9 @@ impl Reactor {
             } else {
                 crate::log::verbose(&format!("Reading from client: {error} (id={} addr={})", info.id, info.addr));
             }
-            // The alert is on its way already.
-            self.close(net, conn, Close::AfterSend);
+            if let Some(link) = &mut conn.tls {
+                link.abort(net, id);
+            }
         } else if received.is_end {
             self.close_when_answered(net, conn);
         }
