@@ -39,6 +39,7 @@ pub mod saving;
 pub mod script;
 pub mod server;
 pub mod show;
+pub mod tls;
 pub mod workshop;
 
 use std::path::PathBuf;

@@ -21,6 +21,7 @@ use crate::server::Server;
 use crate::session::{Replies, Session};
 use crate::tracking;
 use crate::waiting;
+use crate::worst_pause::{COMMAND_NS, Cause, Longest};
 use kinovar_command::dispatch::{self, KeyScratch};
 use kinovar_command::keyspace::{self, Db, Env, Locked, Observer, Settings, Work, bytes_eq};
 use kinovar_command::registry::Entry;
@@ -53,8 +54,10 @@ pub struct Executor {
     pub settings: Settings,
     /// Which version of the parameters that is.
     generation: u64,
-    /// What counts as slow, for the slow log or the latency monitor, ns.
+    /// What counts as slow, for the slow log, the latency monitor or the longest turn, ns.
     slow_ns: u64,
+    /// What has taken longest in this turn.
+    pub longest: Longest,
     /// Whether changes to keys are published.
     notifies: bool,
     batch: Batch,
@@ -98,10 +101,11 @@ impl Executor {
     pub fn new(reactor: usize, server: &'static Server) -> Executor {
         let (generation, config) = (server.config.generation(), server.config());
         let settings = config.data_settings();
-        let slow_ns = slow_ns(&config);
+        let slow_ns = slow_ns(&config).min(COMMAND_NS);
         Executor {
             generation,
             slow_ns,
+            longest: Longest::default(),
             notifies: crate::notify::is_on(&config),
             reactor,
             config,
@@ -128,7 +132,7 @@ impl Executor {
     #[cold]
     fn configure(&mut self, config: Arc<Config>) {
         self.settings = config.data_settings();
-        self.slow_ns = slow_ns(&config);
+        self.slow_ns = slow_ns(&config).min(COMMAND_NS);
         self.notifies = crate::notify::is_on(&config);
         self.config = config;
     }
@@ -624,6 +628,7 @@ impl Executor {
             bump(&command_stats.failed, 1);
         }
         if ns >= self.slow_ns {
+            self.longest.note(ns, Cause::Command(entry.id));
             note_slow(server, &self.config, &session.info, &args, entry, ns);
         }
         outcome

@@ -36,10 +36,12 @@ pub mod server;
 pub mod session;
 pub mod slowlog;
 pub mod start;
+pub mod tls;
 pub mod tools;
 pub mod tracking;
 pub mod transaction;
 pub mod waiting;
+pub mod worst_pause;
 
 /// The Redis version whose behaviour this server has: clients switch features on it.
 pub const REDIS_VERSION: &str = "8.2.3";

@@ -48,6 +48,8 @@ pub struct Server {
     pub scripting: crate::scripting::Scripting,
     /// Who listens to what.
     pub pubsub: PubSub,
+    /// What TLS connections are made of.
+    pub tls: crate::tls::Tls,
     /// `CLIENT PAUSE`.
     pub pause: crate::pause::Pause,
     /// Those that wait for keys.
@@ -112,6 +114,8 @@ pub struct ReactorStats {
     pub turns: AtomicU64,
     /// Time spent in turns from when events came, waiting excluded, ns.
     pub busy_ns: AtomicU64,
+    /// The longest turn.
+    pub worst_pause: crate::worst_pause::WorstPause,
     /// Time spent removing what has expired, ns.
     pub expire_ns: AtomicU64,
     /// Batches of requests whose keys were loaded ahead.
@@ -146,6 +150,7 @@ impl ReactorStats {
             writes: AtomicU64::new(0),
             turns: AtomicU64::new(0),
             busy_ns: AtomicU64::new(0),
+            worst_pause: Default::default(),
             expire_ns: AtomicU64::new(0),
             prefetch_batches: AtomicU64::new(0),
             prefetch_entries: AtomicU64::new(0),
@@ -164,6 +169,7 @@ impl ReactorStats {
             counter.reset();
         }
         self.commands.iter().for_each(CommandStats::reset);
+        self.worst_pause.reset();
         let counters = [
             &self.connections,
             &self.rejected_connections,

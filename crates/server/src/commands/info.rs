@@ -167,7 +167,7 @@ fn server(page: &mut Page<'_>) {
     page.field("process_id", std::process::id());
     page.field("process_supervised", page.parameter("supervised"));
     page.field("run_id", &server.run_id);
-    page.field("tcp_port", config.port);
+    page.field("tcp_port", config.main_port());
     page.field("server_time_usec", kinovar_io::clock::unix_us());
     page.field("uptime_in_seconds", uptime_s);
     page.field("uptime_in_days", uptime_s / 86400);
@@ -178,9 +178,10 @@ fn server(page: &mut Page<'_>) {
     page.field("executable", executable.display());
     page.field("config_file", server.config.file().unwrap_or_default().display());
     page.field("io_threads_active", u8::from(server.reactors.len() > 1));
-    if config.port != 0 {
-        let bind: String = config.bind.iter().map(|address| format!(",bind={address}")).collect();
-        page.field("listener0", format!("name=tcp{bind},port={}", config.port));
+    let bind: String = config.bind.iter().map(|address| format!(",bind={address}")).collect();
+    let ports = [("tcp", config.port), ("tls", config.tls_port)];
+    for (at, (name, port)) in ports.into_iter().filter(|(_, port)| *port != 0).enumerate() {
+        page.field(&format!("listener{at}"), format!("name={name}{bind},port={port}"));
     }
 }
 
@@ -411,6 +412,10 @@ fn stats(page: &mut Page<'_>) {
     page.field("instantaneous_eventloop_duration_usec", samples.busy_ns.per_second() / turns.max(1) / 1000);
     page.field("acl_access_denied_auth", page.sum(|reactor| &reactor.auth_failures));
     page.zeros(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
+    let pause = page.server.worst_pause();
+    page.field("worst_pause_usec", pause.ns / 1000);
+    page.field("worst_pause_cause", page.server.cause_name(pause.cause));
+    page.field("worst_pause_at", pause.at_ms / 1000);
 }
 
 /// Time that a reactor has spent in commands, us.
