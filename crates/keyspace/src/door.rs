@@ -23,6 +23,7 @@ use kinovar_ds::table::Position;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
+mod evict;
 mod load;
 
 impl Env<'_> {
@@ -77,7 +78,7 @@ impl Site<'_> {
         }
         if let Some(at_ms) = entry.expire_at_ms() {
             self.db.expires.insert(at_ms, hash);
-            self.keyspace.note_due(self.partition, at_ms);
+            self.keyspace.note_key_due(self.partition, at_ms);
         }
         let place = self.db.table.insert_located(hash, entry);
         self.publish_table();
@@ -156,7 +157,7 @@ impl Site<'_> {
         }
         self.db.expires.change(hash, before, at_ms);
         if let Some(at_ms) = at_ms {
-            self.keyspace.note_due(self.partition, at_ms);
+            self.keyspace.note_key_due(self.partition, at_ms);
         }
     }
 

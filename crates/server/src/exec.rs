@@ -12,6 +12,7 @@ use crate::clients::ClientInfo;
 use crate::cmdstats::bump;
 use crate::config::Config;
 use crate::connection::Connection;
+use crate::eviction::{self, room::Room};
 use crate::migrating::{self, Job, settle::Next};
 use crate::notify::Notifier;
 use crate::pause::{self, Paused};
@@ -64,7 +65,9 @@ pub struct Executor {
     /// Hash and slot of keys that were seen ahead of their requests.
     previewed: Vec<(u64, u16)>,
     scratch: KeyScratch,
-    work: Work,
+    pub(crate) work: Work,
+    /// What it knows of memory.
+    pub room: Room,
 }
 
 /// What pass 1 found out about a request.
@@ -104,6 +107,7 @@ impl Executor {
             slow_ns,
             notifies: crate::notify::is_on(&config),
             reactor,
+            room: Room::new(config.maxmemory_bytes),
             config,
             settings,
             batch: Batch::default(),
@@ -130,6 +134,7 @@ impl Executor {
         self.settings = config.data_settings();
         self.slow_ns = slow_ns(&config);
         self.notifies = crate::notify::is_on(&config);
+        self.room.reconsider(config.maxmemory_bytes);
         self.config = config;
     }
 
@@ -333,7 +338,9 @@ impl Executor {
         prepared: Prepared,
         clock: &mut Clock,
     ) {
-        if !session.is_plain || server.alert.load(Relaxed) || prepared.id == UNRESOLVED {
+        let is_starved = self.room.is_limited() && self.make_room(server, clock.now_ms);
+        session.out_of_memory = is_starved;
+        if !session.is_plain || server.alert.load(Relaxed) || prepared.id == UNRESOLVED || is_starved {
             self.run_with_care(server, session, out, args, prepared, clock);
             return;
         }
@@ -522,6 +529,9 @@ impl Executor {
     fn admit(&self, server: &Server, session: &Session, entry: &Entry, args: &Args<'_>) -> Result<(), CommandError> {
         if !session.authenticated && !entry.command.flags.has(Flags::NO_AUTH) {
             return Err(CommandError::NoAuth);
+        }
+        if session.out_of_memory && eviction::refuses(server, session, entry, args) {
+            return Err(eviction::OOM);
         }
         if session.only_listens && !entry.command.while_subscribed {
             return Err(CommandError::owned(format!(

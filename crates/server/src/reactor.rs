@@ -152,7 +152,8 @@ impl Reactor {
                 || self.load_due
                 || !self.parked.is_empty()
                 || !self.tasks.is_empty()
-                || !self.orphans.is_empty();
+                || !self.orphans.is_empty()
+                || self.executor.room.is_due;
             let wait_ms = if has_work { 0 } else { next_ms.saturating_sub(now_ms) };
             let mut wait = Duration::from_millis(wait_ms.min(TICK_MS));
             if self.snapshot_due {
@@ -1004,8 +1005,13 @@ impl Handler for Reactor {
         if self.index == 0 && self.server.loading.take_waiters() {
             self.executor.serve_after_load(self.server, now_ms);
         }
+        self.server.eviction.meter.publish(self.index);
+        if self.executor.room.is_due {
+            self.executor.go_on_making_room(self.server);
+        }
         if now_ms >= self.next_tick_ms {
             self.tick(net, now_ms);
+            self.executor.room.is_due = self.executor.room.is_limited();
             self.expire_due = true;
             self.tables_due = self.executor.config.activerehashing;
         }

@@ -41,6 +41,7 @@ pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Res
         pubsub: PubSub::new(current.io_threads),
         slowlog: Default::default(),
         latency: Default::default(),
+        eviction: crate::eviction::Eviction::new(current.io_threads),
         background: Background::start()?,
         reactors: (0..current.io_threads).map(|_| ReactorStats::new(commands)).collect(),
         alert: AtomicBool::new(false),
@@ -144,6 +145,7 @@ impl Server {
         samples.busy_ns.sample(now_ms, sum(|reactor| &reactor.busy_ns));
         drop(samples);
         let used = crate::memory::used();
+        self.eviction.meter.adjust(used);
         if self.peak_memory.fetch_max(used, Relaxed) < used {
             self.peak_memory_at_s.store(now_ms / 1000, Relaxed);
         }
