@@ -173,7 +173,9 @@ impl Evictor {
                     return Outcome::Unavailable;
                 }
                 let Some(part) = db.part(index) else { continue };
-                let is_meant = |entry: &Entry| !policy.volatile || entry.expire_at_ms().is_some();
+                let is_meant = |entry: &Entry| {
+                    entry.hash() == best.hash && (!policy.volatile || entry.expire_at_ms().is_some())
+                };
                 let Some(place) = part.table().locate(best.hash, is_meant) else { continue };
                 let score = score(part.table().at(place), policy.rank, db.now_ms(), db.settings());
                 if score >= best.score {
@@ -275,7 +277,7 @@ impl Evictor {
             }
             db.select(selected);
             let Some(part) = db.part(index) else { continue };
-            let Some(place) = part.table().locate(hash, |entry| entry.expire_at_ms() == Some(first_ms)) else {
+            let Some(place) = part.table().locate(hash, is_item(first_ms, hash)) else {
                 // Another key with the same hash has shared the item, and has gone.
                 db.forget_expiry(index, first_ms, hash);
                 continue;
@@ -314,13 +316,18 @@ fn evict_any_of(db: &mut Db<'_>, at: Part, policy: Policy) -> Option<Outcome> {
         }
     }?;
     let (hash, at_ms) = (entry.hash(), entry.expire_at_ms());
-    let place = part.table().locate(hash, |entry| entry.expire_at_ms() == at_ms)?;
+    let place = part.table().locate(hash, |entry| entry.hash() == hash && entry.expire_at_ms() == at_ms)?;
     Some(Outcome::Evicted(db.evict_at(index, hash, place)))
 }
 
 /// The key of an item of the index of expiries.
 fn expiring(part: &crate::PartitionDb, (at_ms, hash): (u64, u64)) -> Option<&Entry> {
-    part.table().find(hash, |entry| entry.expire_at_ms() == Some(at_ms))
+    part.table().find(hash, is_item(at_ms, hash))
+}
+
+/// Tells the key of such an item. A table asks about other keys, too.
+fn is_item(at_ms: u64, hash: u64) -> impl Fn(&Entry) -> bool {
+    move |entry| entry.expire_at_ms() == Some(at_ms) && entry.hash() == hash
 }
 
 /// When the first key of a partition expires that does in any database, its hash, and which database that is.
