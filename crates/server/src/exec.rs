@@ -66,6 +66,8 @@ pub struct Executor {
     previewed: Vec<(u64, u16)>,
     scratch: KeyScratch,
     pub(crate) work: Work,
+    /// How many bytes all connections together may take.
+    pub clients_limit: Option<u64>,
     /// What it knows of memory.
     pub room: Room,
 }
@@ -107,6 +109,7 @@ impl Executor {
             slow_ns,
             notifies: crate::notify::is_on(&config),
             reactor,
+            clients_limit: eviction::clients::limit(&config),
             room: Room::new(config.maxmemory_bytes),
             config,
             settings,
@@ -134,6 +137,7 @@ impl Executor {
         self.settings = config.data_settings();
         self.slow_ns = slow_ns(&config);
         self.notifies = crate::notify::is_on(&config);
+        self.clients_limit = eviction::clients::limit(&config);
         self.room.reconsider(config.maxmemory_bytes);
         self.config = config;
     }
@@ -518,6 +522,7 @@ impl Executor {
         }
         session.queue = None;
         session.info.queued.store(-1, Relaxed);
+        session.info.queued_bytes.store(0, Relaxed);
         crate::transaction::abandon(server, session, self.env(server, kinovar_io::clock::unix_ms()));
         let message = error.message();
         let reason = message.strip_prefix(b"ERR ").unwrap_or(&message);
@@ -842,6 +847,7 @@ fn enqueue(session: &mut Session, out: &mut Vec<u8>, args: &Args<'_>, entry: &En
         queue.push(entry, args);
         session.info.command.store(entry.id + 1, Relaxed);
         session.info.queued.store(queue.len() as i64, Relaxed);
+        session.info.queued_bytes.store(queue.memory_bytes(), Relaxed);
     }
     out.extend_from_slice(b"+QUEUED\r\n");
     Ok(())

@@ -229,6 +229,8 @@ impl Reactor {
             output_pending: AtomicUsize::new(0),
             monitor: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            queued_bytes: AtomicUsize::new(0),
+            evicted: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
             held: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
@@ -249,7 +251,9 @@ impl Reactor {
         if self.connections.len() <= id.index() {
             self.connections.resize_with(id.index() + 1, || None);
         }
-        self.connections[id.index()] = Some(Box::new(Connection::new(Session::new(info, authenticated), id)));
+        let mut conn = Box::new(Connection::new(Session::new(info, authenticated), id));
+        self.count_memory(&mut conn);
+        self.connections[id.index()] = Some(conn);
     }
 
     /// Executes what is in `bytes`, which continues the connection's input.
@@ -723,8 +727,16 @@ impl Reactor {
         }
         if let Some(mut conn) = slot.take() {
             work(self, &mut conn);
+            self.count_memory(&mut conn);
             self.connections[id.index()] = Some(conn);
         }
+    }
+
+    /// Keeps the sum of what connections take up true.
+    #[inline]
+    fn count_memory(&self, conn: &mut Connection) {
+        let bytes = conn.session.info.memory_bytes() as u64;
+        self.server.eviction.count_client(self.index, std::mem::replace(&mut conn.counted_bytes, bytes), bytes);
     }
 
     fn handle(&mut self, net: &mut Net, message: Message) {
@@ -832,6 +844,7 @@ impl Reactor {
             if conn.input.is_empty() && idle_ms > 2000 && conn.input.capacity() > 0 {
                 conn.input = Vec::new();
                 conn.session.info.query_buffer_capacity.store(0, Relaxed);
+                self.count_memory(&mut conn);
             }
             if conn.soft_limit_since_ms > 0 && net.is_open(conn.id) {
                 self.check_output_limit(net, &mut conn, now_ms);
@@ -939,6 +952,7 @@ impl Handler for Reactor {
             && let Some(mut conn) = slot.take()
         {
             conn.session.info.gone.store(true, Relaxed);
+            self.server.eviction.count_client(self.index, conn.counted_bytes, 0);
             conn.session.stop_tracking(self.server);
             if let Some(pending) = &conn.session.pending {
                 waiting::give_up(&pending.waiter);
@@ -1006,6 +1020,11 @@ impl Handler for Reactor {
             self.executor.serve_after_load(self.server, now_ms);
         }
         self.server.eviction.meter.publish(self.index);
+        if let Some(limit) = self.executor.clients_limit
+            && self.server.eviction.clients_bytes() > limit
+        {
+            crate::eviction::clients::evict(self.server, limit);
+        }
         if self.executor.room.is_due {
             self.executor.go_on_making_room(self.server);
         }

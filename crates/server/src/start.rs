@@ -145,7 +145,7 @@ impl Server {
         samples.busy_ns.sample(now_ms, sum(|reactor| &reactor.busy_ns));
         drop(samples);
         let used = crate::memory::used();
-        self.eviction.meter.adjust(used);
+        self.eviction.adjust(used, &self.config.load());
         if self.peak_memory.fetch_max(used, Relaxed) < used {
             self.peak_memory_at_s.store(now_ms / 1000, Relaxed);
         }

@@ -2,6 +2,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | [`clients`] | holding the memory of connections to `maxmemory-clients` |
 //! | [`meter`] | how much memory is in use |
 //! | [`room`] | making room, before a request and at the end of a turn |
 //!
@@ -14,6 +15,7 @@
 //!
 //! [`Session::out_of_memory`]: crate::session::Session::out_of_memory
 
+pub mod clients;
 pub mod meter;
 pub mod room;
 
@@ -40,6 +42,12 @@ pub struct Eviction {
     exceeded_since_us: AtomicU64,
     /// How long that was the case before, us.
     exceeded_us: AtomicU64,
+    /// By how much data is held to less than `maxmemory`, bytes.
+    reserve: AtomicU64,
+    /// What the connections of each reactor take up, bytes.
+    clients_bytes: Box<[AtomicU64]>,
+    /// Connections closed because all of them took up too much.
+    evicted_clients: AtomicU64,
 }
 
 impl Eviction {
@@ -49,6 +57,9 @@ impl Eviction {
             meter: Meter::new(reactors),
             exceeded_since_us: AtomicU64::new(0),
             exceeded_us: AtomicU64::new(0),
+            reserve: AtomicU64::new(0),
+            clients_bytes: (0..reactors).map(|_| AtomicU64::new(0)).collect(),
+            evicted_clients: AtomicU64::new(0),
         }
     }
 
@@ -82,11 +93,43 @@ impl Eviction {
         (now_ms, self.exceeded_us.load(Relaxed) / 1000 + now_ms)
     }
 
+    /// Takes over what the allocator says is in use.
+    pub fn adjust(&self, used: u64, config: &Config) {
+        self.meter.adjust(used);
+        let reserve = match config.maxmemory_bytes {
+            0..SMALL => 0,
+            limit => reserve(limit, used, kinovar_io::process::resident_bytes().unwrap_or(used)),
+        };
+        self.reserve.store(reserve, Relaxed);
+    }
+
+    /// By how much data is held to less than `maxmemory`, bytes: physical memory is not used as well as possible.
+    #[inline]
+    pub fn reserve(&self) -> u64 {
+        self.reserve.load(Relaxed)
+    }
+
+    /// Connections closed because all of them took up too much.
+    pub fn evicted_clients(&self) -> u64 {
+        self.evicted_clients.load(Relaxed)
+    }
+
     /// Starts counting again from 0.
     pub fn reset_stats(&self) {
+        self.evicted_clients.store(0, Relaxed);
         self.exceeded_us.store(0, Relaxed);
         self.exceeded_since_us.store(0, Relaxed);
     }
+}
+
+/// Of so small a limit the program itself would take most: only data is held to it, bytes.
+const SMALL: u64 = 64 << 20;
+
+/// How much less than `limit` should be in use, when so much of physical memory is: what is resident beyond what is in use may be
+/// a twenty-fifth of the limit, and takes the place of data beyond that. A limit that fragments cannot be held to by
+/// evicting more and more, so an eighth is as far as this goes.
+fn reserve(limit: u64, used: u64, resident: u64) -> u64 {
+    resident.saturating_sub(used).saturating_sub(limit / 25).min(limit / 8)
 }
 
 /// How keys are chosen; `None` where none may go.
@@ -146,12 +189,22 @@ pub fn warn_of_limit(server: &Server, config: &Config) {
             config.maxmemory_bytes
         ));
     }
-    server.eviction.meter.adjust(used);
+    server.eviction.adjust(used, config);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn physical_memory_is_held_to_the_limit() {
+        const MIB: u64 = 1 << 20;
+        assert_eq!(reserve(200 * MIB, 200 * MIB, 208 * MIB), 0);
+        assert_eq!(reserve(200 * MIB, 200 * MIB, 214 * MIB), 6 * MIB);
+        assert_eq!(reserve(200 * MIB, 194 * MIB, 208 * MIB), 6 * MIB);
+        assert_eq!(reserve(200 * MIB, 200 * MIB, 400 * MIB), 25 * MIB);
+        assert_eq!(reserve(200 * MIB, 200 * MIB, 100 * MIB), 0);
+    }
 
     #[test]
     fn time_over_the_limit_adds_up() {

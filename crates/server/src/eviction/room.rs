@@ -59,7 +59,7 @@ impl Executor {
     #[inline]
     pub fn make_room(&mut self, server: &Server, now_ms: u64) -> bool {
         server.eviction.meter.publish(self.reactor);
-        if server.eviction.meter.used() <= self.room.limit_bytes as i64 {
+        if self.over(server) <= 0 {
             server.eviction.note(false);
             return false;
         }
@@ -156,7 +156,13 @@ impl Executor {
 
     /// How many bytes too many are in use.
     fn excess(&self, server: &Server) -> i64 {
-        server.eviction.meter.used() - self.room.limit_bytes as i64 - not_counted(server) as i64
+        self.over(server) - not_counted(server) as i64
+    }
+
+    /// The same, with what no eviction could do anything about.
+    #[inline]
+    fn over(&self, server: &Server) -> i64 {
+        server.eviction.meter.used() + server.eviction.reserve() as i64 - self.room.limit_bytes as i64
     }
 
     fn note_latency(&self, server: &Server, event: &'static str, start: Ticks) {
