@@ -575,7 +575,8 @@ impl Db<'_> {
         let now_ms = self.env.now_ms;
         let db = self.locked.partition_mut(index).db_mut(self.index);
         let Some((at_ms, hash)) = db.expires.pop_due(now_ms.saturating_sub(1)) else { return false };
-        if let Some(place) = db.table.locate(hash, |entry| entry.expire_at_ms() == Some(at_ms) && entry.hash() == hash) {
+        if let Some(place) = db.table.locate(hash, |entry| entry.expire_at_ms() == Some(at_ms) && entry.hash() == hash)
+        {
             let name = db.table.at(place).key().to_vec();
             let key = Key { hash, ..Key::new(&name) };
             self.site(&key).expire(&key, place);

@@ -173,9 +173,8 @@ impl Evictor {
                     return Outcome::Unavailable;
                 }
                 let Some(part) = db.part(index) else { continue };
-                let is_meant = |entry: &Entry| {
-                    entry.hash() == best.hash && (!policy.volatile || entry.expire_at_ms().is_some())
-                };
+                let is_meant =
+                    |entry: &Entry| entry.hash() == best.hash && (!policy.volatile || entry.expire_at_ms().is_some());
                 let Some(place) = part.table().locate(best.hash, is_meant) else { continue };
                 let score = score(part.table().at(place), policy.rank, db.now_ms(), db.settings());
                 if score >= best.score {

@@ -1,10 +1,10 @@
 //! The thread that frees large values.
 
-use kinovar_command::keyspace::Trash;
 use crate::eviction::meter::Meter;
-use std::sync::{Arc, OnceLock};
+use kinovar_command::keyspace::Trash;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
 
 /// Sends detached values to the thread that frees them.
 #[derive(Clone)]

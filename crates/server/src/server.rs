@@ -162,13 +162,9 @@ impl ReactorStats {
     /// Starts again from 0 (`CONFIG RESETSTAT`).
     pub fn reset(&self) {
         let keyspace = &self.keyspace;
-        for counter in [
-            &keyspace.hits,
-            &keyspace.misses,
-            &keyspace.expired_keys,
-            &keyspace.expired_fields,
-            &keyspace.evicted_keys,
-        ] {
+        for counter in
+            [&keyspace.hits, &keyspace.misses, &keyspace.expired_keys, &keyspace.expired_fields, &keyspace.evicted_keys]
+        {
             counter.reset();
         }
         self.commands.iter().for_each(CommandStats::reset);

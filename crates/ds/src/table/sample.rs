@@ -109,7 +109,8 @@ mod tests {
             }
             assert_eq!(counts.len(), len as usize);
             let mean = (ROUNDS * 5) as f64 / f64::from(len);
-            let squares: f64 = counts.values().map(|&count| (count as f64 - mean).powi(2)).sum::<f64>() / f64::from(len);
+            let squares: f64 =
+                counts.values().map(|&count| (count as f64 - mean).powi(2)).sum::<f64>() / f64::from(len);
             // Crowded buckets give each of theirs less often than others, but not much.
             assert!(squares.sqrt() < mean * 0.35, "{len}: deviation {} of {mean}", squares.sqrt());
         }

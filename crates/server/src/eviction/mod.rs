@@ -126,10 +126,10 @@ impl Eviction {
 const SMALL: u64 = 64 << 20;
 
 /// How much less than `limit` should be in use, when so much of physical memory is: what is resident beyond what is in use may be
-/// a twenty-fifth of the limit, and takes the place of data beyond that. A limit that fragments cannot be held to by
+/// a thirtieth of the limit, and takes the place of data beyond that. A limit that fragments cannot be held to by
 /// evicting more and more, so an eighth is as far as this goes.
 fn reserve(limit: u64, used: u64, resident: u64) -> u64 {
-    resident.saturating_sub(used).saturating_sub(limit / 25).min(limit / 8)
+    resident.saturating_sub(used).saturating_sub(limit / 30).min(limit / 8)
 }
 
 /// How keys are chosen; `None` where none may go.
@@ -199,9 +199,9 @@ mod tests {
     #[test]
     fn physical_memory_is_held_to_the_limit() {
         const MIB: u64 = 1 << 20;
-        assert_eq!(reserve(200 * MIB, 200 * MIB, 208 * MIB), 0);
-        assert_eq!(reserve(200 * MIB, 200 * MIB, 214 * MIB), 6 * MIB);
-        assert_eq!(reserve(200 * MIB, 194 * MIB, 208 * MIB), 6 * MIB);
+        assert_eq!(reserve(300 * MIB, 300 * MIB, 310 * MIB), 0);
+        assert_eq!(reserve(300 * MIB, 300 * MIB, 316 * MIB), 6 * MIB);
+        assert_eq!(reserve(300 * MIB, 294 * MIB, 310 * MIB), 6 * MIB);
         assert_eq!(reserve(200 * MIB, 200 * MIB, 400 * MIB), 25 * MIB);
         assert_eq!(reserve(200 * MIB, 200 * MIB, 100 * MIB), 0);
     }
