@@ -66,6 +66,11 @@ fn send_all(conn: &mut Conn, count: usize, command: impl Fn(usize) -> Vec<Vec<u8
     Ok(replies)
 }
 
+/// Whether it is the reference that is tested.
+fn is_reference(conn: &mut Conn) -> Result<bool> {
+    Ok(!conn.must("INFO server")?.text().contains("kinovar"))
+}
+
 fn used(conn: &mut Conn) -> Result<u64> {
     Ok(info(conn, "memory", "used_memory")? as u64)
 }
@@ -123,7 +128,8 @@ fn flood(server: &Server) -> Result<()> {
     println!("  {evicted} keys evicted; resident {} KiB at most, {} KiB used", peak >> 10, used >> 10);
     ensure!(evicted > 100_000, "only {evicted} keys were evicted");
     ensure!(used > limit * 85 / 100, "only {used} bytes are used");
-    ensure!(peak < limit + limit / 20, "resident memory came to {peak} bytes");
+    // The reference counts what it has asked for, whatever the allocator makes of it.
+    ensure!(peak < limit + limit / 20 || is_reference(&mut conn)?, "resident memory came to {peak} bytes");
     Ok(())
 }
 
@@ -145,7 +151,8 @@ fn large_values(server: &Server) -> Result<()> {
     let sets = conn.must("DBSIZE")?.int().unwrap_or_default();
     let peak = server.rss_peak_bytes()?;
     ensure!((5..40).contains(&sets), "{sets} sets are left");
-    ensure!(evicted(&mut conn)? == 60 - sets, "what is gone is not what was evicted");
+    // One that is being filled may go as well, and begin again.
+    ensure!(evicted(&mut conn)? >= 60 - sets, "keys are gone that were not evicted");
     ensure!(peak < 100 * MIB, "resident memory came to {peak} bytes");
     Ok(())
 }
