@@ -7,6 +7,7 @@
 mod coordination;
 mod cpu;
 mod engines;
+mod eviction;
 
 mod fill;
 mod histogram;
@@ -91,6 +92,7 @@ const SECTIONS: &[Section] = &[
     ("pauses", pauses::run),
     ("snapshots", snapshots::run),
     ("journal", journal::run),
+    ("eviction", eviction::run),
 ];
 
 fn plan(args: &Args) -> Result<Plan> {
