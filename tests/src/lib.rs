@@ -18,6 +18,7 @@ pub mod control;
 pub mod crash;
 pub mod crowds;
 pub mod effects;
+pub mod eviction;
 pub mod faults;
 pub mod garbage;
 pub mod interchange;

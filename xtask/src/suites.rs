@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
 use kinovar_tests::{
-    aof, aof_loading, apps, busy, chaos, clients, concurrency, crowds, effects, faults, garbage, interchange, limits,
-    loading, migrating, operation, reloading, saving, script, tests_dir, tls, workshop,
+    aof, aof_loading, apps, busy, chaos, clients, concurrency, crowds, effects, eviction, faults, garbage, interchange,
+    limits, loading, migrating, operation, reloading, saving, script, tests_dir, tls, workshop,
 };
 
 use crate::args::Args;
@@ -31,6 +31,7 @@ const SUITES: &[&str] = &[
     "crowds",
     "busy",
     "limits",
+    "eviction",
     "operation",
     "loading",
     "aof-loading",
@@ -107,6 +108,7 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
             crowds::run(&sides.subject)
         }
         "busy" => busy::run(sides),
+        "eviction" => eviction::run(&sides.subject),
         "limits" => limits::run(&sides.subject),
         "operation" => operation::run(&sides.subject),
         "loading" => loading::run(sides),

@@ -23,6 +23,7 @@ use kinovar_ds::table::Position;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
+mod evict;
 mod load;
 
 impl Env<'_> {
@@ -77,7 +78,7 @@ impl Site<'_> {
         }
         if let Some(at_ms) = entry.expire_at_ms() {
             self.db.expires.insert(at_ms, hash);
-            self.keyspace.note_due(self.partition, at_ms);
+            self.keyspace.note_key_due(self.partition, at_ms);
         }
         let place = self.db.table.insert_located(hash, entry);
         self.publish_table();
@@ -156,7 +157,7 @@ impl Site<'_> {
         }
         self.db.expires.change(hash, before, at_ms);
         if let Some(at_ms) = at_ms {
-            self.keyspace.note_due(self.partition, at_ms);
+            self.keyspace.note_key_due(self.partition, at_ms);
         }
     }
 
@@ -574,7 +575,8 @@ impl Db<'_> {
         let now_ms = self.env.now_ms;
         let db = self.locked.partition_mut(index).db_mut(self.index);
         let Some((at_ms, hash)) = db.expires.pop_due(now_ms.saturating_sub(1)) else { return false };
-        if let Some(place) = db.table.locate(hash, |entry| entry.expire_at_ms() == Some(at_ms)) {
+        if let Some(place) = db.table.locate(hash, |entry| entry.expire_at_ms() == Some(at_ms) && entry.hash() == hash)
+        {
             let name = db.table.at(place).key().to_vec();
             let key = Key { hash, ..Key::new(&name) };
             self.site(&key).expire(&key, place);
@@ -588,7 +590,8 @@ impl Db<'_> {
         let db = self.locked.partition_mut(index).db_mut(self.index);
         let Some((at_ms, hash)) = db.field_expires.pop_due(now_ms.saturating_sub(1)) else { return Fields::NotDue };
         let is_due = |entry: &Entry| {
-            object::value::<crate::hash::Hash>(entry).is_ok_and(|value| value.next_expiry_ms() == Some(at_ms))
+            let expires = |value: &crate::hash::Hash| value.next_expiry_ms() == Some(at_ms);
+            entry.hash() == hash && object::value::<crate::hash::Hash>(entry).is_ok_and(expires)
         };
         let Some(place) = db.table.locate(hash, is_due) else { return Fields::Removed(0) };
         let name = db.table.at(place).key().to_vec();

@@ -26,6 +26,8 @@ pub struct Settings {
     pub lfu_decay_time_min: u32,
     /// Whether strings are compressed in RDB files and by DUMP.
     pub rdb_compression: bool,
+    /// Keys that are evicted go by `UNLINK` where effects are kept, not by `DEL`.
+    pub lazyfree_lazy_eviction: bool,
     /// Keys that expire go by `UNLINK` where effects are kept, not by `DEL`.
     pub lazyfree_lazy_expire: bool,
     /// The same for values that commands leave empty.
@@ -36,6 +38,11 @@ impl Settings {
     /// The command by which a key goes whose time has come.
     pub fn word_of_expiry(&self) -> &'static [u8] {
         if self.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" }
+    }
+
+    /// The command by which a key goes that is evicted.
+    pub fn word_of_eviction(&self) -> &'static [u8] {
+        if self.lazyfree_lazy_eviction { b"UNLINK" } else { b"DEL" }
     }
 }
 
@@ -58,6 +65,7 @@ impl Default for Settings {
             lfu_log_factor: 10,
             lfu_decay_time_min: 1,
             rdb_compression: true,
+            lazyfree_lazy_eviction: false,
             lazyfree_lazy_expire: false,
             lazyfree_lazy_server_del: false,
         }

@@ -40,6 +40,8 @@ pub struct Connection {
     pub unclear: Option<Open>,
     /// It reads its replies too slowly: no more of its requests are executed until it has caught up.
     pub stalled: bool,
+    /// What it was last found to take up, bytes.
+    pub counted_bytes: u64,
     /// It is on its reactor's list of those with output from elsewhere.
     pub dirty: bool,
     /// The engine was told not to read from it.
@@ -62,6 +64,7 @@ impl Connection {
             unsynced_bytes: 0,
             unclear: None,
             stalled: false,
+            counted_bytes: 0,
             dirty: false,
             paused: false,
             soft_limit_since_ms: 0,

@@ -12,6 +12,7 @@ use crate::clients::ClientInfo;
 use crate::cmdstats::bump;
 use crate::config::Config;
 use crate::connection::Connection;
+use crate::eviction::{self, room::Room};
 use crate::migrating::{self, Job, settle::Next};
 use crate::notify::Notifier;
 use crate::pause::{self, Paused};
@@ -67,7 +68,11 @@ pub struct Executor {
     /// Hash and slot of keys that were seen ahead of their requests.
     previewed: Vec<(u64, u16)>,
     scratch: KeyScratch,
-    work: Work,
+    pub(crate) work: Work,
+    /// How many bytes all connections together may take.
+    pub clients_limit: Option<u64>,
+    /// What it knows of memory.
+    pub room: Room,
 }
 
 /// What pass 1 found out about a request.
@@ -108,6 +113,8 @@ impl Executor {
             longest: Longest::default(),
             notifies: crate::notify::is_on(&config),
             reactor,
+            clients_limit: eviction::clients::limit(&config),
+            room: Room::new(config.maxmemory_bytes),
             config,
             settings,
             batch: Batch::default(),
@@ -134,6 +141,8 @@ impl Executor {
         self.settings = config.data_settings();
         self.slow_ns = slow_ns(&config).min(COMMAND_NS);
         self.notifies = crate::notify::is_on(&config);
+        self.clients_limit = eviction::clients::limit(&config);
+        self.room.reconsider(config.maxmemory_bytes);
         self.config = config;
     }
 
@@ -337,7 +346,9 @@ impl Executor {
         prepared: Prepared,
         clock: &mut Clock,
     ) {
-        if !session.is_plain || server.alert.load(Relaxed) || prepared.id == UNRESOLVED {
+        let is_starved = self.room.is_limited() && self.make_room(server, clock.now_ms);
+        session.out_of_memory = is_starved;
+        if !session.is_plain || server.alert.load(Relaxed) || prepared.id == UNRESOLVED || is_starved {
             self.run_with_care(server, session, out, args, prepared, clock);
             return;
         }
@@ -518,6 +529,7 @@ impl Executor {
         }
         session.queue = None;
         session.info.queued.store(-1, Relaxed);
+        session.info.queued_bytes.store(0, Relaxed);
         crate::transaction::abandon(server, session, self.env(server, kinovar_io::clock::unix_ms()));
         let message = error.message();
         let reason = message.strip_prefix(b"ERR ").unwrap_or(&message);
@@ -529,6 +541,9 @@ impl Executor {
     fn admit(&self, server: &Server, session: &Session, entry: &Entry, args: &Args<'_>) -> Result<(), CommandError> {
         if !session.authenticated && !entry.command.flags.has(Flags::NO_AUTH) {
             return Err(CommandError::NoAuth);
+        }
+        if session.out_of_memory && eviction::refuses(server, session, entry, args) {
+            return Err(eviction::OOM);
         }
         if session.only_listens && !entry.command.while_subscribed {
             return Err(CommandError::owned(format!(
@@ -837,6 +852,7 @@ fn enqueue(session: &mut Session, out: &mut Vec<u8>, args: &Args<'_>, entry: &En
         queue.push(entry, args);
         session.info.command.store(entry.id + 1, Relaxed);
         session.info.queued.store(queue.len() as i64, Relaxed);
+        session.info.queued_bytes.store(queue.memory_bytes(), Relaxed);
     }
     out.extend_from_slice(b"+QUEUED\r\n");
     Ok(())

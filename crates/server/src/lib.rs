@@ -11,6 +11,7 @@ pub mod config;
 pub mod connection;
 pub mod delivery;
 pub mod errand;
+pub mod eviction;
 pub mod exec;
 pub mod journal;
 pub mod keysizes;

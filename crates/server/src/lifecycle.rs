@@ -52,6 +52,7 @@ pub fn run(arguments: &ServerArgs) -> ExitCode {
     };
     log::set_role(b'M');
     follow_changes(server);
+    server.background.report_to(&server.eviction.meter);
     server.startup_memory.store(crate::memory::used(), Relaxed);
     let outcome = crate::start::serve(server);
     clean_up(&server.config());
@@ -273,6 +274,10 @@ fn follow_changes(server: &'static Server) {
     });
     config.on_change(&["jemalloc-bg-thread"], |_: &[&'static str], new: &Config| {
         crate::memory::purge_in_background(new.jemalloc_bg_thread);
+        Ok(())
+    });
+    config.on_change(&["maxmemory"], |_: &[&'static str], new: &Config| {
+        crate::eviction::warn_of_limit(server, new);
         Ok(())
     });
     config.on_change(&["proc-title-template"], |_: &[&'static str], new: &Config| {

@@ -157,7 +157,8 @@ impl Reactor {
                 || !self.parked.is_empty()
                 || !self.tasks.is_empty()
                 || !self.orphans.is_empty()
-                || self.handshakes.any_waiting();
+                || self.handshakes.any_waiting()
+                || self.executor.room.is_due;
             let wait_ms = if has_work { 0 } else { next_ms.saturating_sub(now_ms) };
             let mut wait = Duration::from_millis(wait_ms.min(TICK_MS));
             if self.snapshot_due {
@@ -247,6 +248,7 @@ impl Reactor {
         }
         let mut conn = Box::new(Connection::new(Session::new(info, authenticated), id));
         conn.tls = tls;
+        self.count_memory(&mut conn);
         self.connections[id.index()] = Some(conn);
     }
 
@@ -721,8 +723,16 @@ impl Reactor {
         }
         if let Some(mut conn) = slot.take() {
             work(self, &mut conn);
+            self.count_memory(&mut conn);
             self.connections[id.index()] = Some(conn);
         }
+    }
+
+    /// Keeps the sum of what connections take up true.
+    #[inline]
+    fn count_memory(&self, conn: &mut Connection) {
+        let bytes = conn.session.info.memory_bytes() as u64;
+        self.server.eviction.count_client(self.index, std::mem::replace(&mut conn.counted_bytes, bytes), bytes);
     }
 
     fn handle(&mut self, net: &mut Net, message: Message) {
@@ -835,6 +845,7 @@ impl Reactor {
             if conn.input.is_empty() && idle_ms > 2000 && conn.input.capacity() > 0 {
                 conn.input = Vec::new();
                 conn.session.info.query_buffer_capacity.store(0, Relaxed);
+                self.count_memory(&mut conn);
             }
             if conn.soft_limit_since_ms > 0 && net.is_open(conn.id) {
                 self.check_output_limit(net, &mut conn, now_ms);
@@ -954,6 +965,7 @@ impl Handler for Reactor {
                 self.handshake_broke_off(&conn, error.as_ref());
             }
             conn.session.info.gone.store(true, Relaxed);
+            self.server.eviction.count_client(self.index, conn.counted_bytes, 0);
             conn.session.stop_tracking(self.server);
             if let Some(pending) = &conn.session.pending {
                 waiting::give_up(&pending.waiter);
@@ -1022,8 +1034,18 @@ impl Handler for Reactor {
         if self.index == 0 && self.server.loading.take_waiters() {
             self.executor.serve_after_load(self.server, now_ms);
         }
+        self.server.eviction.meter.publish(self.index);
+        if let Some(limit) = self.executor.clients_limit
+            && self.server.eviction.clients_bytes() > limit
+        {
+            crate::eviction::clients::evict(self.server, limit);
+        }
+        if self.executor.room.is_due {
+            self.executor.go_on_making_room(self.server);
+        }
         if now_ms >= self.next_tick_ms {
             self.tick(net, now_ms);
+            self.executor.room.is_due = self.executor.room.is_limited();
             self.expire_due = true;
             self.tables_due = self.executor.config.activerehashing;
         }

@@ -42,6 +42,8 @@ pub struct Server {
     pub failed: OnceLock<String>,
     /// What has changed, for the append-only file.
     pub journal: crate::journal::Journal,
+    /// Memory that is short.
+    pub eviction: crate::eviction::Eviction,
     /// Who is told of changes to keys.
     pub tracking: crate::tracking::Tracking,
     /// Lua scripts and functions.
@@ -165,7 +167,9 @@ impl ReactorStats {
     /// Starts again from 0 (`CONFIG RESETSTAT`).
     pub fn reset(&self) {
         let keyspace = &self.keyspace;
-        for counter in [&keyspace.hits, &keyspace.misses, &keyspace.expired_keys, &keyspace.expired_fields] {
+        for counter in
+            [&keyspace.hits, &keyspace.misses, &keyspace.expired_keys, &keyspace.expired_fields, &keyspace.evicted_keys]
+        {
             counter.reset();
         }
         self.commands.iter().for_each(CommandStats::reset);
@@ -265,6 +269,7 @@ impl Server {
         *self.samples.lock().unwrap_or_else(PoisonError::into_inner) = crate::samples::Samples::default();
         self.background.reset_freed();
         self.scripting.cache.reset_stats();
+        self.eviction.reset_stats();
     }
 
     /// When the data was last saved, Unix seconds: the start, when it never was.

@@ -43,6 +43,7 @@ pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Res
         pubsub: PubSub::new(current.io_threads),
         slowlog: Default::default(),
         latency: Default::default(),
+        eviction: crate::eviction::Eviction::new(current.io_threads),
         background: Background::start()?,
         reactors: (0..current.io_threads).map(|_| ReactorStats::new(commands)).collect(),
         alert: AtomicBool::new(false),
@@ -149,6 +150,7 @@ impl Server {
         samples.busy_ns.sample(now_ms, sum(|reactor| &reactor.busy_ns));
         drop(samples);
         let used = crate::memory::used();
+        self.eviction.adjust(used, &self.config.load());
         if self.peak_memory.fetch_max(used, Relaxed) < used {
             self.peak_memory_at_s.store(now_ms / 1000, Relaxed);
         }

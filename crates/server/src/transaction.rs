@@ -187,6 +187,7 @@ pub fn open(session: &mut Session) {
 
 fn close(session: &mut Session) -> Option<Box<Queue>> {
     session.info.queued.store(-1, Relaxed);
+    session.info.queued_bytes.store(0, Relaxed);
     session.queue.take()
 }
 

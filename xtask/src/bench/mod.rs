@@ -7,6 +7,7 @@
 mod coordination;
 mod cpu;
 mod engines;
+mod eviction;
 
 mod fill;
 mod histogram;
@@ -93,6 +94,7 @@ const SECTIONS: &[Section] = &[
     ("snapshots", snapshots::run),
     ("journal", journal::run),
     ("tls", tls::run),
+    ("eviction", eviction::run),
 ];
 
 fn plan(args: &Args) -> Result<Plan> {

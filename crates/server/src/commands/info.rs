@@ -253,15 +253,17 @@ fn memory(page: &mut Page<'_>) {
     page.field("rss_overhead_bytes", usage.rss as i64 - figures.resident as i64);
     page.field("mem_fragmentation_ratio", format!("{:.2}", ratio(usage.rss, usage.used)));
     page.field("mem_fragmentation_bytes", usage.rss as i64 - usage.used as i64);
+    let not_written = crate::eviction::room::not_counted(page.server);
+    page.field("mem_not_counted_for_evict", not_written);
     page.zeros(&[
-        "mem_not_counted_for_evict",
         "mem_replication_backlog",
         "mem_total_replication_buffers",
         "mem_replica_full_sync_buffer",
         "mem_clients_slaves",
     ]);
     page.field("mem_clients_normal", usage.clients);
-    page.zeros(&["mem_cluster_links", "mem_aof_buffer"]);
+    page.field("mem_cluster_links", 0);
+    page.field("mem_aof_buffer", not_written);
     page.field("mem_allocator", "jemalloc-5.3.0");
     page.field("mem_overhead_db_hashtable_rehashing", 0);
     page.field("active_defrag_running", 0);
@@ -365,9 +367,12 @@ fn stats(page: &mut Page<'_>) {
     page.field("expired_stale_perc", "0.00");
     page.field("expired_time_cap_reached_count", 0);
     page.field("expire_cycle_cpu_milliseconds", page.sum(|reactor| &reactor.expire_ns) / 1_000_000);
-    page.zeros(&["evicted_keys", "evicted_clients"]);
+    page.field("evicted_keys", page.keyspace_sum(|stats| &stats.evicted_keys));
+    page.field("evicted_clients", page.server.eviction.evicted_clients());
     page.field("evicted_scripts", page.server.scripting.cache.evicted());
-    page.zeros(&["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
+    let (exceeded_ms, total_exceeded_ms) = page.server.eviction.exceeded_ms();
+    page.field("total_eviction_exceeded_time", total_exceeded_ms);
+    page.field("current_eviction_exceeded_time", exceeded_ms);
     page.field("keyspace_hits", page.keyspace_sum(|stats| &stats.hits));
     page.field("keyspace_misses", page.keyspace_sum(|stats| &stats.misses));
     page.field("pubsub_channels", page.server.pubsub.channels(false).len());

@@ -543,6 +543,7 @@ impl Config {
             lfu_log_factor: self.lfu_log_factor,
             lfu_decay_time_min: self.lfu_decay_time_min,
             rdb_compression: self.rdb_compression,
+            lazyfree_lazy_eviction: self.lazyfree_lazy_eviction,
             lazyfree_lazy_expire: self.lazyfree_lazy_expire,
             lazyfree_lazy_server_del: self.lazyfree_lazy_server_del,
         }
