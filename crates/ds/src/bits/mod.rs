@@ -13,12 +13,9 @@ pub use combine::{Operation, combine};
 vectorised! {
     /// How many bits are set. O(length).
     pub fn count(bytes: &[u8]) -> u64 = count_body;
-
-    /// Where the first byte is that is not `skipped`. O(length).
-    fn first_other(bytes: &[u8], skipped: u8) -> Option<usize> = first_other_body;
 }
 
-/// Bytes that are looked at in one step of a loop.
+/// Bytes that are searched in one step.
 const CHUNK: usize = 256;
 
 #[inline(always)]
@@ -34,8 +31,8 @@ fn count_body(bytes: &[u8]) -> u64 {
     whole + rest.iter().map(|byte| u64::from(byte.count_ones())).sum::<u64>()
 }
 
-#[inline(always)]
-fn first_other_body(bytes: &[u8], skipped: u8) -> Option<usize> {
+/// Where the first byte is that is not `skipped`. Memory is the limit already with vectors that all machines have.
+fn first_other(bytes: &[u8], skipped: u8) -> Option<usize> {
     let pattern = u64::from_ne_bytes([skipped; 8]);
     let (chunks, _) = bytes.as_chunks::<CHUNK>();
     let is_other = |chunk: &[u8; CHUNK]| {

@@ -160,7 +160,7 @@ impl Split {
 
 /// A run of zeros in two bytes.
 pub(super) const fn long_zeros(len: usize) -> [u8; 2] {
-    [LONG_ZEROS | (len - 1 >> 8) as u8, (len - 1) as u8]
+    [LONG_ZEROS | ((len - 1) >> 8) as u8, (len - 1) as u8]
 }
 
 fn run_of_value(value: u8, len: usize) -> u8 {
