@@ -88,20 +88,121 @@ pub(super) struct Found {
     pub(super) value: u8,
 }
 
+/// A run, while one looks for another.
+#[derive(Clone, Copy)]
+struct Cursor {
+    /// Where the run before it is, if there is one.
+    before: Option<usize>,
+    /// Where it is.
+    at: usize,
+    /// The index of its first register.
+    start: usize,
+}
+
 /// Finds the run with the register at `index`.
 #[inline]
 pub(super) fn find(runs: &[u8], index: usize) -> Result<Found, Invalid> {
-    let (mut before, mut at, mut start) = (None, 0, 0);
-    while at < runs.len() {
+    let cursor = Cursor { before: None, at: 0, start: 0 };
+    find_from(runs, skip_blocks(runs, index, cursor), runs.len(), index).map_err(|_| Invalid)
+}
+
+/// Looks at the runs that start before `end`; the cursor behind them if it is none of them.
+#[inline(always)]
+fn find_from(runs: &[u8], mut cursor: Cursor, end: usize, index: usize) -> Result<Found, Cursor> {
+    while cursor.at < end {
+        let Cursor { before, at, start } = cursor;
         let run = Run::read(runs, at);
         if index < start + run.len {
             return Ok(Found { before, at, run, start, value: run.value });
         }
-        before = Some(at);
-        at += run.size;
-        start += run.len;
+        cursor = Cursor { before: Some(at), at: at + run.size, start: start + run.len };
     }
-    Err(Invalid)
+    Err(cursor)
+}
+
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+fn skip_blocks(_runs: &[u8], _index: usize, cursor: Cursor) -> Cursor {
+    cursor
+}
+
+/// Passes over whole blocks of runs in front of that with the register at `index`.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[inline]
+fn skip_blocks(runs: &[u8], index: usize, mut cursor: Cursor) -> Cursor {
+    while let Some(bytes) = runs[cursor.at.min(runs.len())..].first_chunk() {
+        let next = match Block::read(bytes) {
+            Some(block) => Cursor {
+                before: Some(cursor.at + block.last),
+                at: cursor.at + block.size,
+                start: cursor.start + block.len,
+            },
+            None => match find_from(runs, cursor, cursor.at + BLOCK, index) {
+                Ok(_) => return cursor,
+                Err(next) => next,
+            },
+        };
+        if next.start > index {
+            return cursor;
+        }
+        cursor = next;
+    }
+    cursor
+}
+
+/// Bytes in a block.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+const BLOCK: usize = 16;
+
+/// Runs that follow each other.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+struct Block {
+    /// Bytes of all of them.
+    size: usize,
+    /// Where the last one is.
+    last: usize,
+    /// How many registers they have.
+    len: usize,
+}
+
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+impl Block {
+    /// The runs in some bytes, the first of which starts a run. `None` if it is not plain which bytes are the second ones of
+    /// a run: where one of them looks like a first one.
+    #[inline(always)]
+    fn read(bytes: &[u8; BLOCK]) -> Option<Block> {
+        use std::arch::x86_64::*;
+        // SAFETY: sixteen bytes are read from as many, and all machines of the architecture have SSE2, as the other
+        // instructions need.
+        unsafe {
+            let all = |byte: u8| _mm_set1_epi8(byte as i8);
+            let sum = |bytes| {
+                let halves = _mm_sad_epu8(bytes, _mm_setzero_si128());
+                (_mm_cvtsi128_si64(halves) + _mm_cvtsi128_si64(_mm_unpackhi_epi64(halves, halves))) as usize
+            };
+            let bytes = _mm_loadu_si128(bytes.as_ptr().cast());
+            let firsts = _mm_cmpeq_epi8(_mm_and_si128(bytes, all(VALUE | LONG_ZEROS)), all(LONG_ZEROS));
+            let seconds = _mm_slli_si128::<1>(firsts);
+            if _mm_movemask_epi8(_mm_and_si128(firsts, seconds)) != 0 {
+                return None;
+            }
+            let are_values = _mm_cmplt_epi8(bytes, _mm_setzero_si128());
+            let masks = _mm_or_si128(_mm_and_si128(are_values, all(3)), _mm_andnot_si128(are_values, all(0x3f)));
+            let masked = _mm_and_si128(bytes, masks);
+            // The registers of a long run: one, and as many as its second byte says, and the high part of its first one.
+            let short = _mm_add_epi8(_mm_andnot_si128(firsts, masked), all(1));
+            let low = _mm_or_si128(_mm_and_si128(seconds, bytes), _mm_andnot_si128(seconds, short));
+            let mut len = sum(low) + (sum(_mm_and_si128(firsts, masked)) << 8);
+            let mut size = BLOCK;
+            if _mm_movemask_epi8(firsts) >> (BLOCK - 1) & 1 == 1 {
+                // Its second byte lies outside.
+                let first = (_mm_extract_epi16::<7>(masked) >> 8) as usize;
+                len -= (first << 8) + 1;
+                size -= 1;
+            }
+            let ends_with_second = _mm_movemask_epi8(seconds) >> (size - 1) & 1;
+            Some(Block { size, last: size - 1 - ends_with_second as usize, len })
+        }
+    }
 }
 
 /// Raises a register; see [`super::raise`].

@@ -108,6 +108,25 @@ proptest! {
     }
 
     #[test]
+    fn runs_are_found_as_one_by_one(
+        runs in proptest::collection::vec(
+            prop_oneof![0u8..4, 0x40u8..0x44, 0x80u8..0xff, any::<u8>()], 0..300),
+        index in 0usize..3000,
+    ) {
+        let bytes = [&EMPTY[..HEADER], &runs].concat();
+        let (mut start, mut expected) = (0, Err(Invalid));
+        each_run(&bytes, |run| {
+            if (start..start + run.len).contains(&index) {
+                expected = Ok(run.value);
+            }
+            start += run.len;
+        });
+        for value in [1, 2, 3, 17, 32] {
+            prop_assert_eq!(would_raise(&bytes, Hit { index, value }), expected.map(|found| found < value));
+        }
+    }
+
+    #[test]
     fn vectors_change_nothing(packed in proptest::collection::vec(any::<u8>(), DENSE_REGISTERS), ones in 0usize..DENSE_REGISTERS) {
         let mut packed: dense::Packed = packed.try_into().unwrap();
         packed[..ones].fill(0x41);
