@@ -64,6 +64,8 @@ pub struct Command {
     pub secrets: Option<SecretFinder>,
     /// Runs at once inside a transaction, where others are queued.
     pub is_never_queued: bool,
+    /// For the server's own needs and for those who look into it: `COMMAND DOCS` calls it a `syscmd`.
+    pub is_internal: bool,
     /// Runs it.
     pub handler: Handler,
 }
@@ -91,6 +93,7 @@ impl Command {
         member: 0,
         secrets: None,
         is_never_queued: false,
+        is_internal: false,
         handler: container_without_subcommand,
     };
 

@@ -4,11 +4,13 @@
 //! file or the wall clock.
 #![forbid(unsafe_code)]
 
+pub mod bitmap;
 mod blocking;
 pub mod command;
 pub mod dump;
 pub mod generic;
 pub mod hash;
+pub mod hyperloglog;
 pub mod list;
 mod multi_pop;
 pub mod rebuild;
@@ -33,6 +35,8 @@ pub const TABLES: &[&[Command]] = &[
     zset::COMMANDS,
     hash::COMMANDS,
     stream::COMMANDS,
+    bitmap::COMMANDS,
+    hyperloglog::COMMANDS,
 ];
 
 /// Indices from `start` to `end`, both inside, negative ones counted from the end.

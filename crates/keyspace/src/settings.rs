@@ -18,6 +18,8 @@ pub struct Settings {
     pub stream_node_max_bytes: usize,
     /// 0 is no limit.
     pub stream_node_max_entries: usize,
+    /// Longest sparse HyperLogLog, bytes.
+    pub hll_sparse_max_bytes: usize,
     /// Longest string that APPEND and SETRANGE may build, bytes.
     pub proto_max_bulk_len: u64,
     /// Whether `maxmemory-policy` counts accesses (LFU) rather than remembering the last one (LRU).
@@ -60,6 +62,7 @@ impl Default for Settings {
             zset_max_listpack_value: 64,
             stream_node_max_bytes: 4096,
             stream_node_max_entries: 100,
+            hll_sparse_max_bytes: 3000,
             proto_max_bulk_len: 512 << 20,
             lfu: false,
             lfu_log_factor: 10,

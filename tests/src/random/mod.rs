@@ -30,7 +30,8 @@ use grammar::{Command, Grammar};
 use words::Words;
 
 /// The groups there are grammars for.
-pub const GROUPS: &[&str] = &["string", "list", "set", "zset", "hash", "stream", "generic", "server", "scripting"];
+pub const GROUPS: &[&str] =
+    &["string", "list", "set", "zset", "hash", "stream", "bitmap", "hyperloglog", "generic", "server", "scripting"];
 /// The group of several clients in one interleaving, whose steps cost as much as dozens of pipelined commands.
 pub const COORDINATION: &str = "coordination";
 /// Commands between two empty servers; short enough to replay hundreds of times while shrinking.
@@ -85,6 +86,7 @@ const SMALL: &[&str] = &[
     "list-compress-depth 0",
     "stream-node-max-entries 4",
     "stream-node-max-bytes 4096",
+    "hll-sparse-max-bytes 60",
 ];
 const COMPRESSED: &[&str] = &[
     "hash-max-listpack-entries 16",
@@ -98,6 +100,7 @@ const COMPRESSED: &[&str] = &[
     "list-compress-depth 1",
     "stream-node-max-entries 0",
     "stream-node-max-bytes 200",
+    "hll-sparse-max-bytes 300",
 ];
 const DEFAULTS: &[&str] = &[
     "hash-max-listpack-entries 128",
@@ -111,6 +114,7 @@ const DEFAULTS: &[&str] = &[
     "list-compress-depth 0",
     "stream-node-max-entries 100",
     "stream-node-max-bytes 4096",
+    "hll-sparse-max-bytes 3000",
 ];
 
 /// The grammar files of a group.

@@ -333,6 +333,7 @@ pub struct Config {
     pub set_max_listpack_value: usize,
     pub zset_max_listpack_entries: usize,
     pub zset_max_listpack_value: usize,
+    pub hll_sparse_max_bytes: usize,
     /// 0: no limit.
     pub stream_node_max_bytes: usize,
     /// 0: no limit.
@@ -480,6 +481,7 @@ impl Config {
             set_max_listpack_value: count("set-max-listpack-value"),
             zset_max_listpack_entries: count("zset-max-listpack-entries"),
             zset_max_listpack_value: count("zset-max-listpack-value"),
+            hll_sparse_max_bytes: count("hll-sparse-max-bytes"),
             stream_node_max_bytes: count("stream-node-max-bytes"),
             stream_node_max_entries: count("stream-node-max-entries"),
 
@@ -536,6 +538,7 @@ impl Config {
             set_max_listpack_value: self.set_max_listpack_value,
             zset_max_listpack_entries: self.zset_max_listpack_entries,
             zset_max_listpack_value: self.zset_max_listpack_value,
+            hll_sparse_max_bytes: self.hll_sparse_max_bytes,
             stream_node_max_bytes: self.stream_node_max_bytes,
             stream_node_max_entries: self.stream_node_max_entries,
             proto_max_bulk_len: self.proto_max_bulk_len,

@@ -129,7 +129,7 @@ pub const PARAMS: &[Param] = &[
     uint("zset-max-listpack-entries", 128, 0, i64::MAX, "members of the largest compact sorted set")
         .alias("zset-max-ziplist-entries"),
     bytes("zset-max-listpack-value", 64, 0, "longest member of a compact sorted set").alias("zset-max-ziplist-value"),
-    bytes("hll-sparse-max-bytes", 3000, 0, "bytes of the largest sparse HyperLogLog").later(),
+    bytes("hll-sparse-max-bytes", 3000, 0, "bytes of the largest sparse HyperLogLog"),
     bytes("stream-node-max-bytes", 4096, 0, "bytes of a stream node"),
     int("stream-node-max-entries", 100, 0, i64::MAX, "entries of a stream node"),
     boolean("vset-force-single-threaded-execution", false, "run vector searches on one thread").later(),
