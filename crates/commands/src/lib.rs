@@ -8,6 +8,7 @@ mod blocking;
 pub mod command;
 pub mod dump;
 pub mod generic;
+pub mod geo;
 pub mod hash;
 pub mod list;
 mod multi_pop;
@@ -33,6 +34,7 @@ pub const TABLES: &[&[Command]] = &[
     zset::COMMANDS,
     hash::COMMANDS,
     stream::COMMANDS,
+    geo::COMMANDS,
 ];
 
 /// Indices from `start` to `end`, both inside, negative ones counted from the end.
