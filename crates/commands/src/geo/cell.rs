@@ -197,13 +197,10 @@ mod tests {
 
     #[test]
     fn published_geohashes() {
-        // From the description of the format: Jutland, and others found with any other implementation.
-        for (longitude, latitude, expected) in
-            [(10.40744, 57.64911, "u4pruydqqv0"), (-5.6, 42.6, "ezs42s000j0"), (-25.382708, -49.265506, "6gkzwgjzn80")]
-        {
+        // The examples of the format's descriptions, which go on with other letters where they are longer.
+        for (longitude, latitude, expected) in [(10.40744, 57.64911, "u4pruydqqv"), (-5.6, 42.6, "ezs42")] {
             let found = text(position(longitude, latitude));
-            let common = if latitude == 42.6 { 5 } else { 9 };
-            assert_eq!(&found[..common], &expected.as_bytes()[..common]);
+            assert!(found.starts_with(expected.as_bytes()), "{expected}: {}", found.escape_ascii());
             assert_eq!(found[10], b'0');
         }
     }
