@@ -31,6 +31,11 @@ impl LongDouble {
     /// Zero.
     pub const ZERO: LongDouble =
         LongDouble { negative: false, significand: 0, exponent: EXPONENT_MIN, infinite: false };
+    /// The largest finite number.
+    pub const MAX: LongDouble =
+        LongDouble { negative: false, significand: u64::MAX, exponent: EXPONENT_MAX, infinite: false };
+    /// The smallest finite number: the opposite of the largest.
+    pub const MIN: LongDouble = LongDouble { negative: true, ..LongDouble::MAX };
 
     /// Parses what C's `strtold` accepts in full: decimal or hexadecimal, with or without exponent, `inf`, `infinity`. `None`
     /// for anything else, for space around it, for `nan`, and for what is too large or too small to be told from infinity
@@ -58,6 +63,30 @@ impl LongDouble {
     pub fn from_i64(value: i64) -> LongDouble {
         let magnitude = round(u128::from(value.unsigned_abs()), 0, false);
         LongDouble { negative: value < 0, ..magnitude }
+    }
+
+    /// Whether it is beyond all numbers, at either end.
+    pub fn is_infinite(&self) -> bool {
+        self.infinite
+    }
+
+    /// The opposite.
+    pub fn negated(self) -> LongDouble {
+        LongDouble { negative: !self.negative, ..self }
+    }
+
+    /// Which of two is larger. The two zeros are equal.
+    pub fn compare(&self, other: &LongDouble) -> Ordering {
+        let is_zero = |number: &LongDouble| number.significand == 0 && !number.infinite;
+        // Larger exponents mean larger numbers: but for the smallest one, the highest bit of a significand is set.
+        let magnitude = |number: &LongDouble| (number.infinite, number.exponent, number.significand);
+        match (self.negative, other.negative) {
+            _ if is_zero(self) && is_zero(other) => Ordering::Equal,
+            (false, true) => Ordering::Greater,
+            (true, false) => Ordering::Less,
+            (false, false) => magnitude(self).cmp(&magnitude(other)),
+            (true, true) => magnitude(other).cmp(&magnitude(self)),
+        }
     }
 
     /// The sum, rounded; `None` when it is infinite or not a number.
@@ -438,6 +467,22 @@ mod tests {
             let divisor = 10u64.pow(power);
             assert_eq!(quotient(value, divisor), big_quotient(Big::from_u64(value), Big::from_u64(divisor)));
         }
+    }
+
+    #[test]
+    fn numbers_have_an_order() {
+        let texts = ["-inf", "-1e4932", "-1.5", "-1e-4940", "0", "1e-4950", "1e-4940", "0.1", "1", "1e4932", "inf"];
+        let parsed: Vec<LongDouble> = texts.iter().map(|text| LongDouble::parse(text.as_bytes()).unwrap()).collect();
+        for (a, x) in parsed.iter().enumerate() {
+            for (b, y) in parsed.iter().enumerate() {
+                assert_eq!(x.compare(y), a.cmp(&b), "{} and {}", texts[a], texts[b]);
+                assert_eq!(x.negated().compare(&y.negated()), b.cmp(&a));
+            }
+        }
+        assert_eq!(LongDouble::ZERO.negated().compare(&LongDouble::ZERO), Ordering::Equal);
+        assert!(LongDouble::MAX.compare(&parsed[9]).is_gt() && LongDouble::MAX.compare(&parsed[10]).is_lt());
+        assert_eq!(LongDouble::MAX.checked_add(LongDouble::MIN), Some(LongDouble::ZERO));
+        assert_eq!(LongDouble::MAX.checked_add(LongDouble::MAX), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod blocking;
 pub mod command;
 pub mod dump;
 pub mod generic;
+pub mod geo;
 pub mod hash;
 pub mod hyperloglog;
 pub mod list;
@@ -37,6 +38,7 @@ pub const TABLES: &[&[Command]] = &[
     stream::COMMANDS,
     bitmap::COMMANDS,
     hyperloglog::COMMANDS,
+    geo::COMMANDS,
 ];
 
 /// Indices from `start` to `end`, both inside, negative ones counted from the end.

@@ -227,6 +227,21 @@ impl<H: Copy> BpTree<H> {
         range
     }
 
+    /// Shows the items from the first one on for which `before` does not hold, in order, until `visit` returns false.
+    /// O(log n) to start, O(1) a step: without the ranks that a [`BpTree::range`] needs.
+    #[inline]
+    pub fn visit_from(&self, before: impl Fn(Item<H>) -> bool, mut visit: impl FnMut(Item<H>) -> bool) {
+        let spot = self.seek(before);
+        let (mut leaf, mut at) = (spot.leaf, spot.at);
+        while leaf != NONE {
+            let items = &self.leaves[leaf];
+            if !(at..items.len()).all(|at| visit(items.item(at))) {
+                return;
+            }
+            (leaf, at) = (items.next, 0);
+        }
+    }
+
     // ---- changes ----
 
     /// Inserts an item that is not in the tree. O(log n).

@@ -155,6 +155,25 @@ impl SortedSet {
         self.range(0..self.len())
     }
 
+    /// Shows the members with scores from `scores.start` on and below `scores.end` for whose score `wants` has something
+    /// to say, in order, until `take` returns false. A member that is not wanted is not touched. O(k + log n) for k scores in the range.
+    #[inline]
+    pub fn select<'a, T>(
+        &'a self,
+        scores: Range<f64>,
+        mut wants: impl FnMut(f64) -> Option<T>,
+        mut take: impl FnMut(&'a [u8], f64, T) -> bool,
+    ) {
+        let before = |item: Item<Handle>| item.score < scores.start;
+        self.order.visit_from(before, |item| {
+            if item.score >= scores.end {
+                return false;
+            }
+            // SAFETY: an address of the tree, whose set is borrowed for `'a`.
+            wants(item.score).is_none_or(|wanted| take(unsafe { name(item.handle) }, item.score, wanted))
+        });
+    }
+
     /// Removes the members of these ranks; `removed` sees each first. O(k + log n).
     pub fn remove_range(&mut self, ranks: Range<usize>, mut removed: impl FnMut(&[u8], f64)) {
         let members = &mut self.members;
@@ -289,6 +308,13 @@ mod tests {
                 prop_assert_eq!(set.rank(member), Some((rank, f64::from(*score))));
                 prop_assert_eq!(set.partition_point(|name, s| (s, name) < (f64::from(*score), member)), rank);
             }
+            let mut selected = Vec::new();
+            set.select(-2.0..3.0, |score| (score != 1.0).then_some(()), |member, score, ()| {
+                selected.push((score as i8, member.to_vec()));
+                selected.len() < 5
+            });
+            let wanted = |(score, _): &&(i8, Vec<u8>)| (-2..3).contains(score) && *score != 1;
+            prop_assert_eq!(selected, sorted.iter().filter(wanted).take(5).cloned().collect::<Vec<_>>());
             let back: Vec<_> = set.iter().rev().map(|(member, _)| member.to_vec()).collect();
             prop_assert_eq!(back, sorted.iter().rev().map(|(_, member)| member.clone()).collect::<Vec<_>>());
         }

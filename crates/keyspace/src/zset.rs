@@ -342,6 +342,36 @@ impl ZSet {
         }
     }
 
+    /// Shows the members with scores from `scores.start` on and below `scores.end` for whose score `wants` has something
+    /// to say, in order, until `take` returns false. O(k + log n) for k scores in the range, in a listpack O(n).
+    pub fn select<'a, T>(
+        &'a self,
+        scores: Range<f64>,
+        mut wants: impl FnMut(f64) -> Option<T>,
+        mut take: impl FnMut(Text<'a>, f64, T) -> bool,
+    ) {
+        match &self.0 {
+            Encoding::Tree(tree) => {
+                tree.select(scores, wants, |member, score, wanted| take(Text::Bytes(member), score, wanted));
+            }
+            Encoding::Listpack(pack) => {
+                let mut cursor = pack.first();
+                while let Some(pos) = cursor {
+                    let score_pos = pack.next(pos).expect("a score follows its member");
+                    let score = score_at(pack, score_pos);
+                    if score >= scores.end {
+                        return;
+                    }
+                    let wanted = if score >= scores.start { wants(score) } else { None };
+                    if wanted.is_some_and(|wanted| !take(as_text(pack.get(pos)), score, wanted)) {
+                        return;
+                    }
+                    cursor = pack.next(score_pos);
+                }
+            }
+        }
+    }
+
     /// Removes the members of these ranks; `removed` sees each first, in ascending order. O(k + log n).
     pub fn remove_range(&mut self, ranks: Range<usize>, mut removed: impl FnMut(Text<'_>, f64)) -> usize {
         let ranks = ranks.start..ranks.end.min(self.len());
@@ -516,6 +546,13 @@ mod tests {
             let (min, max) = (ScoreBound { score: -1.0, exclusive: true }, ScoreBound { score: 2.0, exclusive: false });
             let within: Vec<_> = sorted.iter().filter(|(_, s)| *s > -1.0 && *s <= 2.0).cloned().collect();
             prop_assert_eq!(listed(&set, set.score_ranks(min, max), false), within.clone());
+            let mut selected = Vec::new();
+            set.select(-1.0..2.0, |score| (score != 0.5).then_some(()), |member, score, ()| {
+                selected.push((member.to_vec(), score));
+                selected.len() < 4
+            });
+            let wanted = |(_, s): &&(Vec<u8>, f64)| (-1.0..2.0).contains(s) && *s != 0.5;
+            prop_assert_eq!(selected, sorted.iter().filter(wanted).take(4).cloned().collect::<Vec<_>>());
             let back: Vec<_> = within.into_iter().rev().collect();
             prop_assert_eq!(listed(&set, set.score_ranks(min, max), true), back);
             prop_assert_eq!(listed(&set.deep_copy(), 0..set.len(), false), sorted);

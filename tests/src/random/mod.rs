@@ -31,7 +31,7 @@ use words::Words;
 
 /// The groups there are grammars for.
 pub const GROUPS: &[&str] =
-    &["string", "list", "set", "zset", "hash", "stream", "bitmap", "hyperloglog", "generic", "server", "scripting"];
+    &["string", "list", "set", "zset", "hash", "stream", "bitmap", "hyperloglog", "geo", "generic", "server", "scripting"];
 /// The group of several clients in one interleaving, whose steps cost as much as dozens of pipelined commands.
 pub const COORDINATION: &str = "coordination";
 /// Commands between two empty servers; short enough to replay hundreds of times while shrinking.

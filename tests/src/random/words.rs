@@ -45,6 +45,9 @@ const GENERATORS: &[&str] = &[
     "numkeys",
     "entry-id",
     "new-id",
+    "longitude",
+    "latitude",
+    "length",
     "=",
 ];
 
@@ -145,6 +148,11 @@ const STREAM_IDS: &[&[u8]] = &[
 const PATTERNS: &[&[u8]] =
     &[b"*", b"k*", b"m1*", b"f?", b"[kw]?", b"*[^0-4]", b"", b"nosuch", b"v*1", b"\\*", b"[", b"[a-", b"*1*", b"1?"];
 
+/// Degrees around which places gather: the date line, cells' borders, and places in between.
+const LONGITUDES: &[f64] = &[-180.0, -90.0, 0.0, 2.8125, 13.361389, 90.0, 179.99, 180.0];
+/// The same for latitudes; the last ones are out of range.
+const LATITUDES: &[f64] = &[-85.05112878, -80.5, -66.0, 0.0, 38.115556, 42.5, 66.1, 80.0, 85.05112878, 90.0];
+
 impl Words {
     /// A generator of words with pools of `pool` members.
     pub fn new(seed: u64, pool: usize) -> Words {
@@ -194,6 +202,9 @@ impl Words {
             "ttl-ms" => self.time(&["100000", "1000000", "10000000"]),
             "abs" => self.time(&["33177117420", "33177117421", "33177117425", "33177117430"]),
             "abs-ms" => self.time(&["33177117420000", "33177117420001", "33177117425123"]),
+            "longitude" => self.degrees(LONGITUDES),
+            "latitude" => self.degrees(LATITUDES),
+            "length" => self.length(),
             "lua" => super::lua::script(&mut self.rng),
             "pattern" => self.rng.pick(PATTERNS).to_vec(),
             _ => self.junk(),
@@ -337,6 +348,32 @@ impl Words {
             94..97 => format!("{ms}-*").into_bytes(),
             _ => Some(self.entry_id()).filter(|id| id != b"*").unwrap_or_default(),
         }
+    }
+
+    /// One of few places, so that distances are equal now and then; something near one; or anywhere.
+    fn degrees(&mut self, around: &[f64]) -> Vec<u8> {
+        let place = *self.rng.pick(around);
+        let offset =
+            |words: &mut Words, parts: usize| (words.rng.below(2 * parts + 1) as f64 - parts as f64) / parts as f64;
+        let degrees = match self.rng.below(100) {
+            0..30 => place,
+            30..55 => place + offset(self, 2) / 1000.0,
+            55..75 => place + offset(self, 1_000_000) / 10.0,
+            75..97 => offset(self, 1_000_000_000) * around.last().copied().unwrap_or_default(),
+            _ => return self.rng.pick(ODD).to_vec(),
+        };
+        degrees.to_string().into_bytes()
+    }
+
+    /// From nothing to more than the earth has.
+    fn length(&mut self) -> Vec<u8> {
+        let whole = [0.0, 1.0, 20.0, 100.0, 500.0, 1000.0, 5000.0, 20000.0, 40000.0];
+        let length = match self.rng.below(100) {
+            0..50 => *self.rng.pick(&whole),
+            50..96 => 10f64.powf(self.rng.below(8000) as f64 / 1000.0 - 0.5),
+            _ => return self.rng.pick(ODD).to_vec(),
+        };
+        length.to_string().into_bytes()
     }
 
     /// Far away or already over: a run must not depend on when it happens.

@@ -6,18 +6,27 @@
 //! | [`counter`] | INCR, DECR and their variants |
 //! | [`range`] | APPEND, GETRANGE, SETRANGE, STRLEN |
 //! | [`lcs`] | LCS |
+//! | [`compare`] | DIGEST, DELEX, and the conditions that SET shares with it |
+//! | [`increx`] | INCREX |
+//! | [`msetex`] | MSETEX |
 
+mod compare;
 mod counter;
+mod increx;
 mod lcs;
+mod msetex;
 mod range;
 
+use compare::{COMPARISONS, Comparison, DELEX, DIGEST};
 use counter::{DECR, DECRBY, INCR, INCRBY, INCRBYFLOAT};
+use increx::INCREX;
 use kinovar_command::expiry::{ExpiryChange, ExpiryOption, ExpiryWord, TimeUnit, positive_deadline_ms};
-use kinovar_command::keyspace::{Text, Ttl};
+use kinovar_command::keyspace::{Text, Ttl, object};
 use kinovar_command::{
     Access, Arg, Args, Arity, Command, CommandError, Ctx, Deprecated, Flags, Group, Key, KeyAt, KeySpec, Outcome, Reply,
 };
 use lcs::LCS;
+use msetex::MSETEX;
 use range::{APPEND, GETRANGE, SETRANGE, STRLEN, SUBSTR};
 
 /// The commands of this group.
@@ -25,6 +34,8 @@ pub const COMMANDS: &[Command] = &[
     APPEND,
     DECR,
     DECRBY,
+    DELEX,
+    DIGEST,
     GET,
     GETDEL,
     GETEX,
@@ -33,9 +44,11 @@ pub const COMMANDS: &[Command] = &[
     INCR,
     INCRBY,
     INCRBYFLOAT,
+    INCREX,
     LCS,
     MGET,
     MSET,
+    MSETEX,
     MSETNX,
     PSETEX,
     SET,
@@ -205,7 +218,19 @@ const SET: Command = Command {
     args: &[
         Arg::key("key", 0),
         Arg::string("value"),
-        Arg::one_of("condition", &[Arg::word("nx", "NX"), Arg::word("xx", "XX")]).optional().since("2.6.12"),
+        Arg::one_of(
+            "condition",
+            &[
+                Arg::word("nx", "NX"),
+                Arg::word("xx", "XX"),
+                COMPARISONS[0].since("8.4.0"),
+                COMPARISONS[1].since("8.4.0"),
+                COMPARISONS[2].since("8.4.0"),
+                COMPARISONS[3].since("8.4.0"),
+            ],
+        )
+        .optional()
+        .since("2.6.12"),
         Arg::word("get", "GET").optional().since("6.2.0"),
         Arg::one_of(
             "expiration",
@@ -227,6 +252,7 @@ const SET: Command = Command {
         ("6.0.0", "New option `KEEPTTL`."),
         ("6.2.0", "New options `GET`, `EXAT` and `PXAT`."),
         ("7.0.0", "`GET` may be combined with `NX`."),
+        ("8.4.0", "New options `IFEQ`, `IFNE`, `IFDEQ` and `IFDNE`."),
     ],
     handler: set,
     ..Command::DEFAULT
@@ -234,7 +260,8 @@ const SET: Command = Command {
 
 /// Whether SET reads the value depends on its options.
 fn set_keys(args: Args<'_>, keys: &mut Vec<KeyAt>) {
-    let reads = (3..args.argc()).any(|index| args.at(index).eq_ignore_ascii_case(b"GET"));
+    let is_read_by = |word: &[u8]| word.eq_ignore_ascii_case(b"GET") || Comparison::is_word(word);
+    let reads = (3..args.argc()).any(|index| is_read_by(args.at(index)));
     let access = if reads { Access::RW.access().update() } else { Access::OW.update() };
     keys.push(KeyAt { index: 1, access });
 }
@@ -251,16 +278,29 @@ fn set(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
 }
 
 /// On what condition SET sets.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Condition {
+#[derive(Clone, Copy)]
+enum Condition<'a> {
     Always,
     IfAbsent,
     IfPresent,
+    If(Comparison<'a>),
+}
+
+impl Condition<'_> {
+    /// Whether the two may stand in one command: the later one counts then.
+    fn admits(&self, other: &Condition<'_>) -> bool {
+        use Condition::*;
+        match (self, other) {
+            (Always, _) | (IfAbsent, IfAbsent) | (IfPresent, IfPresent) => true,
+            (If(one), If(other)) => one.is_like(other),
+            _ => false,
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
 struct SetOptions<'a> {
-    condition: Condition,
+    condition: Condition<'a>,
     /// Reply with the old value.
     get: bool,
     expiry: ExpiryOption<'a>,
@@ -273,7 +313,9 @@ impl<'a> SetOptions<'a> {
             if options.expiry.accept(&mut args, ExpiryWord::Persist)? {
                 continue;
             }
-            let condition = if args.accept("NX") {
+            let condition = if let Some(comparison) = Comparison::accept(&mut args)? {
+                Condition::If(comparison)
+            } else if args.accept("NX") {
                 Condition::IfAbsent
             } else if args.accept("XX") {
                 Condition::IfPresent
@@ -283,7 +325,7 @@ impl<'a> SetOptions<'a> {
             } else {
                 return Err(CommandError::Syntax);
             };
-            if options.condition != Condition::Always && options.condition != condition {
+            if !options.condition.admits(&condition) {
                 return Err(CommandError::Syntax);
             }
             options.condition = condition;
@@ -301,13 +343,21 @@ fn set_with_options(ctx: &mut Ctx<'_>, key: &Key<'_>, value: &[u8], args: Args<'
     };
     let existed = match (options.get, options.condition) {
         (true, _) => reply_value(ctx, key)?,
-        (false, Condition::Always) => false,
+        (false, Condition::Always | Condition::If(_)) => false,
         (false, _) => ctx.db.exists(key),
     };
     let wanted = match options.condition {
         Condition::Always => true,
         Condition::IfAbsent => !existed,
         Condition::IfPresent => existed,
+        Condition::If(comparison) => {
+            // With `GET` it was read already, and is of the right type.
+            let value = match options.get {
+                true => ctx.db.peek(key).and_then(|entry| object::text(entry).ok()),
+                false => ctx.db.read_text(key)?,
+            };
+            value.map_or(Ok(comparison.holds_of_nothing()), |value| comparison.holds(value))?
+        }
     };
     if wanted {
         ctx.db.set_text(key, value, ttl);
@@ -326,8 +376,12 @@ fn set_with_options(ctx: &mut Ctx<'_>, key: &Key<'_>, value: &[u8], args: Args<'
 /// Says what SET with options comes to: a time to live depends on when it is read, and nobody reads a reply to `GET`.
 #[cold]
 fn tell_set(ctx: &Ctx<'_>, args: &Args<'_>, key: &Key<'_>, value: &[u8], options: &SetOptions<'_>, ttl: Ttl) {
+    // A value that is compared is known by now, and older servers do not know how to.
+    let compares = matches!(options.condition, Condition::If(_));
     match ttl {
-        Ttl::At(at_ms) if !options.expiry.is_unix_ms() => tell_set_until(ctx, key, value, at_ms),
+        Ttl::At(at_ms) if !options.expiry.is_unix_ms() || compares => tell_set_until(ctx, key, value, at_ms),
+        Ttl::Keep if compares => ctx.effects().instead(&[b"SET", key.name, value, b"KEEPTTL"]),
+        Ttl::Clear if compares => ctx.effects().instead(&[b"SET", key.name, value]),
         Ttl::Keep | Ttl::Clear if options.get => {
             let is_get = |index: usize| index >= 3 && args.at(index).eq_ignore_ascii_case(b"GET");
             let words: Vec<_> = (0..args.argc()).filter(|&index| !is_get(index)).map(|index| args.at(index)).collect();

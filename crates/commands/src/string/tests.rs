@@ -625,3 +625,275 @@ fn what_has_expired_is_gone() {
         fixture.check(&[("GET a", "$1 1"), ("TTL a", ":-1")]);
     }
 }
+
+// Not recorded: Redis 8.2.3 does not know these. From the pages and tests of 8.4 to 8.10 (docs/beyond-redis-8.2.md).
+
+const DIGEST_LENGTH: &str = "-ERR must be exactly 16 hexadecimal characters";
+const WRONG_TYPE: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value";
+
+#[test]
+fn digests() {
+    check(&[
+        ("DIGEST a", "$-1"),
+        ("SET a hello", "+OK"),
+        ("DIGEST a", "$16 9555e8555c62dcfd"),
+        ("SET a \"\"", "+OK"),
+        ("DIGEST a", "$16 2d06800538d394c2"),
+        ("SET a 123", "+OK"),
+        ("OBJECT ENCODING a", "$3 int"),
+        ("DIGEST a", "$16 404a763b3f4c8c9a"),
+        ("SET a v8", "+OK"),
+        ("DIGEST a", "$16 0cc76dbb41381419"),
+        ("SET a v8lf0c11xh8ymlqztfd3eeq16kfn4sspw7fqmnuuq3k3t75em5wdizgcdw7uc26nnf961u2jkfzkjytls2kwlj7626sd", "+OK"),
+        ("DIGEST a", "$16 00006c38adf31777"),
+        ("LPUSH l x", ":1"),
+        ("DIGEST l", WRONG_TYPE),
+        ("DIGEST a b", "-ERR wrong number of arguments for 'digest' command"),
+    ]);
+}
+
+#[test]
+fn delete_if() {
+    const TYPE: &str = "-ERR Key should be of string type if conditions are specified";
+    const ARITY: &str = "-ERR wrong number of arguments for 'delex' command";
+    check(&[
+        ("DELEX a", ":0"),
+        ("LPUSH l x", ":1"),
+        ("DELEX l IFEQ x", TYPE),
+        ("DELEX l FOO x", TYPE),
+        ("DELEX l", ":1"),
+        ("DELEX a IFNE x", ":0"),
+        ("DELEX a FOO x", ":0"),
+        ("DELEX a IFDEQ x", ":0"),
+        ("SET a hello", "+OK"),
+        ("DELEX a IFEQ", ARITY),
+        ("DELEX a IFEQ hello extra", ARITY),
+        ("DELEX a FOO hello", "-ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE"),
+        ("DELEX a IFEQ other", ":0"),
+        ("DELEX a IFNE hello", ":0"),
+        ("DELEX a IFDEQ 555e8555c62dcfd", DIGEST_LENGTH),
+        ("DELEX a IFDNE 09555e8555c62dcfd", DIGEST_LENGTH),
+        ("DELEX a IFDEQ zzzzzzzzzzzzzzzz", ":0"),
+        ("DELEX a IFDNE 9555E8555C62DCFD", ":0"),
+        ("DELEX a ifdeq 9555E8555C62DCFD", ":1"),
+        ("SET a 0123", "+OK"),
+        ("DELEX a IFEQ 123", ":0"),
+        ("DELEX a IFNE 123", ":1"),
+        ("SET a 12", "+OK"),
+        ("DELEX a IFEQ 12", ":1"),
+        ("EXISTS a", ":0"),
+    ]);
+    let mut fixture = Fixture::new();
+    fixture.run("SET a 1");
+    fixture.take_events();
+    fixture.check(&[("DELEX a IFNE 1", ":0"), ("DELEX a IFEQ 1", ":1")]);
+    assert_eq!(fixture.take_events(), "a=del");
+}
+
+#[test]
+fn set_if() {
+    check(&[
+        ("SET a 1 IFEQ x", "$-1"),
+        ("EXISTS a", ":0"),
+        ("SET a 1 IFDEQ x", "$-1"),
+        ("SET a 1 IFNE x GET", "$-1"),
+        ("GET a", "$1 1"),
+        ("SET a 2 IFNE 1", "$-1"),
+        ("SET a 2 IFEQ 1 EX 100", "+OK"),
+        ("TTL a", ":100"),
+        ("SET a 3 KEEPTTL ifeq 2", "+OK"),
+        ("TTL a", ":100"),
+        ("SET a 4 IFEQ 9 GET", "$1 3"),
+        ("SET a 4 GET IFNE 9", "$1 3"),
+        ("GET a", "$1 4"),
+        ("TTL a", ":-1"),
+        ("SET a hello", "+OK"),
+        ("SET a x IFDEQ 0", DIGEST_LENGTH),
+        ("SET a x IFDNE 0 GET", DIGEST_LENGTH),
+        ("SET a x IFDNE 9555e8555c62dcfd", "$-1"),
+        ("SET a x IFDEQ 9555e8555c62dcfd", "+OK"),
+        ("SET a y IFEQ x NX", "-ERR syntax error"),
+        ("SET a y XX IFEQ x", "-ERR syntax error"),
+        ("SET a y IFEQ x IFNE x", "-ERR syntax error"),
+        ("SET a y IFEQ", "-ERR syntax error"),
+        ("LPUSH l x", ":1"),
+        ("SET l x IFEQ x", WRONG_TYPE),
+        ("SET l x IFDNE x", WRONG_TYPE),
+        ("COMMAND GETKEYSANDFLAGS SET a 1 IFEQ x", "*1 *2 $1 a *3 +RW +access +update"),
+    ]);
+}
+
+#[test]
+fn set_several_for_a_while() {
+    let mut fixture = Fixture::new();
+    fixture.check(&[
+        ("MSETEX 2 a 1 b 2", ":1"),
+        ("MGET a b", "*2 $1 1 $1 2"),
+        ("MSETEX 2 a 3 b 4 EX 100", ":1"),
+        ("TTL b", ":100"),
+        ("MSETEX 2 a 5 c 6 NX", ":0"),
+        ("MSETEX 2 c 6 a 5 XX PX 5", ":0"),
+        ("EXISTS c", ":0"),
+        ("MSETEX 2 a 7 b 8 KEEPTTL XX", ":1"),
+        ("MGET a b", "*2 $1 7 $1 8"),
+        ("TTL a", ":100"),
+        ("MSETEX 1 a 9", ":1"),
+        ("TTL a", ":-1"),
+        ("MSETEX 2 d 1 e 2 nx px 5000", ":1"),
+        ("PTTL e", ":5000"),
+        ("LPUSH l x", ":1"),
+        ("MSETEX 1 l x", ":1"),
+        ("TYPE l", "+string"),
+        ("MSETEX a 1 EX 10", "-ERR invalid numkeys value"),
+        ("MSETEX 0 a 1", "-ERR invalid numkeys value"),
+        ("MSETEX 2147483648 a 1", "-ERR invalid numkeys value"),
+        ("MSETEX 2147483647 a 1", "-ERR wrong number of key-value pairs"),
+        ("MSETEX 2 a 1 b", "-ERR wrong number of key-value pairs"),
+        ("MSETEX 1 a 1 FOO", "-ERR syntax error"),
+        ("MSETEX 1 a 1 NX XX", "-ERR syntax error"),
+        ("MSETEX 1 a 1 EX 10 KEEPTTL", "-ERR syntax error"),
+        ("MSETEX 1 a 1 PERSIST", "-ERR syntax error"),
+        ("MSETEX 1 a 1 EX 0", "-ERR invalid expire time in 'msetex' command"),
+        ("MSETEX 1 a 1 EX x", "-ERR value is not an integer or out of range"),
+        ("MSETEX 1 a", "-ERR wrong number of arguments for 'msetex' command"),
+        ("COMMAND GETKEYS MSETEX 2 a 1 b 2 EX 5", "*2 $1 a $1 b"),
+        ("COMMAND GETKEYS MSETEX 3 a 1 b 2", "-ERR Invalid arguments specified for command"),
+        ("MSETEX 1 a 1 EXAT 1", ":1"),
+        ("EXISTS a", ":0"),
+    ]);
+    fixture.take_events();
+    fixture.run("MSETEX 2 a 1 b 2 EX 5");
+    assert_eq!(fixture.take_events(), "a=set a=expire b=set b=expire");
+}
+
+#[test]
+fn count_within_bounds() {
+    check(&[
+        ("INCREX a", "*2 :1 :1"),
+        ("INCREX a BYINT 104", "*2 :105 :104"),
+        ("INCREX a BYINT -10", "*2 :95 :-10"),
+        ("INCREX a BYINT 0", "*2 :95 :0"),
+        ("INCREX a UBOUND 95", "*2 :95 :0"),
+        ("INCREX a BYINT 100 UBOUND 100 SATURATE", "*2 :100 :5"),
+        ("INCREX a BYINT -500 LBOUND 0", "*2 :100 :0"),
+        ("INCREX a LBOUND 0 SATURATE BYINT -500", "*2 :0 :-100"),
+        ("INCREX a BYINT 10 UBOUND 10 LBOUND 10", "*2 :10 :10"),
+        ("OBJECT ENCODING a", "$3 int"),
+        // From beyond the bounds: back inside is fine, and only the result counts.
+        ("SET b 50", "+OK"),
+        ("INCREX b BYINT 5 UBOUND 30", "*2 :50 :0"),
+        ("INCREX b BYINT 5 UBOUND 30 SATURATE", "*2 :30 :-20"),
+        ("SET b 50", "+OK"),
+        ("INCREX b BYINT -25 UBOUND 30", "*2 :25 :-25"),
+        ("INCREX new BYINT 5 LBOUND 10", "*2 :0 :0"),
+        ("EXISTS new", ":0"),
+        ("SET c 9223372036854775800", "+OK"),
+        ("INCREX c BYINT 9223372036854775800", "*2 :9223372036854775800 :0"),
+        ("INCREX c BYINT 1 SATURATE UBOUND -9223372036854775808", "-ERR applied increment would overflow"),
+        ("INCREX c BYINT 9223372036854775800 SATURATE", "*2 :9223372036854775807 :7"),
+        ("SET c -9223372036854775800", "+OK"),
+        ("INCREX c BYINT -9223372036854775800 SATURATE", "*2 :-9223372036854775808 :-8"),
+        ("SET s hello", "+OK"),
+        ("INCREX s", "-ERR value is not an integer or out of range"),
+        ("INCREX s BYFLOAT 1", "-ERR value is not a valid float"),
+        ("LPUSH l x", ":1"),
+        ("INCREX l", WRONG_TYPE),
+    ]);
+}
+
+#[test]
+fn count_with_decimals() {
+    let cases: &[(&str, &str)] = &[
+        ("INCREX a BYFLOAT 1.5", "*2 $3 1.5 $3 1.5"),
+        ("INCREX a BYFLOAT 0.25", "*2 $4 1.75 $4 0.25"),
+        ("INCREX a BYFLOAT 100 UBOUND 42.5", "*2 $4 1.75 $1 0"),
+        ("INCREX a BYFLOAT 100 UBOUND 42.5 SATURATE", "*2 $4 42.5 $5 40.75"),
+        ("INCREX a BYFLOAT -100 LBOUND -5.5 SATURATE", "*2 $4 -5.5 $3 -48"),
+        ("GET a", "$4 -5.5"),
+        ("INCREX a", "-ERR value is not an integer or out of range"),
+        ("SET b 6", "+OK"),
+        ("INCREX b BYFLOAT 2.5 UBOUND 7.4", "*2 $1 6 $1 0"),
+        ("INCREX b BYFLOAT 2.5 UBOUND 7.4 SATURATE", "*2 $3 7.4 $3 1.4"),
+        ("INCREX b BYFLOAT inf", "-ERR BYFLOAT increment cannot be Infinity"),
+        ("INCREX b BYFLOAT nan", "-ERR Increment is not a valid float"),
+        ("INCREX b BYFLOAT 1 LBOUND -inf UBOUND +inf", "*2 $3 8.4 $1 1"),
+        ("SET c inf", "+OK"),
+        ("INCREX c BYFLOAT 1", "-ERR value cannot be Infinity"),
+        ("INCREX new BYFLOAT -0.5 UBOUND -1.5", "*2 $1 0 $1 0"),
+        ("EXISTS new", ":0"),
+        ("SET d 1e4932", "+OK"),
+        ("INCREX e BYFLOAT -1 LBOUND 0 SATURATE", "*2 $1 0 $1 0"),
+    ];
+    check(cases);
+    let mut fixture = Fixture::new();
+    fixture.protocol = kinovar_command::Protocol::Resp3;
+    fixture.check(&[("INCREX a BYFLOAT 1.5", "*2 ,1.5 ,1.5"), ("INCREX b", "*2 :1 :1")]);
+    // Beyond the largest number there is nothing.
+    fixture.run("SET huge 1.1e4932");
+    let refused = fixture.run("INCREX huge BYFLOAT 1e4932");
+    assert!(refused.starts_with("*2 ,10999999") && refused.ends_with(" ,0"), "{refused}");
+    let largest = fixture.run("INCREX huge BYFLOAT 1e4932 SATURATE");
+    assert!(largest.starts_with("*2 ,11897"), "{largest}");
+}
+
+#[test]
+fn count_for_a_while() {
+    let mut fixture = Fixture::new();
+    fixture.check(&[
+        ("INCREX a EX 100", "*2 :1 :1"),
+        ("TTL a", ":100"),
+        ("INCREX a", "*2 :2 :1"),
+        ("TTL a", ":100"),
+        ("INCREX a ENX PX 5000", "*2 :3 :1"),
+        ("TTL a", ":100"),
+        ("INCREX a PX 5000 UBOUND 3", "*2 :3 :0"),
+        ("TTL a", ":100"),
+        ("INCREX a PERSIST", "*2 :4 :1"),
+        ("TTL a", ":-1"),
+        ("INCREX a ENX EX 7", "*2 :5 :1"),
+        ("TTL a", ":7"),
+        ("INCREX a EXAT 1 ENX", "*2 :6 :1"),
+        ("TTL a", ":7"),
+        ("INCREX a EXAT 1", "*2 :7 :1"),
+        ("EXISTS a", ":0"),
+        ("INCREX a PXAT 1", "*2 :1 :1"),
+        ("EXISTS a", ":0"),
+        ("INCREX a FOO", "-ERR syntax error"),
+        ("INCREX a KEEPTTL", "-ERR syntax error"),
+        ("INCREX a BYINT", "-ERR syntax error"),
+        ("INCREX a BYINT 1 BYFLOAT 1", "-ERR syntax error"),
+        ("INCREX a BYINT 1 BYINT 2", "-ERR syntax error"),
+        ("INCREX a UBOUND 9 UBOUND 8", "-ERR syntax error"),
+        ("INCREX a SATURATE SATURATE", "-ERR syntax error"),
+        ("INCREX a EX 10 EX 20", "-ERR syntax error"),
+        ("INCREX a EX 10 PX 20", "-ERR syntax error"),
+        ("INCREX a PERSIST EX 10", "-ERR syntax error"),
+        ("INCREX a PERSIST PERSIST", "-ERR syntax error"),
+        ("INCREX a PERSIST ENX", "-ERR syntax error"),
+        ("INCREX a ENX", "-ERR ENX flag requires an expiration"),
+        ("INCREX a BYINT 1.5", "-ERR Increment is not an integer or out of range"),
+        ("INCREX a BYFLOAT abc", "-ERR Increment is not a valid float"),
+        ("INCREX a LBOUND 1.5", "-ERR LBOUND is not an integer or out of range"),
+        ("INCREX a BYFLOAT 1 UBOUND abc", "-ERR UBOUND is not a valid float"),
+        ("INCREX a LBOUND 10 UBOUND 5", "-ERR LBOUND can't be greater than UBOUND"),
+        ("INCREX a EX 0", "-ERR invalid expire time in 'increx' command"),
+        ("INCREX a EX x", "-ERR value is not an integer or out of range"),
+        ("INCREX", "-ERR wrong number of arguments for 'increx' command"),
+    ]);
+    fixture.take_events();
+    for (line, events) in [
+        ("INCREX k BYINT 5", "k=incrby"),
+        ("INCREX k BYFLOAT 0.5", "k=incrbyfloat"),
+        ("SET k 10 EX 100", "k=set k=expire"),
+        ("INCREX k PERSIST", "k=incrby k=persist"),
+        ("INCREX k PERSIST", "k=incrby"),
+        ("INCREX k EX 100", "k=incrby k=expire"),
+        ("INCREX k EX 200 ENX", "k=incrby"),
+        ("INCREX k UBOUND 1", ""),
+        ("INCREX k EXAT 1", "k=del"),
+        ("INCREX k EXAT 1", ""),
+    ] {
+        fixture.run(line);
+        assert_eq!(fixture.take_events(), events, "{line}");
+    }
+}
