@@ -15,17 +15,21 @@
 //! | [`quicklist`] | linked listpacks |
 //! | [`bptree`] | order-statistic B+ tree |
 //! | [`sorted_set`] | members by name and by score: a table and a tree |
+//! | [`paged`] | a sequence that grows without moving much |
+//! | [`hnsw`] | vectors found by their direction |
 
 pub mod bptree;
 pub mod elem;
 pub mod entry;
 mod grisu;
 pub mod hash;
+pub mod hnsw;
 pub mod intset;
 pub mod listpack;
 pub mod loan;
 pub mod lock;
 pub mod number;
+pub mod paged;
 pub mod port;
 pub mod quicklist;
 pub mod sorted_set;
