@@ -64,6 +64,8 @@ pub struct Command {
     pub secrets: Option<SecretFinder>,
     /// Runs at once inside a transaction, where others are queued.
     pub is_never_queued: bool,
+    /// The module that it belongs to in the reference; empty for none.
+    pub module: &'static str,
     /// Runs it.
     pub handler: Handler,
 }
@@ -91,6 +93,7 @@ impl Command {
         member: 0,
         secrets: None,
         is_never_queued: false,
+        module: "",
         handler: container_without_subcommand,
     };
 
@@ -107,8 +110,11 @@ impl Command {
         words
     }
 
-    /// ACL categories: the declared ones and those that follow from group and flags.
+    /// ACL categories: the declared ones and those that follow from group and flags. A module declares all of its own.
     pub const fn acl_categories(&self) -> Acl {
+        if self.flags.has(Flags::MODULE) {
+            return self.acl;
+        }
         // A container is no command of a data type: its subcommands are.
         let group = if self.subcommands.is_empty() { self.group.implied_acl() } else { Acl::NONE };
         self.acl.or(self.flags.implied_acl()).or(group)

@@ -18,6 +18,7 @@ pub mod stream;
 pub mod string;
 #[cfg(test)]
 mod testing;
+pub mod vector_set;
 pub mod zset;
 
 use kinovar_command::Command;
@@ -33,6 +34,7 @@ pub const TABLES: &[&[Command]] = &[
     zset::COMMANDS,
     hash::COMMANDS,
     stream::COMMANDS,
+    vector_set::COMMANDS,
 ];
 
 /// Indices from `start` to `end`, both inside, negative ones counted from the end.

@@ -19,6 +19,8 @@ enum Pass {
     AnyPrice,
 }
 
+/// So many others are looked at to find one for a node: all of them, unless nodes have very many links.
+const PAIRS_MAX: usize = 128;
 /// Nodes looked at to give a node links that lost one of its own.
 const EF_REPAIR: usize = 200;
 
@@ -123,6 +125,7 @@ impl Hnsw {
         let mut distances = Vec::new();
         for (at, &orphan) in orphans.iter().enumerate() {
             let others = &orphans[at + 1..];
+            let others = &others[..others.len().min(PAIRS_MAX)];
             distances.resize(others.len(), 0.0);
             self.store.distances(&self.store.query(orphan), others, &mut distances);
             let links = self.links(orphan, layer);
