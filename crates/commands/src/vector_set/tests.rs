@@ -97,7 +97,9 @@ fn vectors_and_links() {
         ("VRANDMEMBER nokey 3", "*0"),
         ("VINFO nokey", "*-1"),
         ("VLINKS nokey a", "$-1"),
-        ("COPY k k2", ":1"),
-        ("VCARD k2", ":2"),
+        ("COPY k k2", "-ERR not supported for this module key"),
+        ("COPY nokey k2", ":0"),
+        ("SET s x", "+OK"),
+        ("COPY k s", ":0"),
     ]);
 }
