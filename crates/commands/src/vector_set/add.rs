@@ -30,7 +30,7 @@ pub(super) const VADD: Command = Command {
 /// Candidates looked at for the links of a new element.
 const EF_DEFAULT: usize = 200;
 /// The most that may be asked for.
-pub(super) const EF_MAX: i64 = 1_000_000;
+const EF_MAX: i64 = 1_000_000;
 const M_DEFAULT: usize = 16;
 const M_RANGE: std::ops::RangeInclusive<i64> = 4..=4096;
 

@@ -1,6 +1,5 @@
 //! Finding what is similar.
 
-use super::add::EF_MAX;
 use super::filter::Filter;
 use super::{INVALID_VECTOR, READONLY, SHARED, check_count, dimension_mismatch, input_mismatch, take_vector};
 use kinovar_command::keyspace::VectorSet;
@@ -81,7 +80,7 @@ impl<'a> Options<'a> {
                 let epsilon = args.double().ok().filter(|&epsilon| epsilon > 0.0);
                 options.epsilon = epsilon.ok_or(CommandError::text("ERR invalid EPSILON"))? as f32;
             } else if args.accept("EF") {
-                options.ef = number(args, EF_MAX, "ERR invalid EF")?;
+                options.ef = number(args, i64::MAX, "ERR invalid EF")?;
             } else if args.accept("FILTER-EF") {
                 options.visits = Some(number(args, i64::MAX, "ERR invalid FILTER-EF")?);
             } else if args.accept("FILTER") {

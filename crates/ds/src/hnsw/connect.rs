@@ -6,7 +6,7 @@
 //! 1. *Spread.* A candidate that is nearer to a neighbour chosen before than to the new node is passed over: a search that comes
 //!    to that neighbour finds it from there. So links lead in different directions.
 //! 2. *Near*, if there are fewer than half of the links that there should be: whatever is near.
-//! 3. *At any price*, if there are fewer than a quarter: candidates that are full get room for one link more.
+//! 3. *At any price*, if there are fewer than a quarter of `m`: candidates that are full get room for one link more.
 
 use super::Hnsw;
 use super::search::{Near, Scratch};
@@ -27,13 +27,14 @@ const EF_REPAIR: usize = 200;
 impl Hnsw {
     /// Links a node on a layer to some of `candidates`, which are in order.
     pub(super) fn connect(&mut self, node: u32, candidates: &[Near], layer: usize) {
-        let wanted = self.m;
+        // On layer 0, where a node may have twice as many links, it pays to begin with a few more: measured.
+        let wanted = if layer == 0 { self.m * 3 / 2 } else { self.m };
         self.pass(node, candidates, layer, wanted, Pass::Spread);
         if layer == 0 && self.links(node, layer).len() < wanted / 2 {
             self.pass(node, candidates, layer, wanted / 2, Pass::Near);
         }
         // On the upper layers as well a node must have a link, or nothing leads away from it.
-        let least = if layer == 0 { wanted / 4 } else { 1 };
+        let least = if layer == 0 { (self.m / 4).max(1) } else { 1 };
         if self.links(node, layer).len() < least {
             self.pass(node, candidates, layer, least, Pass::AnyPrice);
         }

@@ -318,9 +318,14 @@ impl Hnsw {
         })
     }
 
-    /// Up to `ef` nodes that are near, the nearest first.
+    /// Up to `ef` nodes that are near, the nearest first. The search keeps a few more than that, which helps most where `ef` is small.
     pub fn search(&self, vector: &Prepared, ef: usize) -> Vec<Found> {
-        self.search_with(vector, ef, |index, query, start, scratch| index.search_layer(query, start, ef, 0, scratch))
+        const SPARE: usize = 8;
+        let kept = ef.saturating_add(SPARE);
+        let mut found = self
+            .search_with(vector, ef, |index, query, start, scratch| index.search_layer(query, start, kept, 0, scratch));
+        found.truncate(ef);
+        found
     }
 
     /// Up to `ef` nodes that are near and that `accepts` accepts, going on from no more than `visits` nodes.
@@ -380,7 +385,12 @@ impl Hnsw {
                 }
             }
         }
-        nearest.into_sorted_vec().into_iter().map(Found::from).collect()
+        let mut found: Vec<Found> = nearest.into_sorted_vec().into_iter().map(Found::from).collect();
+        // Of those that are equally far the older ones come first.
+        found
+            .chunk_by_mut(|a, b| a.distance == b.distance)
+            .for_each(|same| same.sort_by_key(|found| self.uid(found.node)));
+        found
     }
 
     /// How far two nodes are from each other.
