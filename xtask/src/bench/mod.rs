@@ -19,6 +19,7 @@ mod rows;
 mod snapshots;
 mod table;
 mod threads;
+mod vectors;
 
 use anyhow::{Context, Result, ensure};
 use kinovar_tests::pair::Sides;
@@ -91,6 +92,7 @@ const SECTIONS: &[Section] = &[
     ("pauses", pauses::run),
     ("snapshots", snapshots::run),
     ("journal", journal::run),
+    ("vectors", vectors::run),
 ];
 
 fn plan(args: &Args) -> Result<Plan> {
