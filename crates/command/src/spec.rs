@@ -66,6 +66,8 @@ pub struct Command {
     pub is_never_queued: bool,
     /// For the server's own needs and for those who look into it: `COMMAND DOCS` calls it a `syscmd`.
     pub is_internal: bool,
+    /// The module that it belongs to in the reference; empty for none.
+    pub module: &'static str,
     /// Runs it.
     pub handler: Handler,
 }
@@ -94,6 +96,7 @@ impl Command {
         secrets: None,
         is_never_queued: false,
         is_internal: false,
+        module: "",
         handler: container_without_subcommand,
     };
 
@@ -110,8 +113,11 @@ impl Command {
         words
     }
 
-    /// ACL categories: the declared ones and those that follow from group and flags.
+    /// ACL categories: the declared ones and those that follow from group and flags. A module declares all of its own.
     pub const fn acl_categories(&self) -> Acl {
+        if self.flags.has(Flags::MODULE) {
+            return self.acl;
+        }
         // A container is no command of a data type: its subcommands are.
         let group = if self.subcommands.is_empty() { self.group.implied_acl() } else { Acl::NONE };
         self.acl.or(self.flags.implied_acl()).or(group)

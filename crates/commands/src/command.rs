@@ -176,8 +176,8 @@ fn command_info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 /// Which commands `COMMAND LIST` names.
 enum Filter<'a> {
     All,
-    /// Of this module: there are no modules.
-    Module,
+    /// Of this module.
+    Module(&'a [u8]),
     Category(Option<Acl>),
     Pattern(&'a [u8]),
 }
@@ -186,7 +186,7 @@ fn command_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let filter = match args.left() {
         0 => Filter::All,
         3 if args.accept("FILTERBY") => match (args.take()?, args.take()?) {
-            (kind, _) if kind.eq_ignore_ascii_case(b"MODULE") => Filter::Module,
+            (kind, name) if kind.eq_ignore_ascii_case(b"MODULE") => Filter::Module(name),
             (kind, name) if kind.eq_ignore_ascii_case(b"ACLCAT") => Filter::Category(category(name)),
             (kind, pattern) if kind.eq_ignore_ascii_case(b"PATTERN") => Filter::Pattern(pattern),
             _ => return Err(CommandError::Syntax),
@@ -195,7 +195,7 @@ fn command_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     };
     let listed = |entry: &&Entry| match filter {
         Filter::All => true,
-        Filter::Module => false,
+        Filter::Module(name) => !name.is_empty() && entry.command.module.as_bytes() == name,
         Filter::Category(category) => category.is_some_and(|acl| entry.command.acl_categories().has(acl)),
         Filter::Pattern(pattern) => glob::matches_ignore_case(pattern, entry.full_name.as_bytes()),
     };
@@ -358,6 +358,10 @@ fn document(reply: &mut Reply<'_>, registry: &Registry, entry: &Entry) {
             reply.bulk(b"doc_flags");
             reply.set(1);
             reply.simple("syscmd");
+            fields += 1;
+        }
+        if !command.module.is_empty() {
+            text(reply, "module", command.module);
             fields += 1;
         }
         if let Some(deprecated) = command.deprecated {

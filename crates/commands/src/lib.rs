@@ -21,6 +21,7 @@ pub mod stream;
 pub mod string;
 #[cfg(test)]
 mod testing;
+pub mod vector_set;
 pub mod zset;
 
 use kinovar_command::Command;
@@ -39,6 +40,7 @@ pub const TABLES: &[&[Command]] = &[
     bitmap::COMMANDS,
     hyperloglog::COMMANDS,
     geo::COMMANDS,
+    vector_set::COMMANDS,
 ];
 
 /// Indices from `start` to `end`, both inside, negative ones counted from the end.

@@ -18,6 +18,8 @@
 //! | [`hyperloglog`] | the HyperLogLog, sparse and dense |
 //! | [`wide`] | functions compiled for the vectors that a machine may have |
 //! | [`sorted_set`] | members by name and by score: a table and a tree |
+//! | [`paged`] | a sequence that grows without moving much |
+//! | [`hnsw`] | vectors found by their direction |
 
 pub mod bits;
 pub mod bptree;
@@ -25,12 +27,14 @@ pub mod elem;
 pub mod entry;
 mod grisu;
 pub mod hash;
+pub mod hnsw;
 pub mod hyperloglog;
 pub mod intset;
 pub mod listpack;
 pub mod loan;
 pub mod lock;
 pub mod number;
+pub mod paged;
 pub mod port;
 pub mod quicklist;
 pub mod sorted_set;

@@ -196,6 +196,15 @@ impl Site<'_> {
         }
     }
 
+    /// Step 4, where the key still exists and the type of its value has no events.
+    fn changed_in_place(&mut self, hash: u64, place: Position, count: u64) {
+        self.env.stats.dirty.add(count);
+        if self.interests.any() {
+            let name = self.db.table.at(place).key();
+            tell_interested(self.interests, self.keyspace, self.env, self.db_index, hash, name, false);
+        }
+    }
+
     /// Step 4, where the key may be gone.
     #[inline]
     fn changed_key(&mut self, hash: u64, name: &[u8], event: Event, count: u64) {
@@ -404,7 +413,7 @@ impl Db<'_> {
             key,
             NewPayload::Object(value.into_object()),
             None,
-            Event { class: T::TYPE.event_class(), name: event },
+            Event { class: T::TYPE.event_class().expect("only types with events are stored"), name: event },
         );
         true
     }
@@ -501,6 +510,13 @@ impl Db<'_> {
         site.changed_silently(key.hash, key.name, 1);
         let left = site.env.observer.map(|_| (site.db_index, key.name.into(), event));
         Some(Moving { entry, left })
+    }
+
+    /// Tells those who watch `key`, or may have it in their caches, that it was opened to be changed: where the reference tells them
+    /// although nothing came of it.
+    pub fn tell_opened(&mut self, key: &Key<'_>) {
+        let (mut site, _) = self.site_live(key);
+        site.changed_silently(key.hash, key.name, 0);
     }
 
     /// Deletes a key; whether it existed. Large values are freed in the background. O(1).
@@ -736,7 +752,7 @@ impl<'d, T: Value> Update<'d, T> {
     /// an event, in `count` places.
     pub fn noted(&mut self, event: Option<&'static str>, count: usize) {
         self.tell_pending();
-        let event = event.map(|name| Event { class: T::TYPE.event_class(), name });
+        let event = event.zip(T::TYPE.event_class()).map(|(name, class)| Event { class, name });
         self.site.noted(self.place, event, count as u64);
         self.told = true;
     }
@@ -750,7 +766,10 @@ impl<'d, T: Value> Update<'d, T> {
     /// Tells of the change that was said last, which is otherwise told at the end.
     fn tell_pending(&mut self) {
         if let Some((name, count)) = self.event.take() {
-            self.site.changed(self.hash, self.place, Event { class: T::TYPE.event_class(), name }, count);
+            match T::TYPE.event_class() {
+                Some(class) => self.site.changed(self.hash, self.place, Event { class, name }, count),
+                None => self.site.changed_in_place(self.hash, self.place, count),
+            }
         }
     }
 
@@ -839,7 +858,10 @@ impl<T: Value> Drop for Update<'_, T> {
         self.tell_pending();
         if is_empty {
             let entry = self.site.remove(self.hash, self.place);
-            self.site.changed_key(self.hash, entry.key(), Event::DEL, 0);
+            match T::TYPE.event_class() {
+                Some(_) => self.site.changed_key(self.hash, entry.key(), Event::DEL, 0),
+                None => self.site.changed_silently(self.hash, entry.key(), 0),
+            }
         }
     }
 }

@@ -12,6 +12,7 @@
 //! | [`db`] | the read door: lookup, expiry, access clock |
 //! | [`door`] | the write door: the only way to change a stored value |
 //! | [`string`], [`list`], [`set`], [`zset`], [`hash`], [`stream`] | the types over their encodings |
+//! | [`vector_set`] | elements with vectors, over an index of their directions |
 //! | [`expiry`] | time-ordered index of what expires |
 //! | [`evict`] | which keys give way when memory is short |
 //! | [`settings`] | thresholds and policies that values obey |
@@ -50,6 +51,7 @@ pub mod space;
 pub mod stats;
 pub mod stream;
 pub mod string;
+pub mod vector_set;
 pub mod zset;
 
 pub use db::{Db, Env, Work};
@@ -74,6 +76,7 @@ pub use space::{Keyspace, Locked, Unavailable};
 pub use stats::Stats;
 pub use stream::Stream;
 pub use string::Ttl;
+pub use vector_set::VectorSet;
 
 /// A stored key with its value.
 pub type Entry = kinovar_ds::entry::Entry<Object>;

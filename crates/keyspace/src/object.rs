@@ -4,6 +4,7 @@ use crate::hash::Hash;
 use crate::list::List;
 use crate::set::Set;
 use crate::stream::Stream;
+use crate::vector_set::VectorSet;
 use crate::zset::ZSet;
 use crate::{Entry, EventClass};
 use kinovar_ds::entry::{NewPayload, Payload, prefetch_bytes};
@@ -24,6 +25,8 @@ pub enum Object {
     Hash(Hash),
     /// A stream.
     Stream(Box<Stream>),
+    /// A vector set.
+    VectorSet(Box<VectorSet>),
 }
 
 const _: () = assert!(size_of::<Object>() == 24 && size_of::<Option<Object>>() == 24);
@@ -42,6 +45,7 @@ pub enum ValueType {
     ZSet,
     Hash,
     Stream,
+    VectorSet,
 }
 
 impl ValueType {
@@ -54,19 +58,21 @@ impl ValueType {
             ValueType::ZSet => "zset",
             ValueType::Hash => "hash",
             ValueType::Stream => "stream",
+            ValueType::VectorSet => "vectorset",
         }
     }
 
-    /// The class of the type's own events.
-    pub const fn event_class(self) -> EventClass {
-        match self {
+    /// The class of the type's own events, if it has any.
+    pub const fn event_class(self) -> Option<EventClass> {
+        Some(match self {
             ValueType::String => EventClass::String,
             ValueType::List => EventClass::List,
             ValueType::Set => EventClass::Set,
             ValueType::ZSet => EventClass::SortedSet,
             ValueType::Hash => EventClass::Hash,
             ValueType::Stream => EventClass::Stream,
-        }
+            ValueType::VectorSet => return None,
+        })
     }
 }
 
@@ -127,6 +133,28 @@ impl Value for Hash {
 
     fn next_expiry_ms(&self) -> Option<u64> {
         self.next_field_expiry_ms()
+    }
+}
+
+impl Value for VectorSet {
+    const TYPE: ValueType = ValueType::VectorSet;
+    fn from_object(object: &Object) -> Option<&Self> {
+        match object {
+            Object::VectorSet(set) => Some(set),
+            _ => None,
+        }
+    }
+    fn from_object_mut(object: &mut Object) -> Option<&mut Self> {
+        match object {
+            Object::VectorSet(set) => Some(set),
+            _ => None,
+        }
+    }
+    fn into_object(self) -> Object {
+        Object::VectorSet(Box::new(self))
+    }
+    fn is_empty(&self) -> bool {
+        VectorSet::is_empty(self)
     }
 }
 
@@ -266,6 +294,7 @@ pub fn value_type(entry: &Entry) -> ValueType {
         Payload::Object(Object::ZSet(_)) => ValueType::ZSet,
         Payload::Object(Object::Hash(_)) => ValueType::Hash,
         Payload::Object(Object::Stream(_)) => ValueType::Stream,
+        Payload::Object(Object::VectorSet(_)) => ValueType::VectorSet,
         Payload::Object(Object::Raw(_)) | Payload::Bytes(_) | Payload::Int(_) | Payload::None => ValueType::String,
     }
 }
@@ -288,7 +317,7 @@ pub fn encoding(entry: &Entry) -> &'static str {
     match entry.payload() {
         Payload::Int(_) => "int",
         Payload::Bytes(_) if !entry.raw() && !exceeds(entry, EMBEDDED_MAX) => "embstr",
-        Payload::Bytes(_) | Payload::None | Payload::Object(Object::Raw(_)) => "raw",
+        Payload::Bytes(_) | Payload::None | Payload::Object(Object::Raw(_) | Object::VectorSet(_)) => "raw",
         Payload::Object(Object::List(list)) => list.encoding(),
         Payload::Object(Object::Set(set)) => set.encoding(),
         Payload::Object(Object::ZSet(zset)) => zset.encoding(),
@@ -308,7 +337,7 @@ impl Object {
             Object::Set(set) => set.as_listpack(),
             Object::ZSet(zset) => zset.as_listpack(),
             Object::Hash(hash) => hash.listpack().map(|(pack, _)| pack),
-            Object::Stream(_) => None,
+            Object::Stream(_) | Object::VectorSet(_) => None,
         };
         if let Some(pack) = pack {
             prefetch_bytes(pack.body());
@@ -324,6 +353,7 @@ impl Object {
             Object::ZSet(zset) => zset.free_effort(),
             Object::Hash(hash) => hash.free_effort(),
             Object::Stream(stream) => stream.free_effort(),
+            Object::VectorSet(set) => set.free_effort(),
         }
     }
 
@@ -336,6 +366,7 @@ impl Object {
             Object::ZSet(zset) => Object::ZSet(zset.deep_copy()),
             Object::Hash(hash) => Object::Hash(hash.deep_copy()),
             Object::Stream(stream) => Object::Stream(Box::new(stream.deep_copy())),
+            Object::VectorSet(set) => Object::VectorSet(Box::new(set.deep_copy())),
         }
     }
 
@@ -348,6 +379,7 @@ impl Object {
             Object::ZSet(zset) => zset.memory_bytes(samples),
             Object::Hash(hash) => hash.memory_bytes(samples),
             Object::Stream(stream) => stream.memory_bytes(samples),
+            Object::VectorSet(set) => set.memory_bytes(samples),
         }
     }
 }

@@ -191,7 +191,7 @@ impl Keyspace {
                 Object::Hash(value) => value.prefetch(hash, deep),
                 Object::Set(value) => value.prefetch(hash, deep),
                 Object::ZSet(value) => value.prefetch(hash, deep),
-                Object::Raw(_) | Object::List(_) | Object::Stream(_) => {}
+                Object::Raw(_) | Object::List(_) | Object::Stream(_) | Object::VectorSet(_) => {}
             }
         }
     }

@@ -77,7 +77,6 @@ impl fmt::Display for ErrorKind {
             ErrorKind::Corrupt(what) => f.write_str(what),
             ErrorKind::UnknownType(code) => write!(f, "unknown type of value {code}"),
             ErrorKind::EmptyCollection => f.write_str("a collection without elements"),
-            ErrorKind::Module { name } if name == "vectorset" => f.write_str("vector sets are not supported yet"),
             ErrorKind::Module { name } => write!(f, "values of the module type '{name}' are not supported"),
             ErrorKind::PreReleaseModule => f.write_str("data of a module from before modules were released"),
             ErrorKind::PreReleaseFunction => f.write_str("a function from before functions were released"),

@@ -4,6 +4,7 @@ use kinovar_keyspace::hash::{FieldTtl, Hash};
 use kinovar_keyspace::list::{End, List};
 use kinovar_keyspace::set::Set;
 use kinovar_keyspace::stream::{NewId, Pending, Stream, StreamId};
+use kinovar_keyspace::vector_set::{Projection, Quantization, VectorSet};
 use kinovar_keyspace::zset::ZSet;
 use kinovar_keyspace::{Object, Settings};
 use proptest::prelude::*;
@@ -50,6 +51,7 @@ pub fn object() -> impl Strategy<Value = Object> {
         (texts(), any::<u64>()).prop_map(|(texts, seed)| Object::ZSet(zset(&texts, seed))),
         (texts(), 0u64..4).prop_map(|(texts, expiring)| Object::Hash(hash(&texts, expiring))),
         (texts(), any::<u64>()).prop_map(|(texts, seed)| Object::Stream(Box::new(stream(&texts, seed)))),
+        (texts(), any::<u64>()).prop_map(|(texts, seed)| Object::VectorSet(Box::new(vector_set(&texts, seed)))),
     ]
 }
 
@@ -156,6 +158,7 @@ pub fn contents(object: &Object) -> Vec<String> {
             lines.sort();
         }
         Object::Stream(stream) => stream_contents(stream, &mut lines),
+        Object::VectorSet(set) => vector_set_contents(set, &mut lines),
     }
     lines
 }
@@ -177,4 +180,35 @@ fn stream_contents(stream: &Stream, lines: &mut Vec<String>) {
             }
         }
     }
+}
+
+fn vector_set(texts: &[Vec<u8>], seed: u64) -> VectorSet {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let quantization = [Quantization::None, Quantization::Q8, Quantization::Bin][rng.usize(..3)];
+    let projection = rng.bool().then(|| Projection::new(7, 4));
+    let mut set = VectorSet::new(4, quantization, rng.usize(2..20), projection);
+    for text in texts {
+        let vector: Vec<f32> = (0..4).map(|_| rng.f32() - 0.5).collect();
+        set.add(text, &vector, 20, Some(&text[..]).filter(|_| rng.bool() && !text.is_empty()));
+    }
+    for text in texts.iter().skip(1).filter(|text| **text != texts[0] && rng.u8(..4) == 0) {
+        set.remove(text);
+    }
+    set
+}
+
+fn vector_set_contents(set: &VectorSet, lines: &mut Vec<String>) {
+    let index = set.index();
+    lines.push(format!("{index:?} {:?} {:?} {}", index.quantization(), set.projection(), set.attributes_count()));
+    for node in set.nodes_from(0) {
+        let name = |node| set.name(node).escape_ascii().to_string();
+        let attributes = set.attributes(node).map(|text| text.escape_ascii().to_string());
+        let (uid, l2, range) = (index.uid(node), index.l2(node), index.range(node));
+        lines.push(format!("{} {attributes:?} {uid} {l2} {range} {:?}", name(node), index.stored(node)));
+        for layer in 0..=index.level(node) {
+            let links: Vec<_> = index.neighbours(node, layer).map(|found| (name(found.node), found.distance)).collect();
+            lines.push(format!("{} {layer} {:?} {links:?}", name(node), index.degree(node, layer)));
+        }
+    }
+    lines.sort();
 }

@@ -71,6 +71,10 @@ pub mod module_opcode {
     pub const STRING: u64 = 5;
 }
 
+/// What stands in front of a vector set, which the reference keeps as the value of a module: the name `vectorset`, six bits for
+/// each character, and version 0.
+pub const VECTOR_SET: u64 = 0xbde7_2da2_bb1e_b400;
+
 /// Codes of the two kinds of nodes in a list.
 pub mod container {
     /// One large element.

@@ -65,7 +65,36 @@ pub fn values() -> Vec<Value> {
     zsets(&mut values);
     hashes(&mut values);
     streams(&mut values);
+    vector_sets(&mut values);
     values.0
+}
+
+/// Their links are left to chance, so no payload is known to the byte.
+fn vector_sets(values: &mut Values) {
+    let reads =
+        ["VCARD KEY", "VDIM KEY", "VEMB KEY e1", "VEMB KEY e1 RAW", "VGETATTR KEY e3", "DEBUG DIGEST-VALUE KEY"];
+    for (name, options) in [("q8", "Q8"), ("none", "NOQUANT M 4"), ("bin", "BIN M 8")] {
+        for reduced in [false, true] {
+            for count in [2usize, 300] {
+                let key = format!("vectors:{name}{reduced}{count}");
+                let mut rng = Rng::new(count as u64);
+                let mut commands = Vec::new();
+                for at in 0..count {
+                    let vector = (0..20).flat_map(|_| (rng.below(2001) as f32 - 1000.0).to_le_bytes()).collect();
+                    let mut command = words(&format!("VADD {key}{}", if reduced { " REDUCE 7" } else { "" }));
+                    command.extend([b"FP32".to_vec(), vector, format!("e{at}").into_bytes()]);
+                    command.extend(words(options));
+                    if at % 3 == 0 {
+                        command.extend([b"SETATTR".to_vec(), format!("{{\"n\":{at}}}").into_bytes()]);
+                    }
+                    commands.push(command);
+                }
+                let gone = (2..count).step_by(7);
+                commands.extend(gone.map(|at| words(&format!("VREM {key} e{at}"))));
+                values.add(&key, commands, &reads).exact = false;
+            }
+        }
+    }
 }
 
 fn strings(values: &mut Values) {

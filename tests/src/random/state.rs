@@ -72,6 +72,8 @@ fn compare_key(conn: &mut PairConn, key: &[u8], encodings: bool) -> Result<Optio
             (Rule::Exact, vec!["XLEN", "=key"]),
         ],
         "hash" => vec![(Rule::Pairs, vec!["HGETALL", "=key"]), (Rule::Exact, vec!["HLEN", "=key"])],
+        // Of everything in it: vectors, names and attributes.
+        "vectorset" => vec![(Rule::Exact, vec!["DEBUG", "DIGEST-VALUE", "=key"]), (Rule::Exact, vec!["VCARD", "=key"])],
         _ => vec![],
     });
     for (rule, words) in checks {

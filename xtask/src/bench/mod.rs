@@ -21,6 +21,7 @@ mod snapshots;
 mod table;
 mod threads;
 mod tls;
+mod vectors;
 
 use anyhow::{Context, Result, ensure};
 use kinovar_tests::pair::Sides;
@@ -95,6 +96,7 @@ const SECTIONS: &[Section] = &[
     ("journal", journal::run),
     ("tls", tls::run),
     ("eviction", eviction::run),
+    ("vectors", vectors::run),
 ];
 
 fn plan(args: &Args) -> Result<Plan> {

@@ -14,7 +14,7 @@ mod sort;
 mod walk;
 
 use expiry::{EXPIRE, EXPIREAT, EXPIRETIME, PERSIST, PEXPIRE, PEXPIREAT, PEXPIRETIME, PTTL, TTL};
-use kinovar_command::keyspace::{Event, access, object as value};
+use kinovar_command::keyspace::{Event, ValueType, access, object as value};
 use kinovar_command::{
     Access, Acl, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, Key, KeySpec, Outcome, number,
 };
@@ -213,16 +213,20 @@ fn copy(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         return Err(CommandError::SameObject);
     }
     let meta = access::initial(ctx.now_ms(), ctx.db.settings());
-    let copy = ctx.db.read(&from).map(|entry| value::copy(entry, to.name, meta));
+    // The module of the reference that vector sets belong to has no way to copy one; DUMP and RESTORE do.
+    let copy = ctx.db.read(&from).map(|entry| match value::value_type(entry) {
+        ValueType::VectorSet => Err(CommandError::text("ERR not supported for this module key")),
+        _ => Ok(value::copy(entry, to.name, meta)),
+    });
     ctx.db.select(to_db);
     let copied = match copy {
         Some(copy) if replace || !ctx.db.exists(&to) => {
-            ctx.db.put_copy(&to, copy, Event::generic("copy_to"));
-            true
+            copy.map(|copy| ctx.db.put_copy(&to, copy, Event::generic("copy_to"))).map(|()| true)
         }
-        _ => false,
+        _ => Ok(false),
     };
     ctx.db.select(from_db);
+    let copied = copied?;
     ctx.reply.flag(copied);
     Ok(())
 }

@@ -213,7 +213,9 @@ fn elements(db: &mut Db<'_>, key: &Key<'_>) -> Result<(Option<ValueType>, Vec<Ve
             let zset = object::value::<ZSet>(entry)?;
             zset.for_each(0..zset.len(), false, |member, _| elements.push(member.to_vec()));
         }
-        ValueType::String | ValueType::Hash | ValueType::Stream => return Err(CommandError::WrongType),
+        ValueType::String | ValueType::Hash | ValueType::Stream | ValueType::VectorSet => {
+            return Err(CommandError::WrongType);
+        }
     }
     Ok((Some(kind), elements))
 }

@@ -11,6 +11,7 @@
 mod stream;
 #[cfg(test)]
 mod tests;
+mod vector_set;
 
 use kinovar_command::keyspace::hash::{Field, Hash};
 use kinovar_command::keyspace::list::List;
@@ -65,6 +66,8 @@ enum At {
     Rank(usize),
     /// A part of a stream.
     Stream(stream::At),
+    /// The elements of a vector set from this node on.
+    VectorSet(u32),
     End,
 }
 
@@ -104,6 +107,10 @@ impl Pieces {
                     _ => stream::At::default(),
                 };
                 self.at = stream::write(key, value, at, limit, out).map_or(At::End, At::Stream);
+            }
+            Object::VectorSet(_) => {
+                let node = if let At::VectorSet(node) = self.at { node } else { 0 };
+                self.at = vector_set::write(key, object, node, limit, out).map_or(At::End, At::VectorSet);
             }
         }
     }

@@ -19,6 +19,7 @@
 
 mod array;
 mod bucket;
+mod indexed;
 mod iter;
 mod migrate;
 mod position;
@@ -28,6 +29,7 @@ mod scan;
 mod stats;
 
 pub use array::{Garbage, set_garbage_sink};
+pub use indexed::Indexed;
 pub use iter::{IntoIter, Iter};
 pub use position::Position;
 pub use stats::TableStats;

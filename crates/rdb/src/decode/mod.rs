@@ -8,9 +8,10 @@
 
 mod collections;
 mod stream;
+mod vector_set;
 
 use crate::error::{ErrorKind, Result};
-use crate::wire::{Input, Reader, kind};
+use crate::wire::{Input, Reader, VECTOR_SET, kind};
 use kinovar_ds::entry::NewPayload;
 use kinovar_ds::number::parse_i64;
 use kinovar_keyspace::object::ValueType;
@@ -38,6 +39,7 @@ impl NewValue<'_> {
             NewValue::Object(Object::ZSet(_)) => ValueType::ZSet,
             NewValue::Object(Object::Hash(_)) => ValueType::Hash,
             NewValue::Object(Object::Stream(_)) => ValueType::Stream,
+            NewValue::Object(Object::VectorSet(_)) => ValueType::VectorSet,
         }
     }
 
@@ -93,6 +95,9 @@ pub fn value<'a>(code: u8, reader: &mut Reader<'a>, settings: &Settings) -> Resu
         kind::STREAM_LISTPACKS | kind::STREAM_LISTPACKS_2 | kind::STREAM_LISTPACKS_3 => {
             Object::Stream(Box::new(stream::read(reader, code)?))
         }
+        kind::MODULE_2 if reader.clone().number()? == VECTOR_SET => {
+            Object::VectorSet(Box::new(vector_set::read(reader)?))
+        }
         kind::MODULE_2 => return module(reader, start),
         kind::MODULE_PRE_GA => return Err(ErrorKind::PreReleaseModule.at(start)),
         _ => return Err(ErrorKind::UnknownType(code).at(start)),
@@ -102,6 +107,7 @@ pub fn value<'a>(code: u8, reader: &mut Reader<'a>, settings: &Settings) -> Resu
         Object::Set(set) => set.is_empty(),
         Object::ZSet(zset) => zset.is_empty(),
         Object::Hash(hash) => hash.is_empty(),
+        Object::VectorSet(set) => set.is_empty(),
         Object::Raw(_) | Object::Stream(_) => false,
     };
     if is_empty {

@@ -25,6 +25,7 @@ fn encoding(object: &Object) -> &'static str {
         Object::ZSet(zset) => zset.encoding(),
         Object::Hash(hash) => hash.encoding(),
         Object::Stream(_) => "stream",
+        Object::VectorSet(_) => "raw",
     }
 }
 
@@ -149,7 +150,7 @@ fn modules_can_be_skipped() {
     let mut reader = Reader::new(&bytes, 0);
     let error = value(kind::MODULE_2, &mut reader, &tight()).unwrap_err();
     assert!(error.may_skip_value() && reader.is_empty());
-    assert_eq!(error.to_string(), "vector sets are not supported yet at offset 0");
+    assert_eq!(error.to_string(), "values of the module type 'vectorset' are not supported at offset 0");
     let error = value(kind::MODULE_2, &mut Reader::new(&bytes[..12], 0), &tight()).unwrap_err();
     assert!(!error.may_skip_value());
 }

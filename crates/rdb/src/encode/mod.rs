@@ -12,6 +12,7 @@
 mod pieces;
 mod stream;
 mod text;
+mod vector_set;
 
 use crate::lzf::Compressor;
 use crate::wire::{VERSION, VERSION_MIN, kind, opcode, push_int_string, push_len, push_ms, push_string};
@@ -21,6 +22,7 @@ use kinovar_keyspace::hash::Hash;
 use kinovar_keyspace::stream::{Group, Stream};
 use kinovar_keyspace::{Entry, Object, Text};
 pub use pieces::Pieces;
+pub(crate) use vector_set::{HAS_ATTRIBUTES, HAS_PROJECTION};
 
 /// How values are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -139,6 +141,7 @@ impl Encoder {
             Object::Stream(_) => {
                 since(11, kind::STREAM_LISTPACKS_3, since(10, kind::STREAM_LISTPACKS_2, kind::STREAM_LISTPACKS))
             }
+            Object::VectorSet(_) => kind::MODULE_2,
         }
     }
 
@@ -185,6 +188,8 @@ pub fn object_minimum_version(object: &Object) -> u32 {
         Object::Raw(_) | Object::List(_) | Object::Set(_) | Object::ZSet(_) => VERSION_MIN,
         Object::Hash(hash) => hash_minimum_version(hash),
         Object::Stream(stream) => stream_minimum_version(stream),
+        // Any version has values of modules; a server with vector sets is of version 12.
+        Object::VectorSet(_) => 12,
     }
 }
 

@@ -1,7 +1,7 @@
 //! A value in pieces.
 
 use super::text::LongText;
-use super::{Encoder, stream};
+use super::{Encoder, stream, vector_set};
 use crate::wire::{container, push_f64, push_len, push_ms, push_raw_string};
 use kinovar_ds::listpack::Item;
 use kinovar_ds::quicklist::NodeRef;
@@ -38,6 +38,8 @@ enum At {
     Groups,
     /// The group of a stream after the one of this name.
     GroupAfter(Box<[u8]>),
+    /// A part of a vector set.
+    VectorSet(vector_set::At),
     End,
 }
 
@@ -56,6 +58,13 @@ impl Pieces {
             Object::ZSet(zset) => self.zset(zset, limit, encoder, out),
             Object::Hash(hash) => self.hash(hash, limit, encoder, out),
             Object::Stream(value) => self.stream(value, limit, encoder, out),
+            Object::VectorSet(set) => {
+                let at = match std::mem::take(&mut self.at) {
+                    At::VectorSet(at) => at,
+                    _ => vector_set::At::default(),
+                };
+                self.at = vector_set::write(set, at, limit, encoder, out).map_or(At::End, At::VectorSet);
+            }
         }
         !matches!(self.at, At::End)
     }

@@ -327,6 +327,16 @@ fn greet(reply: &mut Reply<'_>, id: u64) {
     reply.bulk(b"role");
     reply.bulk(b"master");
     reply.bulk(b"modules");
+    // One that comes with the reference: its commands are among ours.
+    reply.array(1);
+    reply.map(4);
+    reply.bulk(b"name");
+    reply.bulk(b"vectorset");
+    reply.bulk(b"ver");
+    reply.integer(1);
+    reply.bulk(b"path");
+    reply.bulk(b"");
+    reply.bulk(b"args");
     reply.array(0);
 }
 

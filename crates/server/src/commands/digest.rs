@@ -14,11 +14,13 @@
 //! | a set | each member is added |
 //! | a sorted set | each member and its score, with the fewest digits, are mixed into zeros, which are added |
 //! | a hash | each name and its value are mixed into zeros, to which a field's expiry adds a fixed text, and which are added |
+//! | a vector set | the numbers of elements and of components are mixed into zeros, which are added to other zeros; so are the stored
+//! | | vector, the name and the attributes of each element; what comes out is added |
 //! | a stream | of each entry, id, names and values are mixed in; groups do not count |
 
 use kinovar_command::keyspace::object::{self, Object, Text, ValueType};
 use kinovar_command::keyspace::stream::{Stream, StreamId};
-use kinovar_command::keyspace::{Entry, Payload};
+use kinovar_command::keyspace::{Entry, Payload, VectorSet};
 use kinovar_command::*;
 use kinovar_script::sha1;
 
@@ -49,6 +51,7 @@ fn number_of(kind: ValueType) -> u32 {
         ValueType::ZSet => 3,
         ValueType::Hash => 4,
         ValueType::Stream => 6,
+        ValueType::VectorSet => 5,
     }
 }
 
@@ -84,6 +87,7 @@ fn add_value(digest: &mut Digest, entry: &Entry) {
             }
         }
         Payload::Object(Object::Stream(stream)) => mix_stream(digest, stream),
+        Payload::Object(Object::VectorSet(set)) => add_vector_set(digest, set),
         _ => {
             if let Ok(text) = object::text(entry) {
                 mix_text(digest, text);
@@ -93,6 +97,24 @@ fn add_value(digest: &mut Digest, entry: &Entry) {
     if entry.expire_at_ms().is_some() {
         add(digest, b"!!expire!!");
     }
+}
+
+fn add_vector_set(digest: &mut Digest, set: &VectorSet) {
+    let mut sum = Digest::default();
+    let mut own = Digest::default();
+    mix_text(&mut own, Text::Int(set.len() as i64));
+    mix_text(&mut own, Text::Int(set.index().dim() as i64));
+    add(&mut sum, &own);
+    for node in set.nodes_from(0) {
+        let mut own = Digest::default();
+        mix(&mut own, set.index().stored(node));
+        mix(&mut own, set.name(node));
+        if let Some(attributes) = set.attributes(node) {
+            mix(&mut own, attributes);
+        }
+        add(&mut sum, &own);
+    }
+    add(digest, &sum);
 }
 
 fn mix_stream(digest: &mut Digest, stream: &Stream) {

@@ -450,8 +450,11 @@ fn cpu(page: &mut Page<'_>) {
     }
 }
 
-/// There are no modules.
-fn modules(_: &mut Page<'_>) {}
+/// There are no modules but the one whose commands came with the reference.
+fn modules(page: &mut Page<'_>) {
+    let options = "[handle-io-errors|handle-repl-async-load]";
+    page.field("module", format!("name=vectorset,ver=1,api=1,filters=0,usedby=[],using=[],options={options}"));
+}
 
 fn commandstats(page: &mut Page<'_>) {
     for entry in page.server.registry.entries() {
