@@ -26,6 +26,7 @@ pub mod limits;
 pub mod loading;
 pub mod messages;
 pub mod migrating;
+pub mod observability;
 pub mod operation;
 pub mod pair;
 pub mod quote;
