@@ -28,6 +28,7 @@ pub mod loading;
 pub mod messages;
 pub mod migrating;
 pub mod money;
+pub mod observability;
 pub mod operation;
 pub mod pair;
 pub mod quote;

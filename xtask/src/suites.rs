@@ -7,7 +7,7 @@ use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
 use kinovar_tests::{
     aof, aof_loading, apps, busy, chaos, clients, concurrency, crowds, effects, eviction, faults, garbage, interchange,
-    limits, loading, migrating, operation, reloading, saving, script, tests_dir, tls, workshop,
+    limits, loading, migrating, observability, operation, reloading, saving, script, tests_dir, tls, workshop,
 };
 
 use crate::args::Args;
@@ -35,6 +35,7 @@ const SUITES: &[&str] = &[
     "operation",
     "loading",
     "aof-loading",
+    "observability",
     "tls",
     "clients",
     "apps",
@@ -113,6 +114,7 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "operation" => operation::run(&sides.subject),
         "loading" => loading::run(sides),
         "aof-loading" => aof_loading::run(sides),
+        "observability" => observability::run(&sides.subject),
         "tls" => tls::run(&sides.subject),
         "clients" => all_clients(sides),
         "apps" => all_apps(sides),

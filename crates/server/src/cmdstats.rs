@@ -134,6 +134,12 @@ impl Latencies {
         0
     }
 
+    /// How many calls took less than this.
+    pub fn within_us(&self, us: u64) -> u64 {
+        let within = |&(index, _): &(usize, &u64)| bucket_end(index) < us * 1000;
+        self.counts.iter().enumerate().take_while(within).map(|(_, count)| count).sum()
+    }
+
     /// Pairs of (microseconds, calls that took no longer), for powers of two from the first that has any call up to the
     /// one that has them all: what `LATENCY HISTOGRAM` prints.
     pub fn cumulative_us(&self) -> Vec<(u64, u64)> {
@@ -141,8 +147,7 @@ impl Latencies {
         let mut pairs = Vec::new();
         let mut us = 1u64;
         while pairs.last().is_none_or(|&(_, count)| count < total) && us < 1 << 40 {
-            let within = |&(index, _): &(usize, &u64)| bucket_end(index) < us * 1000;
-            let count: u64 = self.counts.iter().enumerate().take_while(within).map(|(_, count)| count).sum();
+            let count = self.within_us(us);
             if count > 0 {
                 pairs.push((us, count));
             }

@@ -23,6 +23,7 @@ pub mod log;
 pub mod mailbox;
 pub mod memory;
 pub mod message;
+pub mod metrics;
 pub mod migrating;
 pub mod monitor;
 pub mod nested;

@@ -268,7 +268,7 @@ fn clean_up(config: &Config) {
 /// Carries out what changed parameters ask for.
 fn follow_changes(server: &'static Server) {
     let config = &server.config;
-    config.on_change(&["loglevel", "logfile"], |_: &[&'static str], new: &Config| {
+    config.on_change(&["loglevel", "logfile", "log-format"], |_: &[&'static str], new: &Config| {
         log::configure(new);
         Ok(())
     });
@@ -315,6 +315,7 @@ fn follow_changes(server: &'static Server) {
             limits.now.saturating_sub(RESERVED_DESCRIPTORS)
         ))
     });
+    config.on_change(crate::metrics::PARAMETERS, crate::metrics::Follow(server));
     let listening: Vec<&str> = ["port", "bind"].iter().chain(crate::tls::PARAMETERS).copied().collect();
     config.on_change(&listening, crate::listen::Follow(server));
 }

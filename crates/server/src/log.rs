@@ -1,5 +1,7 @@
 //! The log: one line per event, `PID:ROLE DD Mon YYYY HH:MM:SS.mmm LEVEL message`, in local time.
 //!
+//! `log-format` chooses other forms of the same line: `logfmt` and `json`.
+//!
 //! The log file is opened for each line, so that it may be renamed or removed under a running server. Levels print as `.` debug,
 //! `-` verbose, `*` notice, `#` warning; the role is `M` for a primary, `S` for a replica, `C` before the server runs or in a
 //! child, `X` for Sentinel. Tools wait for some lines; those have functions here and keep their wording.
@@ -14,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 
-use crate::config::{COMPATIBLE_VERSION, Config, LogLevel};
+use crate::config::{COMPATIBLE_VERSION, Config, LogFormat, LogLevel};
 
 /// How important a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +42,17 @@ impl Level {
     }
 }
 
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Level::Debug => "debug",
+            Level::Verbose => "verbose",
+            Level::Notice => "notice",
+            Level::Warning => "warning",
+        }
+    }
+}
+
 /// Takes lines for the system log: level and message.
 pub type SyslogSink = Arc<dyn Fn(Level, &str) + Send + Sync>;
 
@@ -53,6 +66,7 @@ struct Target {
     detached: bool,
 }
 
+static FORMAT: AtomicU8 = AtomicU8::new(LogFormat::Redis as u8);
 static LEVEL: AtomicU8 = AtomicU8::new(Level::Notice as u8);
 static ROLE: AtomicU8 = AtomicU8::new(b'C');
 
@@ -72,6 +86,7 @@ fn change_target(change: impl Fn(&mut Target)) {
 /// Takes level and file from the configuration. A relative file name counts from the working directory of this moment.
 pub fn configure(config: &Config) {
     LEVEL.store(config.loglevel as u8, Ordering::Relaxed);
+    FORMAT.store(config.log_format as u8, Ordering::Relaxed);
     let file = config.logfile.as_ref().map(|file| config.dir.join(file));
     change_target(|target| target.file.clone_from(&file));
 }
@@ -108,7 +123,14 @@ pub fn write(level: Level, message: std::fmt::Arguments<'_>) {
     let message = message.to_string();
     let target = target().load();
     let role = char::from(ROLE.load(Ordering::Relaxed));
-    let line = format_line(std::process::id(), role, &now(), level, &message);
+    let format = [LogFormat::Redis, LogFormat::Logfmt, LogFormat::Json]
+        .into_iter()
+        .find(|format| *format as u8 == FORMAT.load(Ordering::Relaxed));
+    let line = match format {
+        None | Some(LogFormat::Redis) => format_line(std::process::id(), role, &now(), level, &message),
+        Some(LogFormat::Logfmt) => logfmt_line(std::process::id(), role, &now(), level, &message),
+        Some(LogFormat::Json) => json_line(std::process::id(), role, &now(), level, &message),
+    };
     put(&target, line.as_bytes());
     if let Some(syslog) = &target.syslog {
         syslog(level, &message);
@@ -180,6 +202,70 @@ fn format_line(pid: u32, role: char, time: &Zoned, level: Level, message: &str) 
     line
 }
 
+/// The words that structured lines have for a letter of a role.
+fn role_name(letter: char) -> &'static str {
+    match letter {
+        'M' => "primary",
+        'S' => "replica",
+        'X' => "sentinel",
+        _ => "child",
+    }
+}
+
+/// Date and time with the offset of the time zone (RFC 3339).
+fn rfc3339(time: &Zoned) -> String {
+    let (sign, offset_s) =
+        (if time.offset().seconds() < 0 { '-' } else { '+' }, time.offset().seconds().unsigned_abs());
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}{sign}{:02}:{:02}",
+        time.year(),
+        time.month(),
+        time.day(),
+        time.hour(),
+        time.minute(),
+        time.second(),
+        time.millisecond(),
+        offset_s / 3600,
+        offset_s / 60 % 60
+    )
+}
+
+fn logfmt_line(pid: u32, role: char, time: &Zoned, level: Level, message: &str) -> String {
+    let (time, level, role) = (rfc3339(time), level.name(), role_name(role));
+    let mut line = format!("ts={time} level={level} pid={pid} role={role} msg=");
+    quote(&mut line, message);
+    line.push('\n');
+    line
+}
+
+fn json_line(pid: u32, role: char, time: &Zoned, level: Level, message: &str) -> String {
+    let (time, level, role) = (rfc3339(time), level.name(), role_name(role));
+    let mut line = format!("{{\"ts\":\"{time}\",\"level\":\"{level}\",\"pid\":{pid},\"role\":\"{role}\",\"msg\":");
+    quote(&mut line, message);
+    line.push_str("}\n");
+    line
+}
+
+/// A text as JSON has it, which logfmt takes as well. No message can end its line or its quotes.
+fn quote(out: &mut String, text: &str) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            // Line ends to some readers, and what terminals obey.
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
 /// The first lines of a start.
 pub fn starting(program: &str, config_file: Option<&std::path::Path>) {
     let version = env!("CARGO_PKG_VERSION");
@@ -202,8 +288,9 @@ pub fn starting(program: &str, config_file: Option<&std::path::Path>) {
 /// Shows the logo, or the line that stands for it when no terminal would show it. `addresses` are those listened on.
 pub fn banner(config: &Config, addresses: &[String]) {
     let mode = if config.cluster_enabled { "cluster" } else { "standalone" };
+    let is_plain = config.log_format == LogFormat::Redis;
     let on_terminal = config.logfile.is_none() && !config.syslog_enabled && std::io::stdout().is_terminal();
-    if on_terminal || config.always_show_logo {
+    if is_plain && (on_terminal || config.always_show_logo) {
         write_raw(&logo(mode, config.main_port(), addresses));
     } else {
         log!(Level::Notice, "Running mode={mode}, port={}.", config.main_port());
@@ -265,6 +352,21 @@ mod tests {
         assert_eq!(line(Level::Debug), "12:M 05 Mar 2026 07:08:09.042 . hello\n");
         assert_eq!(line(Level::Verbose), "12:M 05 Mar 2026 07:08:09.042 - hello\n");
         assert_eq!(line(Level::Warning), "12:M 05 Mar 2026 07:08:09.042 # hello\n");
+    }
+
+    #[test]
+    fn structured_lines_hold_any_message() {
+        let time: Zoned = "2026-03-05T07:08:09.042[America/New_York]".parse().unwrap();
+        let json = |message: &str| json_line(12, 'M', &time, Level::Warning, message);
+        let head = r#"{"ts":"2026-03-05T07:08:09.042-05:00","level":"warning","pid":12,"role":"primary","msg":"#;
+        assert_eq!(json("hello"), format!("{head}\"hello\"}}\n"));
+        let nasty = "a \"b\" \\ c\r\n\t\u{1}\u{7f}\u{9b}\u{2028}ü";
+        let quoted = r#""a \"b\" \\ c\r\n\t\u0001\u007f\u009b\u2028ü""#;
+        assert_eq!(json(nasty), format!("{head}{quoted}}}\n"));
+        let line = logfmt_line(12, 'S', &time, Level::Notice, nasty);
+        let head = "ts=2026-03-05T07:08:09.042-05:00 level=notice pid=12 role=replica msg=";
+        assert_eq!(line, format!("{head}{quoted}\n"));
+        assert_eq!(line.lines().count(), 1);
     }
 
     #[test]

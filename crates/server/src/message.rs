@@ -3,6 +3,7 @@
 use crate::clients::ClientInfo;
 use crate::config::Config;
 use crate::errand::Answer;
+use crate::metrics::Scrape;
 use crate::migrating::Job;
 use crate::server::Server;
 use kinovar_command::keyspace::Waiter;
@@ -57,6 +58,8 @@ pub enum Message {
     Answer(Box<Answer>),
     /// Go on with a migration: its keys were sent, or could not be looked at before.
     Migrated(Box<Job>),
+    /// Write a page of INFO (only to the first reactor).
+    Scrape(Scrape),
     /// These are the new listeners with this token (only to the reactor that accepts).
     Listen(usize, Vec<(OwnedFd, usize)>),
     /// Close the listeners and open those of this configuration (only to the reactor that accepts).

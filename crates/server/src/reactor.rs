@@ -9,6 +9,7 @@ use crate::errand::Answer;
 use crate::exec::{Executor, OUTPUT_PIECE, Progress, STALL_BYTES};
 use crate::loading::insert::Part;
 use crate::message::{Accepted, Message};
+use crate::metrics::Scrape;
 use crate::pause::Held;
 use crate::scripting::fiber::{self, Task};
 use crate::scripting::runtime;
@@ -99,6 +100,8 @@ pub struct Reactor {
     sync_waits: Vec<ConnId>,
     /// Connections that are not served until more of the journal is written.
     behind: Vec<ConnId>,
+    /// Who waits for a page of INFO.
+    pub(crate) scrapes: Vec<Scrape>,
     /// TLS handshakes under way.
     pub(crate) handshakes: Handshakes,
     /// Where the engine-specific work of cron starts its walk over the connections.
@@ -136,6 +139,7 @@ impl Reactor {
             unsynced: Vec::new(),
             sync_waits: Vec::new(),
             behind: Vec::new(),
+            scrapes: Vec::new(),
             handshakes: Handshakes::default(),
             next_checked: 0,
         }
@@ -766,6 +770,7 @@ impl Reactor {
             }
             Message::Answer(answer) => self.end_errand(net, *answer),
             Message::Migrated(job) => self.executor.settle_migration(self.server, job),
+            Message::Scrape(scrape) => self.note_scrape(scrape),
             Message::Listen(token, listeners) => crate::listen::replace(net, &[token], listeners),
             Message::Relisten(config) => crate::listen::relisten(net, &config),
         }
@@ -1060,6 +1065,9 @@ impl Handler for Reactor {
                     && !(server.pause.is_on() && server.pause.now().is_some())
                     && reactor.executor.expire(server, now_ms, EXPIRE_SLICE_US, reactors);
             });
+        }
+        if !self.scrapes.is_empty() && self.tasks.is_empty() && self.orphans.is_empty() {
+            self.answer_scrapes();
         }
         crate::saving::launch(self.server);
         self.go_on_with_snapshot();

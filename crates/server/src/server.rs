@@ -50,6 +50,8 @@ pub struct Server {
     pub scripting: crate::scripting::Scripting,
     /// Who listens to what.
     pub pubsub: PubSub,
+    /// The metrics endpoint.
+    pub metrics: crate::metrics::Metrics,
     /// What TLS connections are made of.
     pub tls: crate::tls::Tls,
     /// `CLIENT PAUSE`.

@@ -39,6 +39,7 @@ pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Res
         failed: OnceLock::new(),
         journal: crate::journal::Journal::new(current.io_threads),
         tracking: Default::default(),
+        metrics: Default::default(),
         tls: Default::default(),
         pubsub: PubSub::new(current.io_threads),
         slowlog: Default::default(),
@@ -104,6 +105,7 @@ pub fn serve(server: &'static Server) -> Result<(), String> {
         server.tls.adopt(prepared);
     }
     crate::listen::hand_over(engines[0].net(), crate::listen::open_at_start(&config)?).map_err(failed)?;
+    crate::metrics::start(server, &config)?;
     // From here on the data is touched by the reactors alone; with one of them its locks need not be real.
     let _ = kinovar_command::keyspace::set_single_threaded(server.reactors.len() == 1);
     crate::lifecycle::initialized(server, &config);

@@ -55,6 +55,11 @@ const SECTIONS: &[Section] = &[
     ("Keysizes", true, keysizes),
 ];
 
+/// Names of the sections that are shown unless others are asked for.
+pub fn default_sections() -> impl Iterator<Item = &'static str> {
+    SECTIONS.iter().filter(|(_, by_default, _)| *by_default).map(|(name, ..)| *name)
+}
+
 fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let wanted: BTreeSet<String> = args.rest().map(|name| String::from_utf8_lossy(name).to_ascii_lowercase()).collect();
     let text = page(Server::of(ctx), &ctx.db, ctx.now_ms(), &wanted);

@@ -135,6 +135,17 @@ impl LogLevel {
     }
 }
 
+/// How lines of the log are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// As the reference does.
+    Redis,
+    /// `key=value` pairs.
+    Logfmt,
+    /// A JSON object each.
+    Json,
+}
+
 /// Who started the server and wants to hear that it is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Supervised {
@@ -285,6 +296,9 @@ pub struct Config {
     pub pidfile: Option<PathBuf>,
     pub loglevel: LogLevel,
     pub logfile: Option<PathBuf>,
+    pub log_format: LogFormat,
+    pub metrics_port: u16,
+    pub metrics_bind: String,
     pub syslog_enabled: bool,
     pub syslog_ident: String,
     /// The C library's number.
@@ -429,6 +443,13 @@ impl Config {
             pidfile: path("pidfile"),
             loglevel: LogLevel::from_number(store.number("loglevel")),
             logfile: path("logfile"),
+            log_format: match store.number("log-format") {
+                0 => LogFormat::Redis,
+                1 => LogFormat::Logfmt,
+                _ => LogFormat::Json,
+            },
+            metrics_port: u16::try_from(store.number("metrics-port")).expect("the table's range is that of ports"),
+            metrics_bind: utf8(store.text("metrics-bind")),
             syslog_enabled: store.flag("syslog-enabled"),
             syslog_ident: utf8(store.text("syslog-ident")),
             syslog_facility: store.number("syslog-facility") as i32,

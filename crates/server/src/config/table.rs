@@ -275,6 +275,9 @@ pub const PARAMS: &[Param] = &[
     special("io-threads", Kind::Cores(REACTORS), "threads that serve clients; all cores unless set").immutable(),
     names("io-engine", 0, IO_ENGINES, "how the kernel is asked for input and output").immutable(),
     int("tls-handshake-timeout", 10, 0, INT_MAX, "seconds that a TLS handshake may take; 0 is no limit"),
+    names("log-format", 0, LOG_FORMATS, "how lines of the log are written"),
+    int("metrics-port", 0, 0, 65535, "port of the metrics endpoint, HTTP; 0 is none"),
+    text("metrics-bind", "127.0.0.1", "address of the metrics endpoint"),
     names("partitions", 256, PARTITIONS, "slices of the keyspace, a power of two").immutable(),
 ];
 
@@ -294,6 +297,7 @@ const PARTITIONS: &[(&str, i64)] = &[
     ("2048", 2048),
     ("4096", 4096),
 ];
+const LOG_FORMATS: &[(&str, i64)] = &[("redis", 0), ("logfmt", 1), ("json", 2)];
 const IO_ENGINES: &[(&str, i64)] = &[("auto", 0), ("io_uring", 1), ("epoll", 2)];
 const SUPERVISED: &[(&str, i64)] = &[("upstart", 3), ("systemd", 2), ("auto", 1), ("no", 0)];
 const LOG_LEVELS: &[(&str, i64)] = &[("debug", 0), ("verbose", 1), ("notice", 2), ("warning", 3), ("nothing", 4)];

@@ -21,6 +21,10 @@ use crate::cli_args::{self, Invocation};
 /// Parameters whose value is ours to choose, or is that of the one recorded server.
 const OWN_VALUE: [&str; 4] = ["io-threads", "port", "dir", "logfile"];
 
+/// Parameters that the reference does not have.
+const OWN: [&str; 6] =
+    ["io-engine", "tls-handshake-timeout", "log-format", "metrics-port", "metrics-bind", "partitions"];
+
 /// A directory of its own that is removed at the end.
 struct Scratch(PathBuf);
 
@@ -180,9 +184,7 @@ fn defaults_are_those_of_the_reference() {
     for (name, value) in handle.get(&[b"*"]) {
         let name = String::from_utf8(name).unwrap();
         let expected = recorded.remove(&name);
-        if OWN_VALUE.contains(&name.as_str())
-            || ["io-engine", "tls-handshake-timeout", "partitions"].contains(&name.as_str())
-        {
+        if OWN_VALUE.contains(&name.as_str()) || OWN.contains(&name.as_str()) {
             continue;
         }
         differences.check(
