@@ -20,9 +20,20 @@ pub enum Data {
     Set,
     /// One sorted set of a million members.
     Zset,
+    /// Two strings of a megabyte, `bits:0` and `bits:1`.
+    Bitmaps,
+    /// A hundred HyperLogLogs of thirty thousand elements each.
+    HyperLogLogs,
     /// Nothing; the row makes its own and it is dropped after each round.
     Nothing,
 }
+
+/// Length of each string of [`Data::Bitmaps`].
+const BITMAP_BYTES: usize = 1 << 20;
+/// By how many bytes at a time it is loaded.
+const CHUNK: usize = 4096;
+/// How many HyperLogLogs there are.
+const HLLS: usize = 100;
 
 /// One row.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +64,14 @@ pub const ROWS: &[Row] = &[
     Row { name: "SADD, P16", pipeline: 16, data: Data::Set, render: sadd, target: 0.55 },
     Row { name: "LPUSH, P16", pipeline: 16, data: Data::Nothing, render: lpush, target: 0.70 },
     Row { name: "ZADD, P16", pipeline: 16, data: Data::Zset, render: zadd, target: 0.50 },
+    Row { name: "BITCOUNT 1 MB, P1", pipeline: 1, data: Data::Bitmaps, render: bitcount, target: 0.65 },
+    Row { name: "BITOP of two 1 MB, P1", pipeline: 1, data: Data::Bitmaps, render: bitop, target: 0.65 },
+    Row { name: "GETBIT, P16", pipeline: 16, data: Data::Bitmaps, render: getbit, target: 0.65 },
+    Row { name: "SETBIT, P16", pipeline: 16, data: Data::Bitmaps, render: setbit, target: 0.65 },
+    Row { name: "PFADD, P16", pipeline: 16, data: Data::HyperLogLogs, render: pfadd, target: 0.65 },
+    Row { name: "PFCOUNT, P16", pipeline: 16, data: Data::HyperLogLogs, render: pfcount, target: 0.65 },
+    Row { name: "PFCOUNT of changed, P16", pipeline: 16, data: Data::HyperLogLogs, render: pfcount_anew, target: 0.65 },
+    Row { name: "PFCOUNT of 3, P16", pipeline: 16, data: Data::HyperLogLogs, render: pfcount_three, target: 0.65 },
 ];
 
 /// Loads a row's data into an empty server.
@@ -68,6 +87,18 @@ pub fn load(port: u16, data: Data, keys: usize) -> Result<()> {
         Data::Zset => {
             fill(port, keys, |n, out| request(out, &["ZADD", "zset", &scattered(n + 7, KEYS).to_string(), &element(n)]))
         }
+        Data::Bitmaps => fill(port, BITMAP_BYTES / CHUNK * 2, |n, out| {
+            let (half, offset) = (n % 2, n / 2 * CHUNK);
+            let chunk: String = (0..CHUNK).map(|i| scattered(n * CHUNK + i, 128) as u8 as char).collect();
+            request(out, &["SETRANGE", &format!("bits:{half}"), &offset.to_string(), &chunk]);
+        }),
+        Data::HyperLogLogs => fill(port, HLLS * 30, |n, out| {
+            let elements: Vec<String> = (0..1000).map(|i| element(scattered(n * 1000 + i, usize::MAX))).collect();
+            let key = hll(n);
+            let mut args = vec!["PFADD", key.as_str()];
+            args.extend(elements.iter().map(String::as_str));
+            request(out, &args);
+        }),
         Data::Nothing => Ok(()),
     }
 }
@@ -114,4 +145,50 @@ fn mset(n: usize, out: &mut Vec<u8>) {
     let mut args = vec!["MSET"];
     keys.iter().for_each(|key| args.extend([key.as_str(), "xxx"]));
     request(out, &args);
+}
+
+fn any_bit(n: usize) -> (String, String) {
+    (format!("bits:{}", n % 2), scattered(n, BITMAP_BYTES * 8).to_string())
+}
+
+fn bitcount(n: usize, out: &mut Vec<u8>) {
+    request(out, &["BITCOUNT", &format!("bits:{}", n % 2)]);
+}
+
+fn bitop(_: usize, out: &mut Vec<u8>) {
+    request(out, &["BITOP", "XOR", "result", "bits:0", "bits:1"]);
+}
+
+fn getbit(n: usize, out: &mut Vec<u8>) {
+    let (key, bit) = any_bit(n);
+    request(out, &["GETBIT", &key, &bit]);
+}
+
+fn setbit(n: usize, out: &mut Vec<u8>) {
+    let (key, bit) = any_bit(n);
+    request(out, &["SETBIT", &key, &bit, if scattered(n + 1, 2) == 0 { "0" } else { "1" }]);
+}
+
+fn hll(n: usize) -> String {
+    format!("hll:{}", n % HLLS)
+}
+
+fn pfadd(n: usize, out: &mut Vec<u8>) {
+    request(out, &["PFADD", &hll(n), &any_element(n)]);
+}
+
+fn pfcount(n: usize, out: &mut Vec<u8>) {
+    request(out, &["PFCOUNT", &hll(n)]);
+}
+
+/// Half of the requests mark the estimate as out of date, by its highest bit.
+fn pfcount_anew(n: usize, out: &mut Vec<u8>) {
+    match n % 2 {
+        0 => request(out, &["SETBIT", &hll(n / 2), "120", "1"]),
+        _ => request(out, &["PFCOUNT", &hll(n / 2)]),
+    }
+}
+
+fn pfcount_three(n: usize, out: &mut Vec<u8>) {
+    request(out, &["PFCOUNT", &hll(n), &hll(n + 1), &hll(n + 2)]);
 }

@@ -31,6 +31,7 @@ fn pfdebug(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         let on = match args.accept("ON") {
             true => true,
             false if args.accept("OFF") => false,
+            // (The reference adds a second reply here.)
             false => return Err(NEITHER),
         };
         hll::use_vectors(on);

@@ -81,10 +81,12 @@ fn pfadd(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         }
         return Err(CORRUPTED);
     }
+    if raised == 0 {
+        // Even so it is kept as if it had been built in place.
+        update.bytes_mut(0);
+    }
     if changes > 0 {
         update.changed_often(EVENT, changes);
-    } else {
-        update.bytes_mut(0);
     }
     ctx.reply.integer(i64::from(changes > 0));
     Ok(())

@@ -10,7 +10,7 @@ fn elements_are_added_and_counted() {
         ("OBJECT ENCODING h", "$3 raw"),
         ("PFADD h a b c", ":1"),
         ("PFADD h a", ":0"),
-        ("PFDEBUG DECODE h", "$46 Z:8436 v:1,1 Z:4274 v:2,1 Z:3068 v:1,1 Z:603"),
+        ("PFDEBUG DECODE h", "$44 Z:8436 v:1,1 Z:4274 v:2,1 Z:3068 v:1,1 Z:603"),
         ("PFCOUNT h", ":3"),
         ("PFADD g c d", ":1"),
         ("PFCOUNT h g nosuch", ":4"),

@@ -169,7 +169,7 @@ impl Replayer {
 pub fn has_effect(entry: &kinovar_command::registry::Entry) -> bool {
     let flags = entry.command.flags;
     flags.has(Flags::WRITE)
-        || flags.has(Flags::MAY_REPLICATE) && entry.single_key().is_some()
+        || flags.has(Flags::MAY_REPLICATE) && entry.has_keys()
         || crate::scripting::runs_code(entry)
         || entry.full_name == "select"
         || entry.full_name == "script|load"

@@ -115,7 +115,9 @@ impl<'h, 'c> ScriptHost<'h, 'c> {
         if command.flags.has(Flags::NOSCRIPT) {
             return Err("ERR This Redis command is not allowed from script");
         }
-        if command.flags.has(Flags::WRITE) && self.run.read_only {
+        // What may have an effect elsewhere counts as writing here.
+        let writes = command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE);
+        if writes && self.run.read_only {
             return Err("ERR Write commands are not allowed from read-only scripts.");
         }
         if self.server.saving.refuses(entry) {
