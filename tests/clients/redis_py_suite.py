@@ -1,10 +1,16 @@
-"""redis-py against a server: `redis_py_suite.py PORT PROTOCOL`. Prints one line per check; exits 1 if any failed."""
+"""redis-py against a server: `redis_py_suite.py PORT PROTOCOL [CA CERT KEY]`; with certificates, over TLS.
+
+Prints one line per check; exits 1 if any failed."""
 import sys
 import threading
 
 import redis
 
 PORT, PROTOCOL = int(sys.argv[1]), int(sys.argv[2])
+PORT_PARAMETER, TLS = "port", {}
+if len(sys.argv) > 3:
+    PORT_PARAMETER = "tls-port"
+    TLS = dict(zip(["ssl_ca_certs", "ssl_certfile", "ssl_keyfile"], sys.argv[3:6]))
 checks = []
 
 
@@ -14,7 +20,7 @@ def check(function):
 
 
 def client(**options):
-    return redis.Redis(host="127.0.0.1", port=PORT, protocol=PROTOCOL, **options)
+    return redis.Redis(host="127.0.0.1", port=PORT, protocol=PROTOCOL, ssl=bool(TLS), **TLS, **options)
 
 
 @check
@@ -116,7 +122,8 @@ def pipelines():
 
 @check
 def pool_and_threads():
-    pool = redis.ConnectionPool(host="127.0.0.1", port=PORT, protocol=PROTOCOL, max_connections=20)
+    kind = {"connection_class": redis.SSLConnection, **TLS} if TLS else {}
+    pool = redis.ConnectionPool(host="127.0.0.1", port=PORT, protocol=PROTOCOL, max_connections=20, **kind)
     r = redis.Redis(connection_pool=pool)
     r.delete("shared")
     work = lambda: [r.incr("shared") for _ in range(200)]
@@ -156,7 +163,7 @@ def server_commands():
     assert r.client_getname() == "suite" and r.client_id() > 0
     assert any(c["name"] == "suite" for c in r.client_list())
     assert r.info("server")["redis_version"] == "8.2.3"
-    assert "used_memory" in r.info() and r.config_get("port")["port"] == str(PORT)
+    assert "used_memory" in r.info() and r.config_get(PORT_PARAMETER)[PORT_PARAMETER] == str(PORT)
     assert r.config_set("timeout", 100) and r.config_get("timeout") == {"timeout": "100"} and r.config_set("timeout", 0)
     assert r.command_count() > 100 and r.execute_command("COMMAND INFO", "get")
     assert r.time()[0] > 1_600_000_000 and r.echo("x") == "x" and r.ping() is True

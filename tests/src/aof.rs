@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -12,6 +11,7 @@ use crate::conn::Conn;
 use crate::control::{info, poll_for};
 use crate::crash::{self, Books, Promise, numbers};
 use crate::interchange::data;
+use crate::money::Bank;
 use crate::pair::Sides;
 use crate::quote::words;
 use crate::report::Report;
@@ -223,53 +223,17 @@ fn turned_on_and_off(sides: &Sides, threads: &str) -> Result<()> {
 
 /// Rewrites while clients move money in transactions: the sum in the files is right, and nothing is lost.
 fn rewrites(sides: &Sides, threads: &str) -> Result<()> {
-    const ACCOUNTS: usize = 500;
-    const BALANCE: i64 = 1000;
     let server = start(sides, threads, &["--auto-aof-rewrite-min-size", "1mb"])?;
     let mut conn = server.conn()?;
-    for account in 0..ACCOUNTS {
-        conn.must(&format!("SET account:{account} {BALANCE}"))?;
-    }
-    for number in 0..50 {
-        let pairs: String = (0..500).map(|at| format!(" filler:{number}:{at} {}", "x".repeat(100))).collect();
-        conn.must(&format!("MSET{pairs}"))?;
-    }
-    let ended = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..4)
-            .map(|seed| {
-                let (server, ended) = (&server, &ended);
-                scope.spawn(move || -> Result<()> {
-                    let mut conn = server.conn()?;
-                    let mut rng = Rng::new(seed);
-                    while !ended.load(SeqCst) {
-                        let (from, to) = (rng.below(ACCOUNTS), rng.below(ACCOUNTS));
-                        let lines = [
-                            "MULTI".into(),
-                            format!("DECRBY account:{from} 7"),
-                            format!("INCRBY account:{to} 7"),
-                            "EXEC".into(),
-                        ];
-                        conn.pipeline(&lines.map(|line: String| words(&line)))?;
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        let outcome = (0..10).try_for_each(|_| rewrite(&mut conn));
-        ended.store(true, SeqCst);
-        for client in clients {
-            client.join().expect("no panic")?;
-        }
-        outcome
-    })?;
+    let bank = Bank { accounts: 500 };
+    bank.open(&mut conn, 50)?;
+    bank.while_moving(&server, || (0..10).try_for_each(|_| rewrite(&mut conn)))?;
     await_rewrite(&mut conn, 0)?;
     settle(&mut conn)?;
-    let keys: Vec<String> = (0..ACCOUNTS).map(|account| format!("account:{account}")).collect();
-    let ours = numbers(&mut conn, &keys)?;
+    let ours = bank.balances(&mut conn)?;
     let oracle = load(sides, server.dir())?;
-    let theirs = numbers(&mut oracle.conn()?, &keys)?;
-    ensure!(theirs.iter().sum::<i64>() == ACCOUNTS as i64 * BALANCE, "the sum in the files is wrong");
+    let theirs = bank.balances(&mut oracle.conn()?)?;
+    ensure!(theirs.iter().sum::<i64>() == bank.sum(), "the sum in the files is wrong");
     ensure!(ours == theirs, "something is lost or doubled");
     Ok(())
 }

@@ -8,13 +8,43 @@ use anyhow::{Context, Result, bail};
 
 use crate::quote::words;
 use crate::resp::{Reply, decode, encode};
+use crate::tls;
 
 /// How long a reply may take before the server counts as hung.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// What a connection is made of.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<tls::client::Stream>),
+}
+
+impl Stream {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(stream) => &stream.sock,
+        }
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        match self {
+            Stream::Plain(socket) => socket.write_all(bytes),
+            Stream::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
+        }
+    }
+
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.read(bytes),
+            Stream::Tls(stream) => stream.read(bytes),
+        }
+    }
+}
+
 /// A connection with its own read buffer.
 pub struct Conn {
-    stream: TcpStream,
+    stream: Stream,
     buf: Vec<u8>,
     at: usize,
 }
@@ -26,13 +56,26 @@ impl Conn {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(REPLY_TIMEOUT))?;
         stream.set_write_timeout(Some(REPLY_TIMEOUT))?;
-        Ok(Conn { stream, buf: Vec::new(), at: 0 })
+        Ok(Conn { stream: Stream::Plain(stream), buf: Vec::new(), at: 0 })
+    }
+
+    /// A connection over TLS.
+    pub fn over_tls(stream: tls::client::Stream) -> Conn {
+        Conn { stream: Stream::Tls(Box::new(stream)), buf: Vec::new(), at: 0 }
+    }
+
+    /// What is below TLS; nothing for a plain connection.
+    pub fn tls(&mut self) -> Option<&mut tls::client::Stream> {
+        match &mut self.stream {
+            Stream::Plain(_) => None,
+            Stream::Tls(stream) => Some(stream),
+        }
     }
 
     /// Changes how long a reply may take.
     pub fn set_timeout(&self, limit: Duration) -> Result<()> {
-        self.stream.set_read_timeout(Some(limit))?;
-        Ok(self.stream.set_write_timeout(Some(limit))?)
+        self.stream.socket().set_read_timeout(Some(limit))?;
+        Ok(self.stream.socket().set_write_timeout(Some(limit))?)
     }
 
     /// Switches to RESP `version` with HELLO.
@@ -109,9 +152,9 @@ impl Conn {
                 self.compact();
                 return Ok(Some(reply));
             }
-            self.stream.set_nonblocking(true)?;
+            self.stream.socket().set_nonblocking(true)?;
             let got = self.fill();
-            self.stream.set_nonblocking(false)?;
+            self.stream.socket().set_nonblocking(false)?;
             match got {
                 Ok(0) => bail!("the server closed the connection"),
                 Ok(_) => {}

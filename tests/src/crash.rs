@@ -150,6 +150,9 @@ pub fn work(server: &Server, books: &Books, seed: u64, meanwhile: impl FnOnce() 
 
 /// Ends a server at once.
 pub fn kill(server: &Server) -> Result<()> {
+    // One that has died by itself must not pass for one that was killed.
+    let answers = server.conn().and_then(|mut conn| conn.line("PING"));
+    answers.with_context(|| format!("it does not live any more:\n{}", server.output()))?;
     let sent = std::process::Command::new("kill").args(["-9", &server.pid().to_string()]).status()?;
     ensure!(sent.success(), "kill failed");
     Ok(())

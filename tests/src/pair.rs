@@ -1,12 +1,13 @@
 //! The two servers of a differential run and one connection to each, driven in step.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::conn::Conn;
 use crate::control::{self, Ids};
 use crate::quote::{join, words};
 use crate::resp::Reply;
 use crate::server::{Program, Server};
+use crate::show::show;
 
 /// Which programs stand on the two sides.
 #[derive(Clone, Debug)]
@@ -94,6 +95,13 @@ impl PairConn {
     pub fn must(&mut self, line: &str) -> Result<()> {
         self.subject.must(line).context("subject")?;
         self.oracle.must(line).context("oracle")?;
+        Ok(())
+    }
+
+    /// A command that both must answer alike.
+    pub fn agree(&mut self, line: &str) -> Result<()> {
+        let Replies { subject, oracle } = self.call(&words(line))?;
+        ensure!(subject == oracle, "{line}: {} here, {} there", show(&subject), show(&oracle));
         Ok(())
     }
 

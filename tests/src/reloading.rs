@@ -100,8 +100,7 @@ fn all_values(sides: &Sides, threads: &str, line: &str, options: &[&str]) -> Res
         }
     }
     for line in ["FCALL f 0", "DBSIZE", "XINFO GROUPS stream:groups", "XPENDING stream:groups g", "EXISTS other"] {
-        let replies = conn.call(&words(line))?;
-        ensure!(replies.subject == replies.oracle, "{line}: {}", show(&replies.subject));
+        conn.agree(line)?;
     }
     for line in ["PTTL expiring", "HPTTL fields FIELDS 1 a"] {
         let reply = conn.subject.must(line)?;
@@ -244,13 +243,7 @@ fn who_waits(sides: &Sides, threads: &str, line: &str, options: &[&str]) -> Resu
     )?;
     conn.must(line)?;
     for conn in [&mut watcher, &mut other] {
-        let replies = conn.call(&words("EXEC"))?;
-        ensure!(
-            replies.subject == replies.oracle,
-            "EXEC: {} here, {} there",
-            show(&replies.subject),
-            show(&replies.oracle)
-        );
+        conn.agree("EXEC")?;
     }
     let pushed = tracker.read()?;
     ensure!(pushed.subject == pushed.oracle, "{} here, {} there", show(&pushed.subject), show(&pushed.oracle));
@@ -360,13 +353,7 @@ fn replies(sides: &Sides, threads: &str) -> Result<()> {
         "DEBUG DIGEST",
         "EVAL \"return redis.call('DEBUG', 'RELOAD')\" 0",
     ] {
-        let replies = conn.call(&words(line))?;
-        ensure!(
-            replies.subject == replies.oracle,
-            "{line}: {} here, {} there",
-            show(&replies.subject),
-            show(&replies.oracle)
-        );
+        conn.agree(line)?;
     }
     for name in ["rdb_changes_since_last_save", "rdb_saves", "loading", "rdb_last_load_keys_loaded"] {
         let (ours, theirs) =
@@ -393,13 +380,7 @@ fn no_aof(sides: &Sides, threads: &str) -> Result<()> {
     let (_pair, mut conn) = start(sides, threads, &[])?;
     conn.must("SET a 1")?;
     for line in ["DEBUG LOADAOF", "DBSIZE", "DEBUG LOADAOF x", "CONFIG SET appendonly yes"] {
-        let replies = conn.call(&words(line))?;
-        ensure!(
-            replies.subject == replies.oracle,
-            "{line}: {} here, {} there",
-            show(&replies.subject),
-            show(&replies.oracle)
-        );
+        conn.agree(line)?;
     }
     for side in [&mut conn.subject, &mut conn.oracle] {
         poll_for(
@@ -411,13 +392,7 @@ fn no_aof(sides: &Sides, threads: &str) -> Result<()> {
     for line in
         ["SET b 1", "DEBUG LOADAOF", "GET b", "CONFIG SET appendonly no", "SET c 1", "DEBUG LOADAOF", "MGET b c"]
     {
-        let replies = conn.call(&words(line))?;
-        ensure!(
-            replies.subject == replies.oracle,
-            "{line}: {} here, {} there",
-            show(&replies.subject),
-            show(&replies.oracle)
-        );
+        conn.agree(line)?;
     }
     Ok(())
 }

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -11,19 +10,17 @@ use anyhow::{Context, Result, ensure};
 use crate::conn::Conn;
 use crate::control::poll_for;
 use crate::interchange::data;
+use crate::money::Bank;
 use crate::pair::Sides;
 use crate::quote::words;
 use crate::report::Report;
 use crate::resp::Reply;
-use crate::rng::Rng;
 use crate::server::Server;
 use crate::show::show;
 
 mod large;
 
 const DEADLINE: Duration = Duration::from_secs(60);
-const ACCOUNTS: i64 = 2000;
-const BALANCE: i64 = 1000;
 
 /// Runs every check.
 pub fn run(sides: &Sides) -> Result<Report> {
@@ -152,62 +149,20 @@ fn reads(conn: &mut Conn, values: &[data::Value]) -> Result<Vec<(String, String)
 fn transfers(sides: &Sides, threads: &str) -> Result<()> {
     let server = start(sides, threads, &[])?;
     let mut conn = server.conn()?;
-    for account in 0..ACCOUNTS {
-        conn.must(&format!("SET account:{account} {BALANCE}"))?;
-    }
-    // Something else to save, so that it takes a while.
-    for number in 0..200 {
-        let pairs: String = (0..500).map(|at| format!(" filler:{number}:{at} {}", "x".repeat(100))).collect();
-        conn.must(&format!("MSET{pairs}"))?;
-    }
-    let ended = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..4)
-            .map(|seed| {
-                scope.spawn({
-                    let (server, ended) = (&server, &ended);
-                    move || transfer(server, seed, ended)
-                })
-            })
-            .collect();
-        let outcome = (0..5).try_for_each(|round| {
+    let bank = Bank { accounts: 2000 };
+    bank.open(&mut conn, 200)?;
+    let moved = bank.while_moving(&server, || {
+        (0..5).try_for_each(|round| {
             conn.must("BGSAVE")?;
             wait_saved(&mut conn)?;
             let oracle = load(sides, server.dir())?;
-            let mut theirs = oracle.conn()?;
-            let keys: String = (0..ACCOUNTS).map(|account| format!(" account:{account}")).collect();
-            let sum = theirs.must(&format!("MGET{keys}"))?;
-            let sum: i64 = sum.items().context("MGET")?.iter().map(|item| item.text().parse().unwrap_or(0)).sum();
-            ensure!(sum == ACCOUNTS * BALANCE, "round {round}: {sum} in the file, not {}", ACCOUNTS * BALANCE);
+            let sum: i64 = bank.balances(&mut oracle.conn()?)?.iter().sum();
+            ensure!(sum == bank.sum(), "round {round}: {sum} in the file, not {}", bank.sum());
             Ok(())
-        });
-        ended.store(true, Relaxed);
-        let mut moved = 0;
-        for client in clients {
-            moved += client.join().expect("no panic")?;
-        }
-        ensure!(moved > 1000, "only {moved} transfers");
-        outcome
-    })
-}
-
-fn transfer(server: &Server, seed: u64, ended: &AtomicBool) -> Result<u64> {
-    let mut conn = server.conn()?;
-    let mut rng = Rng::new(seed);
-    let mut count = 0;
-    while !ended.load(Relaxed) {
-        let (from, to) = (rng.below(ACCOUNTS as usize), rng.below(ACCOUNTS as usize));
-        let amount = rng.below(50);
-        let lines = [
-            "MULTI".into(),
-            format!("DECRBY account:{from} {amount}"),
-            format!("INCRBY account:{to} {amount}"),
-            "EXEC".into(),
-        ];
-        conn.pipeline(&lines.map(|line: String| words(&line)))?;
-        count += 1;
-    }
-    Ok(count)
+        })
+    })?;
+    ensure!(moved > 1000, "only {moved} transfers");
+    Ok(())
 }
 
 /// What the snapshot has is what there was at its beginning, whatever becomes of the databases.

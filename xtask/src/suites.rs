@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
 use kinovar_tests::{
-    aof, aof_loading, apps, beyond, busy, chaos, clients, concurrency, crowds, effects, faults, garbage, interchange,
-    limits, loading, migrating, operation, reloading, saving, script, tests_dir, workshop,
+    aof, aof_loading, apps, beyond, busy, chaos, clients, concurrency, crowds, effects, eviction, faults, garbage,
+    interchange, limits, loading, migrating, operation, reloading, saving, script, tests_dir, tls, workshop,
 };
 
 use crate::args::Args;
@@ -32,9 +32,11 @@ const SUITES: &[&str] = &[
     "crowds",
     "busy",
     "limits",
+    "eviction",
     "operation",
     "loading",
     "aof-loading",
+    "tls",
     "clients",
     "apps",
     "garbage",
@@ -111,10 +113,12 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
             crowds::run(&sides.subject)
         }
         "busy" => busy::run(sides),
+        "eviction" => eviction::run(&sides.subject),
         "limits" => limits::run(&sides.subject),
         "operation" => operation::run(&sides.subject),
         "loading" => loading::run(sides),
         "aof-loading" => aof_loading::run(sides),
+        "tls" => tls::run(&sides.subject),
         "clients" => all_clients(sides),
         "apps" => all_apps(sides),
         _ => {

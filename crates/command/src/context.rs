@@ -66,16 +66,18 @@ impl<'a> Ctx<'a> {
     /// A command begins whose effects will be [noted](Ctx::note_effect).
     #[inline]
     pub fn begin_effect(&self) -> Begun<'a> {
-        let env = self.db.env();
-        env.work.effects.begin();
-        Begun { effects: &env.work.effects, db: self.db.index(), dirty: env.stats.dirty.get() }
+        let effects = self.db.effects();
+        effects.begin();
+        Begun { effects, db: self.db.index(), dirty: self.db.dirty() }
     }
 
     /// The command with the words `args` is over. Its partitions are still locked.
     #[inline]
     pub fn note_effect(&self, begun: Begun<'_>, args: &Args<'_>) {
         if begun.effects.is_on() {
-            let changed = self.db.env().stats.dirty.get() != begun.dirty;
+            let changed = self.db.dirty() != begun.dirty;
+            // A copy, so that the caller's own need not stand in memory.
+            let args = *args;
             let words = (0..args.argc()).map(|index| args.at(index));
             begun.effects.end(begun.db, changed, args.argc(), words);
         }
@@ -84,7 +86,7 @@ impl<'a> Ctx<'a> {
     /// Tells the journal of everything that was noted, as one. What it is about is still locked.
     #[inline]
     pub fn hand_effects_over(&self) {
-        if self.db.env().work.effects.is_on() {
+        if self.db.effects().is_on() {
             self.db.tell_journal();
         }
     }

@@ -64,6 +64,8 @@ pub struct Command {
     pub secrets: Option<SecretFinder>,
     /// Runs at once inside a transaction, where others are queued.
     pub is_never_queued: bool,
+    /// For the server's own needs and for those who look into it: `COMMAND DOCS` calls it a `syscmd`.
+    pub is_internal: bool,
     /// Runs it.
     pub handler: Handler,
 }
@@ -91,6 +93,7 @@ impl Command {
         member: 0,
         secrets: None,
         is_never_queued: false,
+        is_internal: false,
         handler: container_without_subcommand,
     };
 
@@ -111,7 +114,10 @@ impl Command {
     pub const fn acl_categories(&self) -> Acl {
         // A container is no command of a data type: its subcommands are.
         let group = if self.subcommands.is_empty() { self.group.implied_acl() } else { Acl::NONE };
-        self.acl.or(self.flags.implied_acl()).or(group)
+        let flags = self.flags.implied_acl();
+        // Code that may not write is no read as others are.
+        let flags = if self.acl.has(Acl::SCRIPTING) { flags.without(Acl::READ) } else { flags };
+        self.acl.or(flags).or(group)
     }
 }
 

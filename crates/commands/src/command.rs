@@ -354,6 +354,12 @@ fn document(reply: &mut Reply<'_>, registry: &Registry, entry: &Entry) {
         text(reply, "since", command.since);
         text(reply, "group", command.group.as_reported());
         text(reply, "complexity", command.complexity);
+        if command.is_internal {
+            reply.bulk(b"doc_flags");
+            reply.set(1);
+            reply.simple("syscmd");
+            fields += 1;
+        }
         if let Some(deprecated) = command.deprecated {
             reply.bulk(b"doc_flags");
             reply.set(1);

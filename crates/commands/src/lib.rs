@@ -4,12 +4,14 @@
 //! file or the wall clock.
 #![forbid(unsafe_code)]
 
+pub mod bitmap;
 mod blocking;
 pub mod command;
 pub mod dump;
 pub mod generic;
 pub mod geo;
 pub mod hash;
+pub mod hyperloglog;
 pub mod list;
 mod multi_pop;
 pub mod rebuild;
@@ -34,6 +36,8 @@ pub const TABLES: &[&[Command]] = &[
     zset::COMMANDS,
     hash::COMMANDS,
     stream::COMMANDS,
+    bitmap::COMMANDS,
+    hyperloglog::COMMANDS,
     geo::COMMANDS,
 ];
 

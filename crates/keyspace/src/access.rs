@@ -63,8 +63,12 @@ pub fn decayed(bits: u32, now_ms: u64, settings: &Settings) -> u32 {
     if settings.lfu_decay_time_min == 0 {
         return counter;
     }
-    let elapsed_min = minute(now_ms).wrapping_sub(bits >> 8) & 0xFFFF;
-    counter.saturating_sub(elapsed_min / settings.lfu_decay_time_min)
+    counter.saturating_sub(minutes_since(bits, now_ms) / settings.lfu_decay_time_min)
+}
+
+/// Minutes since the counter was last changed, under an LFU policy; at most 65535.
+pub fn minutes_since(bits: u32, now_ms: u64) -> u32 {
+    minute(now_ms).wrapping_sub(bits >> 8) & 0xFFFF
 }
 
 fn minute(now_ms: u64) -> u32 {

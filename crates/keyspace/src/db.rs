@@ -57,6 +57,12 @@ impl Work {
     }
 }
 
+/// What is read now depends on everything in the locked partitions.
+#[cold]
+fn depend_on(keyspace: &Keyspace, locked: &Locked<'_>) {
+    keyspace.for_each_locked(locked, |index| effects::depend(keyspace.newest.of_partition(index)));
+}
+
 /// The selected database, through the partitions locked for a command.
 pub struct Db<'a> {
     pub(crate) keyspace: &'a Keyspace,
@@ -69,25 +75,20 @@ impl<'a> Db<'a> {
     /// Database `index` through `locked`.
     #[inline]
     pub fn new(keyspace: &'a Keyspace, locked: Locked<'a>, index: u32, env: Env<'a>) -> Db<'a> {
-        let db = Db { keyspace, locked, index, env };
         // Whoever has everything locked may look at anything. Others look keys up, or say where they walk.
-        if db.env.work.effects.is_on() && db.has_locked_all() {
-            db.depend();
+        if env.work.effects.is_on() && locked.is_all(keyspace) {
+            depend_on(keyspace, &locked);
         }
-        db
+        // Built where it will stand: a copy of it would be felt.
+        Db { keyspace, locked, index, env }
     }
 
     /// The reply depends on everything in the locked partitions.
     #[inline]
     fn depend_on_locked(&self) {
         if self.env.work.effects.is_on() {
-            self.depend();
+            depend_on(self.keyspace, &self.locked);
         }
-    }
-
-    #[cold]
-    fn depend(&self) {
-        self.keyspace.for_each_locked(&self.locked, |index| effects::depend(self.keyspace.newest.of_partition(index)));
     }
 
     /// The reply depends on what `key` holds, and the unit may be about it.
@@ -130,6 +131,18 @@ impl<'a> Db<'a> {
     #[inline]
     pub fn expiry_ms(&self) -> u64 {
         self.env.expiry_ms
+    }
+
+    /// What is noted for the journal.
+    #[inline]
+    pub fn effects(&self) -> &'a Effects {
+        &self.env.work.effects
+    }
+
+    /// Counter of changes of this thread.
+    #[inline]
+    pub fn dirty(&self) -> u64 {
+        self.env.stats.dirty.get()
     }
 
     /// What surrounds the command.
@@ -211,12 +224,7 @@ impl<'a> Db<'a> {
 
     /// Whether everything is locked.
     pub fn has_locked_all(&self) -> bool {
-        match &self.locked {
-            Locked::Whole(..) => true,
-            Locked::Many(guards) => guards.len() == self.keyspace.partitions(),
-            Locked::One(..) => self.keyspace.partitions() == 1,
-            Locked::None => false,
-        }
+        self.locked.is_all(self.keyspace)
     }
 
     /// Whether partition `index` is locked.

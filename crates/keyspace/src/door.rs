@@ -23,6 +23,7 @@ use kinovar_ds::table::Position;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
+mod evict;
 mod load;
 
 impl Env<'_> {
@@ -77,7 +78,7 @@ impl Site<'_> {
         }
         if let Some(at_ms) = entry.expire_at_ms() {
             self.db.expires.insert(at_ms, hash);
-            self.keyspace.note_due(self.partition, at_ms);
+            self.keyspace.note_key_due(self.partition, at_ms);
         }
         let place = self.db.table.insert_located(hash, entry);
         self.publish_table();
@@ -156,7 +157,7 @@ impl Site<'_> {
         }
         self.db.expires.change(hash, before, at_ms);
         if let Some(at_ms) = at_ms {
-            self.keyspace.note_due(self.partition, at_ms);
+            self.keyspace.note_key_due(self.partition, at_ms);
         }
     }
 
@@ -326,6 +327,16 @@ impl Db<'_> {
         place.map(|place| StringUpdate::open(site, key.hash, place)).transpose()
     }
 
+    /// Like [`Db::update_text`], for commands that count as readers: a hit or a miss.
+    pub fn read_text_to_update(&mut self, key: &Key<'_>) -> Result<Option<StringUpdate<'_>>, WrongType> {
+        let (site, place) = self.site_live(key);
+        match place {
+            Some(_) => site.env.stats.hits.add(1),
+            None => site.missed(key),
+        }
+        place.map(|place| StringUpdate::open(site, key.hash, place)).transpose()
+    }
+
     /// Opens a string to be changed, making it of `initial` first when the key is absent; whether it was made.
     #[inline]
     pub fn upsert_text(
@@ -403,6 +414,22 @@ impl Db<'_> {
         let meta = access::initial(self.env.now_ms, self.env.settings);
         let mut entry = Entry::new(key.name, payload, expire_at_ms, Some(meta));
         object::note_embedding(&mut entry);
+        self.put_entry(key, entry, event);
+    }
+
+    /// Puts a string that was computed under `key`, whatever it held, without expiry. Kept as text even if it is an integer's.
+    pub fn put_computed(&mut self, key: &Key<'_>, value: Vec<u8>, event: &'static str) {
+        let meta = access::initial(self.env.now_ms, self.env.settings);
+        let payload = match value.len() {
+            ..=crate::string::INLINE_MAX => NewPayload::Bytes(&value),
+            _ => NewPayload::Object(Object::Raw(value)),
+        };
+        let mut entry = Entry::new(key.name, payload, None, Some(meta));
+        entry.set_raw(true);
+        self.put_entry(key, entry, Event { class: crate::EventClass::String, name: event });
+    }
+
+    fn put_entry(&mut self, key: &Key<'_>, entry: Entry, event: Event) {
         let (mut site, place) = self.site_live(key);
         if let Some(place) = place {
             site.overwriting(place, object::value_type(&entry));
@@ -574,7 +601,8 @@ impl Db<'_> {
         let now_ms = self.env.now_ms;
         let db = self.locked.partition_mut(index).db_mut(self.index);
         let Some((at_ms, hash)) = db.expires.pop_due(now_ms.saturating_sub(1)) else { return false };
-        if let Some(place) = db.table.locate(hash, |entry| entry.expire_at_ms() == Some(at_ms)) {
+        if let Some(place) = db.table.locate(hash, |entry| entry.expire_at_ms() == Some(at_ms) && entry.hash() == hash)
+        {
             let name = db.table.at(place).key().to_vec();
             let key = Key { hash, ..Key::new(&name) };
             self.site(&key).expire(&key, place);
@@ -588,7 +616,8 @@ impl Db<'_> {
         let db = self.locked.partition_mut(index).db_mut(self.index);
         let Some((at_ms, hash)) = db.field_expires.pop_due(now_ms.saturating_sub(1)) else { return Fields::NotDue };
         let is_due = |entry: &Entry| {
-            object::value::<crate::hash::Hash>(entry).is_ok_and(|value| value.next_expiry_ms() == Some(at_ms))
+            let expires = |value: &crate::hash::Hash| value.next_expiry_ms() == Some(at_ms);
+            entry.hash() == hash && object::value::<crate::hash::Hash>(entry).is_ok_and(expires)
         };
         let Some(place) = db.table.locate(hash, is_due) else { return Fields::Removed(0) };
         let name = db.table.at(place).key().to_vec();
@@ -832,10 +861,16 @@ impl<'d> StringUpdate<'d> {
         Ok(StringUpdate { site, hash, place, event: None })
     }
 
-    /// Says that the string changed although no method here did it: it was just made.
+    /// Says that the string changed although no method here said so: it was just made, or changed in place.
     #[inline]
     pub fn changed(&mut self, event: &'static str) {
         self.event = Some(event);
+    }
+
+    /// The same of `count` changes.
+    pub fn changed_often(&mut self, event: &'static str, count: usize) {
+        self.event = Some(event);
+        self.site.env.stats.dirty.add((count as u64).saturating_sub(1));
     }
 
     /// The string as it is now.
@@ -885,6 +920,32 @@ impl<'d> StringUpdate<'d> {
     pub fn write_at(&mut self, offset: usize, bytes: &[u8], event: &'static str) -> usize {
         self.event = Some(event);
         crate::string::write_at(self.site.db.table.at_mut(self.place), offset, bytes)
+    }
+
+    /// The bytes, to be changed in place: at least `len_min`, zeros added as needed. To be followed by
+    /// [`StringUpdate::changed`], unless they stay as they are. From now on they are kept as if they had been built in place.
+    pub fn bytes_mut(&mut self, len_min: usize) -> &mut [u8] {
+        crate::string::bytes_mut(self.site.db.table.at_mut(self.place), len_min)
+    }
+
+    /// Shows the bytes to `edit`, which may change them in any way; see [`StringUpdate::bytes_mut`]. Copies short strings.
+    pub fn edit<R>(&mut self, edit: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        crate::string::edit(self.site.db.table.at_mut(self.place), edit)
+    }
+
+    /// Says that `count` changes were made, to all but observers. Several are told as they come.
+    pub fn changed_silently(&mut self, count: u64) {
+        let name = self.site.db.table.at(self.place).key();
+        self.site.env.stats.dirty.add(count);
+        if self.site.interests.any() {
+            let (keyspace, env, db) = (self.site.keyspace, self.site.env, self.site.db_index);
+            tell_interested(self.site.interests, keyspace, env, db, self.hash, name, false);
+        }
+    }
+
+    /// Says that the same value is stored differently now: a change for files, and for nobody else.
+    pub fn noted(&self) {
+        self.site.noted(self.place, None, 1);
     }
 
     /// Sets or removes the expiry.

@@ -50,6 +50,8 @@ impl Event {
     pub const DEL: Event = Event::generic("del");
     /// A key expired.
     pub const EXPIRED: Event = Event { class: EventClass::Expired, name: "expired" };
+    /// A key was evicted.
+    pub const EVICTED: Event = Event { class: EventClass::Evicted, name: "evicted" };
     /// A key was created.
     pub const NEW: Event = Event { class: EventClass::New, name: "new" };
     /// A key was overwritten.

@@ -13,6 +13,7 @@
 //! | [`door`] | the write door: the only way to change a stored value |
 //! | [`string`], [`list`], [`set`], [`zset`], [`hash`], [`stream`] | the types over their encodings |
 //! | [`expiry`] | time-ordered index of what expires |
+//! | [`evict`] | which keys give way when memory is short |
 //! | [`settings`] | thresholds and policies that values obey |
 //! | [`stats`] | counters, one writer each |
 //! | [`event`] | what a change is called |
@@ -32,6 +33,7 @@ pub mod db;
 pub mod door;
 pub mod effects;
 pub mod event;
+pub mod evict;
 pub mod expiry;
 pub mod hash;
 pub mod interest;
@@ -57,7 +59,9 @@ pub use event::{Event, EventClass, Observer};
 pub use hash::{Field, FieldTtl, Hash};
 pub use interest::{Ready, Taken, Waiter, Watch};
 pub use key::Key;
+pub use kinovar_ds::bits;
 pub use kinovar_ds::entry::{NewPayload, Payload, bytes_eq};
+pub use kinovar_ds::hyperloglog;
 pub use kinovar_ds::lock::set_giving_up;
 pub use kinovar_ds::lock::{is_single_threaded, set_single_threaded};
 pub use kinovar_ds::sorted_set::Inserted;

@@ -70,6 +70,14 @@ fn as_text(item: Item<'_>) -> Text<'_> {
 }
 
 impl List {
+    /// The list as a listpack, if it is one.
+    pub(crate) fn as_listpack(&self) -> Option<&Listpack> {
+        match &self.0 {
+            Encoding::Listpack(pack) => Some(pack),
+            Encoding::Quicklist(_) => None,
+        }
+    }
+
     /// Number of elements. O(1).
     pub fn len(&self) -> usize {
         match &self.0 {

@@ -6,7 +6,7 @@ use crate::set::Set;
 use crate::stream::Stream;
 use crate::zset::ZSet;
 use crate::{Entry, EventClass};
-use kinovar_ds::entry::{NewPayload, Payload};
+use kinovar_ds::entry::{NewPayload, Payload, prefetch_bytes};
 use kinovar_ds::number::{I64_TEXT_MAX, format_i64, parse_i64};
 
 /// A value that does not fit inside its key's entry. Short strings and integers do: they are the entry's payload.
@@ -298,6 +298,23 @@ pub fn encoding(entry: &Entry) -> &'static str {
 }
 
 impl Object {
+    /// Starts loading what a compact value consists of, so that it is there when all of it is read. Looks at nothing but the
+    /// object itself.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        let pack = match self {
+            Object::Raw(text) => return prefetch_bytes(text),
+            Object::List(list) => list.as_listpack(),
+            Object::Set(set) => set.as_listpack(),
+            Object::ZSet(zset) => zset.as_listpack(),
+            Object::Hash(hash) => hash.listpack().map(|(pack, _)| pack),
+            Object::Stream(_) => None,
+        };
+        if let Some(pack) = pack {
+            prefetch_bytes(pack.body());
+        }
+    }
+
     /// How many allocations freeing it takes, roughly: beyond [`FREE_INLINE_MAX`] it is freed in the background.
     pub fn free_effort(&self) -> usize {
         match self {

@@ -18,6 +18,8 @@ pub struct Settings {
     pub stream_node_max_bytes: usize,
     /// 0 is no limit.
     pub stream_node_max_entries: usize,
+    /// Longest sparse HyperLogLog, bytes.
+    pub hll_sparse_max_bytes: usize,
     /// Longest string that APPEND and SETRANGE may build, bytes.
     pub proto_max_bulk_len: u64,
     /// Whether `maxmemory-policy` counts accesses (LFU) rather than remembering the last one (LRU).
@@ -26,6 +28,8 @@ pub struct Settings {
     pub lfu_decay_time_min: u32,
     /// Whether strings are compressed in RDB files and by DUMP.
     pub rdb_compression: bool,
+    /// Keys that are evicted go by `UNLINK` where effects are kept, not by `DEL`.
+    pub lazyfree_lazy_eviction: bool,
     /// Keys that expire go by `UNLINK` where effects are kept, not by `DEL`.
     pub lazyfree_lazy_expire: bool,
     /// The same for values that commands leave empty.
@@ -36,6 +40,11 @@ impl Settings {
     /// The command by which a key goes whose time has come.
     pub fn word_of_expiry(&self) -> &'static [u8] {
         if self.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" }
+    }
+
+    /// The command by which a key goes that is evicted.
+    pub fn word_of_eviction(&self) -> &'static [u8] {
+        if self.lazyfree_lazy_eviction { b"UNLINK" } else { b"DEL" }
     }
 }
 
@@ -53,11 +62,13 @@ impl Default for Settings {
             zset_max_listpack_value: 64,
             stream_node_max_bytes: 4096,
             stream_node_max_entries: 100,
+            hll_sparse_max_bytes: 3000,
             proto_max_bulk_len: 512 << 20,
             lfu: false,
             lfu_log_factor: 10,
             lfu_decay_time_min: 1,
             rdb_compression: true,
+            lazyfree_lazy_eviction: false,
             lazyfree_lazy_expire: false,
             lazyfree_lazy_server_del: false,
         }

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 pub struct Keyspace {
     sites: Box<[Site]>,
     databases: u32,
+    /// No key of a partition expires before this, Unix ms; by partition. Side by side, as eviction compares all of them.
+    keys_due_ms: Box<[AtomicU64]>,
     /// What each partition's contents depend on.
     pub(crate) newest: Newest,
     /// What clients may have in their caches.
@@ -60,6 +62,7 @@ impl Keyspace {
         Keyspace {
             sites: (0..partitions).map(|_| site()).collect(),
             databases,
+            keys_due_ms: (0..partitions).map(|_| AtomicU64::new(u64::MAX)).collect(),
             newest: Newest::new(partitions),
             read_counts: ReadCounts::default(),
         }
@@ -213,6 +216,27 @@ impl Keyspace {
         }
     }
 
+    /// The same where it is a key.
+    #[inline]
+    pub(crate) fn note_key_due(&self, index: usize, at_ms: u64) {
+        let due = &self.keys_due_ms[index];
+        if at_ms < due.load(Relaxed) {
+            due.store(at_ms, Relaxed);
+        }
+        self.note_due(index, at_ms);
+    }
+
+    /// The partition whose first key may be the first of all to expire, and when it does at the earliest, Unix ms. Takes no lock.
+    pub(crate) fn first_key_due(&self) -> (usize, u64) {
+        let due = self.keys_due_ms.iter().map(|at_ms| at_ms.load(Relaxed));
+        due.enumerate().min_by_key(|&(_, at_ms)| at_ms).unwrap_or((0, u64::MAX))
+    }
+
+    /// Replaces what is known of the keys of partition `index`, which the caller has locked.
+    pub(crate) fn set_key_due(&self, index: usize, at_ms: u64) {
+        self.keys_due_ms[index].store(at_ms, Relaxed);
+    }
+
     /// Replaces what is known of partition `index`, which the caller has locked.
     pub(crate) fn set_due(&self, index: usize, at_ms: u64) {
         self.sites[index].due_ms.store(at_ms, Relaxed);
@@ -282,6 +306,17 @@ impl Keyspace {
 }
 
 impl<'a> Locked<'a> {
+    /// Whether these are all partitions of `keyspace`.
+    #[inline]
+    pub fn is_all(&self, keyspace: &Keyspace) -> bool {
+        match self {
+            Locked::Whole(..) => true,
+            Locked::Many(guards) => guards.len() == keyspace.partitions(),
+            Locked::One(..) => keyspace.partitions() == 1,
+            Locked::None => false,
+        }
+    }
+
     /// The partition `index`, to be read.
     ///
     /// # Panics

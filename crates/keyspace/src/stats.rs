@@ -34,6 +34,8 @@ pub struct Stats {
     pub misses: Counter,
     /// Keys removed because their time had come.
     pub expired_keys: Counter,
+    /// Keys removed because memory was short.
+    pub evicted_keys: Counter,
     /// Hash fields removed because their time had come.
     pub expired_fields: Counter,
     /// Changes made, as `rdb_changes_since_last_save` counts them.

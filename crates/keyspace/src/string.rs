@@ -68,9 +68,9 @@ pub(crate) fn write_at(entry: &mut Entry, offset: usize, bytes: &[u8]) -> usize 
     {
         inline[offset..end].copy_from_slice(bytes);
     } else {
-        let mut longer = Vec::with_capacity(end.max(old_len));
-        as_text(entry).with(|text| longer.extend_from_slice(text));
-        longer.resize(end.max(old_len), 0);
+        // Zeroed by the allocator, which need not touch fresh memory for that.
+        let mut longer = vec![0; end.max(old_len)];
+        as_text(entry).with(|text| longer[..text.len()].copy_from_slice(text));
         longer[offset..end].copy_from_slice(bytes);
         if longer.len() <= INLINE_MAX {
             entry.set_bytes(&longer);
@@ -80,6 +80,39 @@ pub(crate) fn write_at(entry: &mut Entry, offset: usize, bytes: &[u8]) -> usize 
     }
     entry.set_raw(true);
     old_len.max(end)
+}
+
+/// The bytes of a string, at least `len_min` of them.
+pub(crate) fn bytes_mut(entry: &mut Entry, len_min: usize) -> &mut [u8] {
+    write_at(entry, len_min, b"");
+    let is_object = matches!(entry.payload(), Payload::Object(_));
+    if is_object {
+        match entry.object_mut() {
+            Some(Object::Raw(buffer)) => return buffer,
+            _ => unreachable!("the type was checked"),
+        }
+    }
+    entry.bytes_mut().expect("what was written is bytes")
+}
+
+/// Lets `edit` change a string.
+pub(crate) fn edit<R>(entry: &mut Entry, edit: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+    /// Room for what is added to a short string.
+    const ROOM: usize = 16;
+    if let Some(Object::Raw(buffer)) = entry.object_mut() {
+        return edit(buffer);
+    }
+    let text = as_text(entry);
+    let mut copy = Vec::with_capacity(text.len() + ROOM);
+    text.with(|bytes| copy.extend_from_slice(bytes));
+    let result = edit(&mut copy);
+    if copy.len() <= INLINE_MAX {
+        entry.set_bytes(&copy);
+    } else {
+        entry.set_object(Object::Raw(copy));
+    }
+    entry.set_raw(true);
+    result
 }
 
 fn as_text(entry: &Entry) -> Text<'_> {

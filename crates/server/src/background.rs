@@ -1,21 +1,26 @@
 //! The thread that frees large values.
 
+use crate::eviction::meter::Meter;
 use kinovar_command::keyspace::Trash;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
 
 /// Sends detached values to the thread that frees them.
 #[derive(Clone)]
 pub struct Background {
-    sender: Sender<Vec<Trash>>,
+    sender: Sender<Load>,
     counters: Arc<Counters>,
 }
+
+/// What is to be freed, and how much of that was evicted, bytes.
+type Load = (Vec<Trash>, u64);
 
 #[derive(Default)]
 struct Counters {
     pending: AtomicU64,
     freed: AtomicU64,
+    meter: OnceLock<&'static Meter>,
 }
 
 impl Background {
@@ -32,7 +37,18 @@ impl Background {
     pub fn free(&self, trash: Vec<Trash>) {
         self.counters.pending.fetch_add(trash.len() as u64, Relaxed);
         // The thread lives as long as the process; were it gone, the values would simply be freed here.
-        let _ = self.sender.send(trash);
+        let _ = self.sender.send((trash, 0));
+    }
+
+    /// Hands values over that were evicted, so many bytes.
+    pub fn free_evicted(&self, trash: Vec<Trash>, bytes: u64) {
+        self.counters.pending.fetch_add(trash.len() as u64, Relaxed);
+        let _ = self.sender.send((trash, bytes));
+    }
+
+    /// Has the thread tell a meter what it frees, once there is one.
+    pub fn report_to(&self, meter: &'static Meter) {
+        let _ = self.counters.meter.set(meter);
     }
 
     /// Values waiting to be freed.
@@ -51,10 +67,10 @@ impl Background {
     }
 }
 
-fn run(receiver: &Receiver<Vec<Trash>>, counters: &Counters) {
+fn run(receiver: &Receiver<Load>, counters: &Counters) {
     // Not worth refusing to start for: freeing then merely competes with the reactors.
     let _ = kinovar_io::process::lower_priority();
-    while let Ok(batch) = receiver.recv() {
+    while let Ok((batch, evicted_bytes)) = receiver.recv() {
         for value in batch {
             let units = match &value {
                 Trash::Db(db) => db.len() as u64,
@@ -63,6 +79,12 @@ fn run(receiver: &Receiver<Vec<Trash>>, counters: &Counters) {
             drop(value);
             counters.pending.fetch_sub(1, Relaxed);
             counters.freed.fetch_add(units, Relaxed);
+            if let Some(meter) = counters.meter.get() {
+                meter.publish_background();
+            }
+        }
+        if let Some(meter) = counters.meter.get() {
+            meter.freed(evicted_bytes);
         }
     }
 }

@@ -52,6 +52,10 @@ pub struct ClientInfo {
     pub monitor: AtomicBool,
     /// Will be closed once its replies are out.
     pub closing: AtomicBool,
+    /// Bytes of the commands queued for a transaction.
+    pub queued_bytes: AtomicUsize,
+    /// It is being closed because all connections took up too much.
+    pub evicted: AtomicBool,
     /// `CLIENT NO-EVICT`.
     pub no_evict: AtomicBool,
     /// `CLIENT NO-TOUCH`.
@@ -114,6 +118,8 @@ impl ClientInfo {
             output_pending: AtomicUsize::new(0),
             monitor: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            queued_bytes: AtomicUsize::new(0),
+            evicted: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
             held: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
@@ -126,6 +132,19 @@ impl ClientInfo {
             waiter: Mutex::new(None),
             names: Mutex::new(Names::default()),
         }
+    }
+
+    /// Bytes that the connection takes up: buffers, what it has queued, watches and listens to, and what is kept of each.
+    pub fn memory_bytes(&self) -> usize {
+        /// A name in a set, and what says so at its key or channel.
+        const NAME: usize = 128;
+        let names: usize = self.subscriptions.iter().map(|count| count.load(Relaxed) as usize).sum();
+        size_of::<crate::connection::Connection>()
+            + size_of::<ClientInfo>()
+            + self.query_buffer_capacity.load(Relaxed)
+            + self.output_pending.load(Relaxed)
+            + self.queued_bytes.load(Relaxed)
+            + (names + self.watched.load(Relaxed)) * NAME
     }
 
     /// Whether the peer is on this machine.

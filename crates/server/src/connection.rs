@@ -2,7 +2,9 @@
 
 use crate::journal::units::Open;
 use crate::session::Session;
+use crate::tls::link::Link;
 use kinovar_command::Registry;
+use kinovar_io::engine::Net;
 use kinovar_resp::Parser;
 use std::collections::VecDeque;
 
@@ -22,6 +24,8 @@ pub struct Connection {
     pub session: Session,
     /// The engine's id for it.
     pub id: kinovar_io::engine::ConnId,
+    /// What encrypts it, if anything does.
+    pub tls: Option<Box<Link>>,
     /// State of an unfinished request.
     pub parser: Parser,
     /// Bytes received and not yet consumed: an unfinished request, or requests held back while `stalled`.
@@ -36,6 +40,8 @@ pub struct Connection {
     pub unclear: Option<Open>,
     /// It reads its replies too slowly: no more of its requests are executed until it has caught up.
     pub stalled: bool,
+    /// What it was last found to take up, bytes.
+    pub counted_bytes: u64,
     /// It is on its reactor's list of those with output from elsewhere.
     pub dirty: bool,
     /// The engine was told not to read from it.
@@ -50,6 +56,7 @@ impl Connection {
         Connection {
             session,
             id,
+            tls: None,
             parser: Parser::default(),
             input: Vec::new(),
             output: Vec::new(),
@@ -57,6 +64,7 @@ impl Connection {
             unsynced_bytes: 0,
             unclear: None,
             stalled: false,
+            counted_bytes: 0,
             dirty: false,
             paused: false,
             soft_limit_since_ms: 0,
@@ -65,6 +73,13 @@ impl Connection {
 }
 
 impl Connection {
+    /// Output that the kernel has not taken yet, bytes: records, replies that are not encrypted yet, and what is kept back.
+    #[inline]
+    pub fn pending_bytes(&self, net: &Net) -> usize {
+        let unencrypted = self.tls.as_ref().map_or(0, |link| link.waiting_bytes());
+        net.pending_bytes(self.id) + unencrypted + self.unsynced_bytes
+    }
+
     /// Which of the limits of `client-output-buffer-limit` holds for it.
     pub fn limit_class(&self) -> usize {
         if self.session.subscriptions.is_some() { 2 } else { 0 }

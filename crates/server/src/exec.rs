@@ -12,6 +12,7 @@ use crate::clients::ClientInfo;
 use crate::cmdstats::bump;
 use crate::config::Config;
 use crate::connection::Connection;
+use crate::eviction::{self, room::Room};
 use crate::migrating::{self, Job, settle::Next};
 use crate::notify::Notifier;
 use crate::pause::{self, Paused};
@@ -21,6 +22,7 @@ use crate::server::Server;
 use crate::session::{Replies, Session};
 use crate::tracking;
 use crate::waiting;
+use crate::worst_pause::{COMMAND_NS, Cause, Longest};
 use kinovar_command::dispatch::{self, KeyScratch};
 use kinovar_command::keyspace::{self, Db, Env, Locked, Observer, Settings, Work, bytes_eq};
 use kinovar_command::registry::Entry;
@@ -53,8 +55,10 @@ pub struct Executor {
     pub settings: Settings,
     /// Which version of the parameters that is.
     generation: u64,
-    /// What counts as slow, for the slow log or the latency monitor, ns.
+    /// What counts as slow, for the slow log, the latency monitor or the longest turn, ns.
     slow_ns: u64,
+    /// What has taken longest in this turn.
+    pub longest: Longest,
     /// Whether changes to keys are published.
     notifies: bool,
     batch: Batch,
@@ -64,7 +68,11 @@ pub struct Executor {
     /// Hash and slot of keys that were seen ahead of their requests.
     previewed: Vec<(u64, u16)>,
     scratch: KeyScratch,
-    work: Work,
+    pub(crate) work: Work,
+    /// How many bytes all connections together may take.
+    pub clients_limit: Option<u64>,
+    /// What it knows of memory.
+    pub room: Room,
 }
 
 /// What pass 1 found out about a request.
@@ -98,12 +106,15 @@ impl Executor {
     pub fn new(reactor: usize, server: &'static Server) -> Executor {
         let (generation, config) = (server.config.generation(), server.config());
         let settings = config.data_settings();
-        let slow_ns = slow_ns(&config);
+        let slow_ns = slow_ns(&config).min(COMMAND_NS);
         Executor {
             generation,
             slow_ns,
+            longest: Longest::default(),
             notifies: crate::notify::is_on(&config),
             reactor,
+            clients_limit: eviction::clients::limit(&config),
+            room: Room::new(config.maxmemory_bytes),
             config,
             settings,
             batch: Batch::default(),
@@ -128,8 +139,10 @@ impl Executor {
     #[cold]
     fn configure(&mut self, config: Arc<Config>) {
         self.settings = config.data_settings();
-        self.slow_ns = slow_ns(&config);
+        self.slow_ns = slow_ns(&config).min(COMMAND_NS);
         self.notifies = crate::notify::is_on(&config);
+        self.clients_limit = eviction::clients::limit(&config);
+        self.room.reconsider(config.maxmemory_bytes);
         self.config = config;
     }
 
@@ -333,15 +346,20 @@ impl Executor {
         prepared: Prepared,
         clock: &mut Clock,
     ) {
-        if !session.is_plain || server.alert.load(Relaxed) || prepared.id == UNRESOLVED {
+        let is_starved = self.room.is_limited() && self.make_room(server, clock.now_ms);
+        session.out_of_memory = is_starved;
+        if !session.is_plain || server.alert.load(Relaxed) || prepared.id == UNRESOLVED || is_starved {
             self.run_with_care(server, session, out, args, prepared, clock);
             return;
         }
         let start_of_reply = out.len();
         let entry = &server.registry.entries()[prepared.id as usize];
         let args = Args::skipping(args, entry.name_words());
-        if server.saving.is_active() && self.parks(server, session, entry, &args, clock.now_ms) {
-            return;
+        if server.saving.is_active() {
+            let copy = args;
+            if self.parks(server, session, entry, &copy, clock.now_ms) {
+                return;
+            }
         }
         if let Err(error) = self.call::<false>(server, session, out, args, entry, clock) {
             self.write_error(server, session, out, start_of_reply, &error);
@@ -511,6 +529,7 @@ impl Executor {
         }
         session.queue = None;
         session.info.queued.store(-1, Relaxed);
+        session.info.queued_bytes.store(0, Relaxed);
         crate::transaction::abandon(server, session, self.env(server, kinovar_io::clock::unix_ms()));
         let message = error.message();
         let reason = message.strip_prefix(b"ERR ").unwrap_or(&message);
@@ -522,6 +541,9 @@ impl Executor {
     fn admit(&self, server: &Server, session: &Session, entry: &Entry, args: &Args<'_>) -> Result<(), CommandError> {
         if !session.authenticated && !entry.command.flags.has(Flags::NO_AUTH) {
             return Err(CommandError::NoAuth);
+        }
+        if session.out_of_memory && eviction::refuses(server, session, entry, args) {
+            return Err(eviction::OOM);
         }
         if session.only_listens && !entry.command.while_subscribed {
             return Err(CommandError::owned(format!(
@@ -605,7 +627,9 @@ impl Executor {
             }
             outcome
         };
-        session.take_dependency();
+        if self.work.effects.is_on() {
+            session.take_dependency();
+        }
         // What CONFIG SET has changed holds from here on, for the rest of the batch too.
         self.refresh(server);
         if session.task.is_some() {
@@ -619,6 +643,7 @@ impl Executor {
             bump(&command_stats.failed, 1);
         }
         if ns >= self.slow_ns {
+            self.longest.note(ns, Cause::Command(entry.id));
             note_slow(server, &self.config, &session.info, &args, entry, ns);
         }
         outcome
@@ -710,11 +735,6 @@ impl Executor {
         let is_left = crate::saving::step(server, self.reactor, next, budget_us, &self.work.trash);
         self.free_trash(server);
         is_left
-    }
-
-    /// Goes on with what a parked connection waits for in a partition, until a while after `start`. Whether it may go on.
-    pub fn hurry_snapshot(&self, server: &Server, partition: usize, start: Ticks) -> bool {
-        crate::saving::hurry(server, partition, start)
     }
 
     /// Goes on with a migration whose keys were sent.
@@ -832,6 +852,7 @@ fn enqueue(session: &mut Session, out: &mut Vec<u8>, args: &Args<'_>, entry: &En
         queue.push(entry, args);
         session.info.command.store(entry.id + 1, Relaxed);
         session.info.queued.store(queue.len() as i64, Relaxed);
+        session.info.queued_bytes.store(queue.memory_bytes(), Relaxed);
     }
     out.extend_from_slice(b"+QUEUED\r\n");
     Ok(())

@@ -11,6 +11,7 @@ pub mod config;
 pub mod connection;
 pub mod delivery;
 pub mod errand;
+pub mod eviction;
 pub mod exec;
 pub mod journal;
 pub mod keysizes;
@@ -36,10 +37,12 @@ pub mod server;
 pub mod session;
 pub mod slowlog;
 pub mod start;
+pub mod tls;
 pub mod tools;
 pub mod tracking;
 pub mod transaction;
 pub mod waiting;
+pub mod worst_pause;
 
 /// The Redis version whose behaviour this server has: clients switch features on it.
 pub const REDIS_VERSION: &str = "8.2.3";

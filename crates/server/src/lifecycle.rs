@@ -5,7 +5,6 @@
 use crate::cli_args::ServerArgs;
 use crate::config::{self, Config, ConfigHandle, ProcessDir, Supervised};
 use crate::log;
-use crate::message::Message;
 use crate::saving;
 use crate::server::Server;
 use kinovar_command::keyspace::Db;
@@ -53,6 +52,7 @@ pub fn run(arguments: &ServerArgs) -> ExitCode {
     };
     log::set_role(b'M');
     follow_changes(server);
+    server.background.report_to(&server.eviction.meter);
     server.startup_memory.store(crate::memory::used(), Relaxed);
     let outcome = crate::start::serve(server);
     clean_up(&server.config());
@@ -189,7 +189,8 @@ pub fn initialized(server: &Server, config: &Config) {
         log::warning(&format!("Failed to write PID file: {}: {error}", path.display()));
     }
     set_title(config);
-    let addresses: Vec<String> = config.bind.iter().map(|address| format!("{address}:{}", config.port)).collect();
+    let addresses: Vec<String> =
+        config.bind.iter().map(|address| format!("{address}:{}", config.main_port())).collect();
     log::banner(config, &addresses);
     log::initialized();
     let io = server.io_engine.get().copied().unwrap_or("none");
@@ -200,6 +201,9 @@ pub fn initialized(server: &Server, config: &Config) {
 pub fn ready(config: &Config) {
     if config.port != 0 {
         log::ready("tcp");
+    }
+    if config.tls_port != 0 {
+        log::ready("tls");
     }
     if config.unixsocket.is_some() {
         log::ready("unix");
@@ -232,9 +236,10 @@ fn set_title(config: &Config) {
     let address = config.bind.first().map_or("*", String::as_str).trim_start_matches('-');
     let value = |name: &str| match name {
         "title" => "kinovar server".to_owned(),
-        "listen-addr" => format!("{address}:{}", config.port),
+        "listen-addr" => format!("{address}:{}", config.main_port()),
         "port" => config.port.to_string(),
         "unixsocket" => config.unixsocket.as_deref().unwrap_or(Path::new("")).display().to_string(),
+        "tls-port" if config.tls_port != 0 => config.tls_port.to_string(),
         "config-file" | "server-mode" | "tls-port" => String::new(),
         _ => String::new(),
     };
@@ -269,6 +274,10 @@ fn follow_changes(server: &'static Server) {
     });
     config.on_change(&["jemalloc-bg-thread"], |_: &[&'static str], new: &Config| {
         crate::memory::purge_in_background(new.jemalloc_bg_thread);
+        Ok(())
+    });
+    config.on_change(&["maxmemory"], |_: &[&'static str], new: &Config| {
+        crate::eviction::warn_of_limit(server, new);
         Ok(())
     });
     config.on_change(&["proc-title-template"], |_: &[&'static str], new: &Config| {
@@ -306,18 +315,6 @@ fn follow_changes(server: &'static Server) {
             limits.now.saturating_sub(RESERVED_DESCRIPTORS)
         ))
     });
-    config.on_change(&["port", "bind"], move |changed: &[&'static str], new: &Config| {
-        if server.mailboxes.get().is_none() {
-            return Ok(());
-        }
-        if changed.contains(&"port") {
-            // Another port can be tried before the old one is given up.
-            let listeners =
-                crate::listen::open(new).map_err(|_| "Unable to listen on this port. Check server logs.".to_owned())?;
-            server.mailbox(0).send(Message::Listen(listeners));
-        } else {
-            server.mailbox(0).send(Message::Relisten);
-        }
-        Ok(())
-    });
+    let listening: Vec<&str> = ["port", "bind"].iter().chain(crate::tls::PARAMETERS).copied().collect();
+    config.on_change(&listening, crate::listen::Follow(server));
 }

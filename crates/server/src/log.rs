@@ -204,9 +204,9 @@ pub fn banner(config: &Config, addresses: &[String]) {
     let mode = if config.cluster_enabled { "cluster" } else { "standalone" };
     let on_terminal = config.logfile.is_none() && !config.syslog_enabled && std::io::stdout().is_terminal();
     if on_terminal || config.always_show_logo {
-        write_raw(&logo(mode, config.port, addresses));
+        write_raw(&logo(mode, config.main_port(), addresses));
     } else {
-        log!(Level::Notice, "Running mode={mode}, port={}.", config.port);
+        log!(Level::Notice, "Running mode={mode}, port={}.", config.main_port());
     }
 }
 

@@ -104,15 +104,7 @@ impl Usage {
             server.peak_memory_at_s.store(kinovar_io::clock::unix_ms() / 1000, Relaxed);
         }
         let startup = server.startup_memory.load(Relaxed);
-        let clients: usize = server
-            .clients
-            .all()
-            .iter()
-            .map(|client| {
-                let buffers = client.query_buffer_capacity.load(Relaxed) + client.output_pending.load(Relaxed);
-                size_of::<crate::connection::Connection>() + size_of_val(&**client) + buffers
-            })
-            .sum();
+        let clients: usize = server.clients.all().iter().map(|client| client.memory_bytes()).sum();
         let tables = table_usage(db);
         let table_bytes: u64 = tables.iter().map(|table| table.bytes + table.expires_bytes).sum();
         let overhead = startup + clients as u64 + table_bytes;

@@ -1,6 +1,7 @@
 //! What reactors are asked to do, and how they are asked while partitions are locked.
 
 use crate::clients::ClientInfo;
+use crate::config::Config;
 use crate::errand::Answer;
 use crate::migrating::Job;
 use crate::server::Server;
@@ -56,10 +57,10 @@ pub enum Message {
     Answer(Box<Answer>),
     /// Go on with a migration: its keys were sent, or could not be looked at before.
     Migrated(Box<Job>),
-    /// These are the new listeners (only to the reactor that accepts).
-    Listen(Vec<(OwnedFd, usize)>),
-    /// Close the listeners and open those of the configuration (only to the reactor that accepts).
-    Relisten,
+    /// These are the new listeners with this token (only to the reactor that accepts).
+    Listen(usize, Vec<(OwnedFd, usize)>),
+    /// Close the listeners and open those of this configuration (only to the reactor that accepts).
+    Relisten(Box<Config>),
 }
 
 thread_local! {

@@ -1,6 +1,6 @@
 //! A reactor: a thread with its event loop and the connections that it accepted, from accept to close.
 
-use crate::clients::{ClientInfo, Names, add};
+use crate::clients::{ClientInfo, add};
 use crate::cmdstats::bump;
 use crate::commands::waitaof;
 use crate::connection::{Connection, Unsynced};
@@ -14,7 +14,9 @@ use crate::scripting::fiber::{self, Task};
 use crate::scripting::runtime;
 use crate::server::{ReactorStats, Server};
 use crate::session::Session;
+use crate::tls::Handshakes;
 use crate::waiting;
+use crate::worst_pause::Cause;
 use kinovar_command::{Protocol, Reply};
 use kinovar_io::clock::{self, Ticks};
 use kinovar_io::engine::{Close, ConnId, Engine, Handler, Net};
@@ -23,8 +25,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// Time between two rounds of housekeeping, ms.
@@ -53,7 +54,7 @@ const SPARE_BYTES: usize = 64 << 10;
 pub struct Reactor {
     pub(crate) server: &'static Server,
     pub(crate) index: usize,
-    executor: Executor,
+    pub(crate) executor: Executor,
     pub(crate) connections: Vec<Option<Box<Connection>>>,
     /// What delivers messages.
     pub(crate) delivery: Delivery,
@@ -98,6 +99,8 @@ pub struct Reactor {
     sync_waits: Vec<ConnId>,
     /// Connections that are not served until more of the journal is written.
     behind: Vec<ConnId>,
+    /// TLS handshakes under way.
+    pub(crate) handshakes: Handshakes,
     /// Where the engine-specific work of cron starts its walk over the connections.
     next_checked: usize,
 }
@@ -133,6 +136,7 @@ impl Reactor {
             unsynced: Vec::new(),
             sync_waits: Vec::new(),
             behind: Vec::new(),
+            handshakes: Handshakes::default(),
             next_checked: 0,
         }
     }
@@ -152,7 +156,9 @@ impl Reactor {
                 || self.load_due
                 || !self.parked.is_empty()
                 || !self.tasks.is_empty()
-                || !self.orphans.is_empty();
+                || !self.orphans.is_empty()
+                || self.handshakes.any_waiting()
+                || self.executor.room.is_due;
             let wait_ms = if has_work { 0 } else { next_ms.saturating_sub(now_ms) };
             let mut wait = Duration::from_millis(wait_ms.min(TICK_MS));
             if self.snapshot_due {
@@ -167,7 +173,7 @@ impl Reactor {
         engine.flush(&mut self)
     }
 
-    fn stats(&self) -> &ReactorStats {
+    pub(crate) fn stats(&self) -> &ReactorStats {
         &self.server.reactors[self.index]
     }
 
@@ -175,17 +181,30 @@ impl Reactor {
     fn adopt(&mut self, net: &mut Net, accepted: Accepted) {
         let Accepted { socket, listener, client } = accepted;
         let is_unix = listener == crate::listen::UNIX_TOKEN;
+        let is_tls = listener == crate::listen::TLS_TOKEN;
         // Not this turn's copy: what one connection has set holds for the next one, whichever reactor takes it.
         let config = self.server.config();
         let peer = net::peer_endpoint(socket.as_fd()).ok();
         if self.server.clients.len() >= config.maxclients as usize {
             bump(&self.stats().rejected_connections, 1);
-            refuse(net, socket, b"-ERR max number of clients reached\r\n");
+            // Whoever comes over TLS could be told only after a handshake.
+            if !is_tls {
+                refuse(net, socket, b"-ERR max number of clients reached\r\n");
+            }
             return;
         }
-        bump(&self.stats().connections, 1);
+        let tls = match is_tls.then(|| self.server.tls.link()).transpose() {
+            Ok(tls) => tls.map(Box::new),
+            Err(error) => {
+                crate::log::warning(&format!("Error accepting a client connection: {error}"));
+                return;
+            }
+        };
+        if !is_tls {
+            bump(&self.stats().connections, 1);
+        }
         let from_outside = peer.as_ref().is_some_and(|peer| !peer.is_loopback());
-        if config.protected_mode && config.requirepass.is_empty() && !is_unix && from_outside {
+        if config.protected_mode && config.requirepass.is_empty() && !is_unix && !is_tls && from_outside {
             refuse(net, socket, PROTECTED_MODE_DENIAL.as_bytes());
             return;
         }
@@ -217,28 +236,7 @@ impl Reactor {
             conn: AtomicU64::new(id.to_bits()),
             created_ms: now_ms,
             active_ms: AtomicU64::new(now_ms),
-            db: AtomicU32::new(0),
-            resp: AtomicU32::new(2),
-            command: AtomicUsize::new(0),
-            net_in: AtomicU64::new(0),
-            net_out: AtomicU64::new(0),
-            commands: AtomicU64::new(0),
-            query_buffer: AtomicUsize::new(0),
-            query_buffer_capacity: AtomicUsize::new(0),
-            output_pending: AtomicUsize::new(0),
-            monitor: AtomicBool::new(false),
-            closing: AtomicBool::new(false),
-            no_evict: AtomicBool::new(false),
-            held: AtomicBool::new(false),
-            no_touch: AtomicBool::new(false),
-            tracking: Default::default(),
-            gone: AtomicBool::new(false),
-            subscriptions: Default::default(),
-            queued: AtomicI64::new(-1),
-            watched: AtomicUsize::new(0),
-            watch: Mutex::new(None),
-            waiter: Mutex::new(None),
-            names: Mutex::new(Names::default()),
+            ..ClientInfo::nobody()
         });
         let authenticated = config.requirepass.is_empty();
         if authenticated {
@@ -248,11 +246,14 @@ impl Reactor {
         if self.connections.len() <= id.index() {
             self.connections.resize_with(id.index() + 1, || None);
         }
-        self.connections[id.index()] = Some(Box::new(Connection::new(Session::new(info, authenticated), id)));
+        let mut conn = Box::new(Connection::new(Session::new(info, authenticated), id));
+        conn.tls = tls;
+        self.count_memory(&mut conn);
+        self.connections[id.index()] = Some(conn);
     }
 
     /// Executes what is in `bytes`, which continues the connection's input.
-    fn feed(&mut self, net: &mut Net, conn: &mut Connection, bytes: &[u8]) {
+    pub(crate) fn feed(&mut self, net: &mut Net, conn: &mut Connection, bytes: &[u8]) {
         let now_ms = clock::unix_ms();
         conn.session.info.active_ms.store(now_ms, Relaxed);
         if conn.stalled || conn.session.waits() {
@@ -312,7 +313,7 @@ impl Reactor {
                 conn.session.info.closing.store(true, Relaxed);
                 // Else when what is kept back is sent.
                 if conn.unsynced.is_empty() {
-                    net.close(conn.id, Close::AfterSend);
+                    self.close(net, conn, Close::AfterSend);
                 }
                 return;
             }
@@ -369,12 +370,12 @@ impl Reactor {
             let output = std::mem::take(&mut conn.output);
             let is_free = conn.unsynced.is_empty() && conn.unclear.is_none();
             if is_free && !self.server.journal.holds(conn.session.position) {
-                net.send(conn.id, output);
+                self.transmit(net, conn, output);
             } else {
                 self.keep_back(conn, output);
             }
         }
-        let pending = net.pending_bytes(conn.id) + conn.unsynced_bytes;
+        let pending = conn.pending_bytes(net);
         info.output_pending.store(pending, Relaxed);
         self.check_output_limit(net, conn, now_ms);
         pending < STALL_BYTES
@@ -418,14 +419,14 @@ impl Reactor {
                     let Unsynced { bytes, .. } = conn.unsynced.pop_front().expect("it was looked at a moment ago");
                     conn.unsynced_bytes -= bytes.len();
                     if net.is_open(id) {
-                        net.send(id, bytes);
+                        reactor.transmit(net, conn, bytes);
                     }
                 }
                 if !conn.unsynced.is_empty() {
                     reactor.unsynced.push(id);
                 } else if conn.session.close_after_reply {
-                    net.close(id, Close::AfterSend);
-                } else if conn.stalled && net.pending_bytes(id) == 0 {
+                    reactor.close(net, conn, Close::AfterSend);
+                } else if conn.stalled && conn.pending_bytes(net) == 0 {
                     reactor.unstall(net, conn);
                 }
             });
@@ -475,7 +476,7 @@ impl Reactor {
         }
         for id in std::mem::take(&mut self.behind) {
             self.with(id, |reactor, conn| {
-                if conn.stalled && net.pending_bytes(id) + conn.unsynced_bytes < STALL_BYTES {
+                if conn.stalled && conn.pending_bytes(net) < STALL_BYTES {
                     reactor.unstall(net, conn);
                 }
             });
@@ -484,7 +485,7 @@ impl Reactor {
 
     /// Closes a connection that has let too much output gather.
     fn check_output_limit(&mut self, net: &mut Net, conn: &mut Connection, now_ms: u64) {
-        let pending = net.pending_bytes(conn.id) + conn.unsynced_bytes;
+        let pending = conn.pending_bytes(net);
         let limit = self.executor.config.client_output_buffer_limits[conn.limit_class()];
         if limit.hard_bytes > 0 && pending as u64 >= limit.hard_bytes || self.soft_limit_passed(conn, pending, now_ms) {
             bump(&self.stats().output_limit_disconnections, 1);
@@ -529,7 +530,7 @@ impl Reactor {
             "Closing client that reached max query buffer length: id={} addr={}",
             info.id, info.addr
         ));
-        net.close(conn.id, Close::Now);
+        self.close(net, conn, Close::Now);
     }
 
     /// Goes on with a connection that has read enough of its replies.
@@ -648,7 +649,7 @@ impl Reactor {
     fn release_parked(&mut self, net: &mut Net) {
         let start = Ticks::now();
         for (id, partition) in std::mem::take(&mut self.parked) {
-            if self.executor.hurry_snapshot(self.server, partition, start) {
+            if crate::saving::hurry(self.server, partition, start) {
                 self.release(net, id);
             } else {
                 self.parked.push((id, partition));
@@ -715,23 +716,31 @@ impl Reactor {
     }
 
     /// Runs `work` on a connection of this reactor, if it is there.
-    fn with(&mut self, id: ConnId, work: impl FnOnce(&mut Self, &mut Connection)) {
+    pub(crate) fn with(&mut self, id: ConnId, work: impl FnOnce(&mut Self, &mut Connection)) {
         let Some(slot) = self.connections.get_mut(id.index()) else { return };
         if slot.as_ref().is_none_or(|conn| conn.id != id) {
             return;
         }
         if let Some(mut conn) = slot.take() {
             work(self, &mut conn);
+            self.count_memory(&mut conn);
             self.connections[id.index()] = Some(conn);
         }
+    }
+
+    /// Keeps the sum of what connections take up true.
+    #[inline]
+    fn count_memory(&self, conn: &mut Connection) {
+        let bytes = conn.session.info.memory_bytes() as u64;
+        self.server.eviction.count_client(self.index, std::mem::replace(&mut conn.counted_bytes, bytes), bytes);
     }
 
     fn handle(&mut self, net: &mut Net, message: Message) {
         match message {
             Message::Adopt(accepted) => self.adopt(net, accepted),
-            Message::Kill { conn, client } => self.with(ConnId::from_bits(conn), |_, conn| {
+            Message::Kill { conn, client } => self.with(ConnId::from_bits(conn), |reactor, conn| {
                 if conn.session.info.id == client {
-                    net.close(conn.id, Close::Now);
+                    reactor.close(net, conn, Close::Now);
                 }
             }),
             Message::Deliver { conn, client, bytes } => self.with(ConnId::from_bits(conn), |reactor, conn| {
@@ -757,15 +766,16 @@ impl Reactor {
             }
             Message::Answer(answer) => self.end_errand(net, *answer),
             Message::Migrated(job) => self.executor.settle_migration(self.server, job),
-            Message::Listen(listeners) => crate::listen::replace(net, listeners),
-            Message::Relisten => {
-                crate::listen::replace(net, Vec::new());
-                match crate::listen::open(&self.server.config()) {
-                    Ok(listeners) => crate::listen::replace(net, listeners),
-                    Err(reason) => crate::log::warning(&reason),
-                }
-            }
+            Message::Listen(token, listeners) => crate::listen::replace(net, &[token], listeners),
+            Message::Relisten(config) => crate::listen::relisten(net, &config),
         }
+    }
+
+    /// Does work that may take long, and notes how long it took.
+    fn timed(&mut self, cause: Cause, work: impl FnOnce(&mut Self)) {
+        let start = Ticks::now();
+        work(self);
+        self.executor.longest.note(Ticks::now().ns_since(start), cause);
     }
 
     /// Housekeeping, every [`TICK_MS`].
@@ -811,6 +821,7 @@ impl Reactor {
         }
         self.snapshot_slice_ended = Instant::now();
         let took = self.snapshot_slice_ended - begun;
+        self.executor.longest.note(took.as_nanos() as u64, Cause::Snapshot);
         self.snapshot_pause = (took * pauses).clamp(SNAPSHOT_PAUSE_MIN, SNAPSHOT_PAUSE_MAX);
     }
 
@@ -826,11 +837,15 @@ impl Reactor {
             let may_idle = info.monitor.load(Relaxed) || info.is_subscribed() || conn.session.waits();
             if timeout_ms > 0 && idle_ms > timeout_ms && !may_idle {
                 crate::log::verbose("Closing idle client");
-                net.close(conn.id, Close::Now);
+                self.close(net, &mut conn, Close::Now);
+            }
+            if conn.tls.as_ref().is_some_and(|link| link.is_handshaking()) {
+                self.check_handshake(net, &conn, now_ms);
             }
             if conn.input.is_empty() && idle_ms > 2000 && conn.input.capacity() > 0 {
                 conn.input = Vec::new();
                 conn.session.info.query_buffer_capacity.store(0, Relaxed);
+                self.count_memory(&mut conn);
             }
             if conn.soft_limit_since_ms > 0 && net.is_open(conn.id) {
                 self.check_output_limit(net, &mut conn, now_ms);
@@ -860,6 +875,14 @@ fn recycle_input(conn: &mut Connection, mut input: Vec<u8>) {
     }
 }
 
+/// Keeps a buffer for reuse, unless it is large or there are enough.
+pub(crate) fn keep_spare(spare: &mut Vec<Vec<u8>>, mut buffer: Vec<u8>) {
+    if spare.len() < SPARE_BUFFERS && buffer.capacity() <= SPARE_BYTES {
+        buffer.clear();
+        spare.push(buffer);
+    }
+}
+
 fn refuse(net: &mut Net, socket: OwnedFd, reply: &[u8]) {
     let id = net.register(socket);
     net.send(id, reply.to_vec());
@@ -867,7 +890,7 @@ fn refuse(net: &mut Net, socket: OwnedFd, reply: &[u8]) {
 }
 
 /// What a stranger is told while nobody has decided whether the server is for the outside.
-const PROTECTED_MODE_DENIAL: &str = "-DENIED Kinovar is running in protected mode: it has no password for the default \
+pub(crate) const PROTECTED_MODE_DENIAL: &str = "-DENIED Kinovar is running in protected mode: it has no password for the default \
     user, so it only serves clients of this machine. To let others in, (1) run 'CONFIG SET protected-mode no' on the \
     loopback interface (and CONFIG REWRITE to keep it) if the network is trusted; or (2) set 'protected-mode no' in the \
     configuration file and restart; or (3) start with '--protected-mode no'; or (4) set a password with 'requirepass'. \
@@ -906,24 +929,25 @@ impl Handler for Reactor {
         self.busy = true;
         // What was set on another reactor holds for whatever has come in since.
         self.executor.refresh(self.server);
-        let stats = self.stats();
-        add(&stats.net_in, bytes.len() as u64);
-        bump(&stats.reads, 1);
+        bump(&self.stats().reads, 1);
         self.with(id, |reactor, conn| {
+            if conn.tls.is_some() {
+                return reactor.receive_records(net, conn, bytes);
+            }
+            add(&reactor.stats().net_in, bytes.len() as u64);
             add(&conn.session.info.net_in, bytes.len() as u64);
             reactor.feed(net, conn, bytes);
         });
         self.read_own_mail(net);
     }
 
-    fn sent(&mut self, net: &mut Net, id: ConnId, mut buffer: Vec<u8>) {
-        if self.spare.len() < SPARE_BUFFERS && buffer.capacity() <= SPARE_BYTES {
-            buffer.clear();
-            self.spare.push(buffer);
-        }
-        let sent_pending = net.pending_bytes(id);
+    fn sent(&mut self, net: &mut Net, id: ConnId, buffer: Vec<u8>) {
+        keep_spare(&mut self.spare, buffer);
         self.with(id, |reactor, conn| {
-            let pending = sent_pending + conn.unsynced_bytes;
+            if let Some(link) = &mut conn.tls {
+                link.pump(net, id, &mut reactor.spare);
+            }
+            let pending = conn.pending_bytes(net);
             conn.session.info.output_pending.store(pending, Relaxed);
             if conn.stalled && pending < STALL_BYTES / 2 && !reactor.server.journal.is_behind() {
                 reactor.unstall(net, conn);
@@ -932,12 +956,16 @@ impl Handler for Reactor {
         self.read_own_mail(net);
     }
 
-    fn closed(&mut self, _net: &mut Net, id: ConnId, _error: Option<io::Error>) {
+    fn closed(&mut self, _net: &mut Net, id: ConnId, error: Option<io::Error>) {
         let Some(slot) = self.connections.get_mut(id.index()) else { return };
         if slot.as_ref().is_some_and(|conn| conn.id == id)
             && let Some(mut conn) = slot.take()
         {
+            if conn.tls.as_ref().is_some_and(|link| link.is_handshaking() && !link.is_closing()) {
+                self.handshake_broke_off(&conn, error.as_ref());
+            }
             conn.session.info.gone.store(true, Relaxed);
+            self.server.eviction.count_client(self.index, conn.counted_bytes, 0);
             conn.session.stop_tracking(self.server);
             if let Some(pending) = &conn.session.pending {
                 waiting::give_up(&pending.waiter);
@@ -973,8 +1001,8 @@ impl Handler for Reactor {
                 self.executor.cut_journal(self.server);
             }
         }
-        if !self.unsynced.is_empty() {
-            self.release_synced(net);
+        if self.handshakes.any_waiting() {
+            self.timed(Cause::Handshakes, |reactor| reactor.go_on_with_handshakes(net));
         }
         if !self.sync_waits.is_empty() {
             self.end_sync_waits(net);
@@ -989,23 +1017,35 @@ impl Handler for Reactor {
             self.release_held(net);
         }
         if !self.parked.is_empty() {
-            self.release_parked(net);
+            self.timed(Cause::Released, |reactor| reactor.release_parked(net));
         }
         if !self.tasks.is_empty() || !self.orphans.is_empty() {
-            self.go_on(net);
+            self.timed(Cause::Scripts, |reactor| reactor.go_on(net));
         }
         let now_ms = clock::unix_ms();
         let is_loading = self.server.loading.is_on();
         if is_loading {
-            let env = self.executor.env(self.server, now_ms);
-            self.load_due = self.loading.work(self.server, self.index, env, LOADING_SLICE_US);
-            self.executor.free_trash(self.server);
+            self.timed(Cause::Loading, |reactor| {
+                let env = reactor.executor.env(reactor.server, now_ms);
+                reactor.load_due = reactor.loading.work(reactor.server, reactor.index, env, LOADING_SLICE_US);
+                reactor.executor.free_trash(reactor.server);
+            });
         }
         if self.index == 0 && self.server.loading.take_waiters() {
             self.executor.serve_after_load(self.server, now_ms);
         }
+        self.server.eviction.meter.publish(self.index);
+        if let Some(limit) = self.executor.clients_limit
+            && self.server.eviction.clients_bytes() > limit
+        {
+            crate::eviction::clients::evict(self.server, limit);
+        }
+        if self.executor.room.is_due {
+            self.executor.go_on_making_room(self.server);
+        }
         if now_ms >= self.next_tick_ms {
             self.tick(net, now_ms);
+            self.executor.room.is_due = self.executor.room.is_limited();
             self.expire_due = true;
             self.tables_due = self.executor.config.activerehashing;
         }
@@ -1014,20 +1054,28 @@ impl Handler for Reactor {
             (self.expire_due, self.tables_due) = (false, false);
         }
         if self.expire_due {
-            let reactors = self.server.reactors.len();
-            self.expire_due = self.server.active_expire.load(Relaxed)
-                && !(self.server.pause.is_on() && self.server.pause.now().is_some())
-                && self.executor.expire(self.server, now_ms, EXPIRE_SLICE_US, reactors);
+            self.timed(Cause::Expiry, |reactor| {
+                let (server, reactors) = (reactor.server, reactor.server.reactors.len());
+                reactor.expire_due = server.active_expire.load(Relaxed)
+                    && !(server.pause.is_on() && server.pause.now().is_some())
+                    && reactor.executor.expire(server, now_ms, EXPIRE_SLICE_US, reactors);
+            });
         }
         crate::saving::launch(self.server);
         self.go_on_with_snapshot();
         if self.tables_due && !self.busy {
-            self.tables_due = self.executor.resize_tables(self.server, TABLES_SLICE_US);
+            self.timed(Cause::Tables, |reactor| {
+                reactor.tables_due = reactor.executor.resize_tables(reactor.server, TABLES_SLICE_US);
+            });
         }
         loop {
             self.server.tracking.prefixes.tell(self.server);
             self.read_own_mail(net);
-            self.deliver_and_send(net);
+            if self.server.pubsub.inbox(self.index).waiting() > 0 {
+                self.timed(Cause::Messages, |reactor| reactor.deliver_and_send(net));
+            } else {
+                self.deliver_and_send(net);
+            }
             if !self.server.has_posted() && self.server.pubsub.inbox(self.index).waiting() == 0 {
                 break;
             }
@@ -1037,7 +1085,11 @@ impl Handler for Reactor {
             self.release_synced(net);
         }
         self.busy = false;
-        bump(&self.stats().busy_ns, Ticks::now().ns_since(self.turn_started));
-        bump(&self.stats().turns, 1);
+        self.handshakes.end_turn();
+        let ns = Ticks::now().ns_since(self.turn_started);
+        let stats = &self.server.reactors[self.index];
+        bump(&stats.busy_ns, ns);
+        bump(&stats.turns, 1);
+        stats.worst_pause.end_turn(ns, &mut self.executor.longest);
     }
 }

@@ -42,12 +42,16 @@ pub struct Server {
     pub failed: OnceLock<String>,
     /// What has changed, for the append-only file.
     pub journal: crate::journal::Journal,
+    /// Memory that is short.
+    pub eviction: crate::eviction::Eviction,
     /// Who is told of changes to keys.
     pub tracking: crate::tracking::Tracking,
     /// Lua scripts and functions.
     pub scripting: crate::scripting::Scripting,
     /// Who listens to what.
     pub pubsub: PubSub,
+    /// What TLS connections are made of.
+    pub tls: crate::tls::Tls,
     /// `CLIENT PAUSE`.
     pub pause: crate::pause::Pause,
     /// Those that wait for keys.
@@ -112,6 +116,8 @@ pub struct ReactorStats {
     pub turns: AtomicU64,
     /// Time spent in turns from when events came, waiting excluded, ns.
     pub busy_ns: AtomicU64,
+    /// The longest turn.
+    pub worst_pause: crate::worst_pause::WorstPause,
     /// Time spent removing what has expired, ns.
     pub expire_ns: AtomicU64,
     /// Batches of requests whose keys were loaded ahead.
@@ -146,6 +152,7 @@ impl ReactorStats {
             writes: AtomicU64::new(0),
             turns: AtomicU64::new(0),
             busy_ns: AtomicU64::new(0),
+            worst_pause: Default::default(),
             expire_ns: AtomicU64::new(0),
             prefetch_batches: AtomicU64::new(0),
             prefetch_entries: AtomicU64::new(0),
@@ -160,10 +167,13 @@ impl ReactorStats {
     /// Starts again from 0 (`CONFIG RESETSTAT`).
     pub fn reset(&self) {
         let keyspace = &self.keyspace;
-        for counter in [&keyspace.hits, &keyspace.misses, &keyspace.expired_keys, &keyspace.expired_fields] {
+        for counter in
+            [&keyspace.hits, &keyspace.misses, &keyspace.expired_keys, &keyspace.expired_fields, &keyspace.evicted_keys]
+        {
             counter.reset();
         }
         self.commands.iter().for_each(CommandStats::reset);
+        self.worst_pause.reset();
         let counters = [
             &self.connections,
             &self.rejected_connections,
@@ -259,6 +269,7 @@ impl Server {
         *self.samples.lock().unwrap_or_else(PoisonError::into_inner) = crate::samples::Samples::default();
         self.background.reset_freed();
         self.scripting.cache.reset_stats();
+        self.eviction.reset_stats();
     }
 
     /// When the data was last saved, Unix seconds: the start, when it never was.

@@ -60,6 +60,8 @@ pub struct Session {
     /// Its request runs code that takes long, and was left in the middle; it executes no other meanwhile. What this session
     /// was is there.
     pub task: Option<Box<Task>>,
+    /// No key could give way when its last request was about to run, as far as memory was limited then.
+    pub out_of_memory: bool,
     /// The commands queued since `MULTI`.
     pub queue: Option<Box<Queue>>,
     /// The memory of the last transaction.
@@ -116,6 +118,7 @@ impl Session {
             held: false,
             parked: None,
             task: None,
+            out_of_memory: false,
             queue: None,
             spare_queue: None,
             watching: None,

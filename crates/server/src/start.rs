@@ -7,6 +7,7 @@ use crate::mailbox::Mailbox;
 use crate::pubsub::PubSub;
 use crate::reactor::Reactor;
 use crate::server::{ReactorStats, Server};
+use crate::tls::Tls;
 use kinovar_command::Registry;
 use kinovar_command::keyspace::Keyspace;
 use kinovar_io::clock;
@@ -38,9 +39,11 @@ pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Res
         failed: OnceLock::new(),
         journal: crate::journal::Journal::new(current.io_threads),
         tracking: Default::default(),
+        tls: Default::default(),
         pubsub: PubSub::new(current.io_threads),
         slowlog: Default::default(),
         latency: Default::default(),
+        eviction: crate::eviction::Eviction::new(current.io_threads),
         background: Background::start()?,
         reactors: (0..current.io_threads).map(|_| ReactorStats::new(commands)).collect(),
         alert: AtomicBool::new(false),
@@ -97,6 +100,9 @@ pub fn serve(server: &'static Server) -> Result<(), String> {
     crate::lifecycle::watch_signals(&engines[0].waker());
     let mailboxes = engines.iter().map(|engine| Mailbox::new(engine.waker())).collect();
     assert!(server.mailboxes.set(mailboxes).is_ok(), "a server is served once");
+    if let Some(prepared) = Tls::prepare(&config).map_err(|_| "TLS can't be configured, aborting.".to_owned())? {
+        server.tls.adopt(prepared);
+    }
     crate::listen::hand_over(engines[0].net(), crate::listen::open_at_start(&config)?).map_err(failed)?;
     // From here on the data is touched by the reactors alone; with one of them its locks need not be real.
     let _ = kinovar_command::keyspace::set_single_threaded(server.reactors.len() == 1);
@@ -112,7 +118,7 @@ pub fn serve(server: &'static Server) -> Result<(), String> {
         .collect::<Result<_, _>>()
         .map_err(failed)?;
     let result = Reactor::new(server, 0).run(&mut engines[0]);
-    crate::listen::release();
+    crate::listen::release(crate::listen::TOKENS);
     server.stop();
     for thread in threads {
         let _ = thread.join();
@@ -144,6 +150,7 @@ impl Server {
         samples.busy_ns.sample(now_ms, sum(|reactor| &reactor.busy_ns));
         drop(samples);
         let used = crate::memory::used();
+        self.eviction.adjust(used, &self.config.load());
         if self.peak_memory.fetch_max(used, Relaxed) < used {
             self.peak_memory_at_s.store(now_ms / 1000, Relaxed);
         }

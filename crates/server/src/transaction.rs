@@ -45,36 +45,30 @@ impl Queue {
         self.calls.push(Call { command: entry.id as u32, first, argc: args.argc() as u32 });
     }
 
-    /// Whether one of the commands may write.
-    pub fn writes(&self, server: &Server) -> bool {
+    /// Each command and all of its words.
+    pub fn commands<'q>(&'q self, server: &'q Server) -> impl Iterator<Item = (&'q Entry, Args<'q>)> {
         let entries = server.registry.entries();
-        let writes = |call: &Call| crate::pause::may_write(server, &entries[call.command as usize], &self.args(*call));
-        self.calls.iter().any(writes)
+        self.calls.iter().map(|call| (&entries[call.command as usize], self.args(*call)))
     }
 
-    /// Calls `f` for each command and all of its words.
-    pub fn each<'q>(&'q self, server: &'q Server, mut f: impl FnMut(&'q Entry, Args<'q>)) {
-        let entries = server.registry.entries();
-        self.calls.iter().for_each(|call| f(&entries[call.command as usize], self.args(*call)));
+    /// Whether one of the commands may write.
+    pub fn writes(&self, server: &Server) -> bool {
+        self.commands(server).any(|(entry, args)| crate::pause::may_write(server, entry, &args))
     }
 
     /// Whether one of the commands says that it writes.
     pub fn says_that_it_writes(&self, server: &Server) -> bool {
-        let entries = server.registry.entries();
-        let says = |call: &Call| says_that_it_writes(server, &entries[call.command as usize], &self.args(*call));
-        self.calls.iter().any(says)
+        self.commands(server).any(|(entry, args)| says_that_it_writes(server, entry, &args))
     }
 
     /// Whether all of the commands have a flag.
     pub fn all_have(&self, server: &Server, flag: kinovar_command::Flags) -> bool {
-        let entries = server.registry.entries();
-        self.calls.iter().all(|call| entries[call.command as usize].command.flags.has(flag))
+        self.commands(server).all(|(entry, _)| entry.command.flags.has(flag))
     }
 
     /// Whether one of the commands runs code.
     pub fn runs_code(&self, server: &Server) -> bool {
-        let entries = server.registry.entries();
-        self.calls.iter().any(|call| crate::scripting::runs_code(&entries[call.command as usize]))
+        self.commands(server).any(|(entry, _)| crate::scripting::runs_code(entry))
     }
 
     /// Number of commands.
@@ -193,6 +187,7 @@ pub fn open(session: &mut Session) {
 
 fn close(session: &mut Session) -> Option<Box<Queue>> {
     session.info.queued.store(-1, Relaxed);
+    session.info.queued_bytes.store(0, Relaxed);
     session.queue.take()
 }
 

@@ -12,7 +12,7 @@ use super::cpu::{CONNECTIONS, Figures};
 use super::fill::{key, request, scattered};
 use super::load::{Batches, Generator};
 use super::rows::{self, Data, KEYS};
-use super::table::Table;
+use super::table::{Table, verdict, verdict_at_least};
 use super::{Plan, median};
 use crate::sys;
 
@@ -81,16 +81,12 @@ fn throughput(plan: &Plan, sides: &[Side; 2], pipeline: usize, table: &mut Table
     }
     let [theirs, ours] = rates.map(|rates| rates.map(median));
     let thousands = |rate: f64| format!("{:.0}", rate / 1e3);
-    let at_least = |ratio: f64, target: f64| {
-        let mark = if ratio >= target { "met" } else { "missed" };
-        [format!("{ratio:.2}x"), format!(">= {target:.2}x"), mark.to_string()]
-    };
     for (at, policy) in POLICIES.iter().enumerate() {
         let mut cells = vec![format!("SET, P{pipeline}, 50 clients, {policy}, thousand/s")];
         cells.extend([theirs[at], ours[at]].map(thousands));
         let ratio = ours[at] / theirs[at];
         if *policy == "always" {
-            cells.extend(at_least(ratio, 1.5));
+            cells.extend(verdict_at_least(ratio, 1.5));
         } else {
             cells.extend([format!("{ratio:.2}x"), String::new(), String::new()]);
         }
@@ -99,7 +95,7 @@ fn throughput(plan: &Plan, sides: &[Side; 2], pipeline: usize, table: &mut Table
     let kept = |rates: [f64; 3]| rates[1] / rates[0];
     let mut cells = vec![format!("SET, P{pipeline}, everysec over none")];
     cells.extend([theirs, ours].map(|rates| format!("{:.2}", kept(rates))));
-    cells.extend(at_least(kept(ours), 0.9));
+    cells.extend(verdict_at_least(kept(ours), 0.9));
     table.push(cells);
     Ok(())
 }
@@ -134,7 +130,7 @@ fn readers(plan: &Plan, sides: &[Side; 2], table: &mut Table) -> Result<()> {
     let mut more = vec!["what these read, none -> always, thousand/s".to_string()];
     more.extend(rates.map(show));
     more.extend([format!("{:.2}x", rates[1][2] / rates[1][0]), String::new(), String::new()]);
-    cells.extend(super::table::verdict(ratio, 1.5));
+    cells.extend(verdict(ratio, 1.5));
     table.push(cells);
     table.push(more);
     Ok(())

@@ -7,6 +7,7 @@
 mod coordination;
 mod cpu;
 mod engines;
+mod eviction;
 
 mod fill;
 mod histogram;
@@ -19,6 +20,7 @@ mod rows;
 mod snapshots;
 mod table;
 mod threads;
+mod tls;
 
 use anyhow::{Context, Result, ensure};
 use kinovar_tests::pair::Sides;
@@ -91,6 +93,8 @@ const SECTIONS: &[Section] = &[
     ("pauses", pauses::run),
     ("snapshots", snapshots::run),
     ("journal", journal::run),
+    ("tls", tls::run),
+    ("eviction", eviction::run),
 ];
 
 fn plan(args: &Args) -> Result<Plan> {

@@ -40,6 +40,13 @@ pub fn verdict(ratio: f64, target: f64) -> Vec<String> {
     vec![format!("{ratio:.2}x"), format!("<= {target:.2}x"), mark.into()]
 }
 
+/// The same for a ratio that should be large.
+pub fn verdict_at_least(ratio: f64, target: f64) -> Vec<String> {
+    let ratio = (ratio * 100.0).round() / 100.0;
+    let mark = if ratio >= target { "met" } else { "missed" };
+    vec![format!("{ratio:.2}x"), format!(">= {target:.2}x"), mark.into()]
+}
+
 /// All tables as one JSON object: title to a list of rows, each an object of its cells.
 pub fn json(tables: &[Table]) -> String {
     let table = |t: &Table| {

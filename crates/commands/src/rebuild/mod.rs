@@ -15,6 +15,7 @@ mod tests;
 use kinovar_command::keyspace::hash::{Field, Hash};
 use kinovar_command::keyspace::list::List;
 use kinovar_command::keyspace::set::Set;
+use kinovar_command::keyspace::snapshot::go_through;
 use kinovar_command::keyspace::zset::ZSet;
 use kinovar_command::keyspace::{Entry, Object, Payload, Text};
 use kinovar_command::{Protocol, Reply};
@@ -189,19 +190,12 @@ impl Pieces {
     }
 
     /// Goes on through a table, by steps that take a cursor and give the next one. What is packed is one step.
-    fn table(&mut self, limit: usize, out: &mut Vec<u8>, mut step: impl FnMut(u64, &mut Vec<u8>) -> u64) {
-        let mut cursor = if let At::Cursor(cursor) = self.at { cursor } else { 0 };
-        loop {
-            cursor = step(cursor, out);
-            if cursor == 0 {
-                self.at = At::End;
-                return;
-            }
-            if out.len() >= limit {
-                self.at = At::Cursor(cursor);
-                return;
-            }
-        }
+    fn table(&mut self, limit: usize, out: &mut Vec<u8>, step: impl FnMut(u64, &mut Vec<u8>) -> u64) {
+        let cursor = if let At::Cursor(cursor) = self.at { cursor } else { 0 };
+        self.at = match go_through(cursor, limit, out, step) {
+            0 => At::End,
+            cursor => At::Cursor(cursor),
+        };
     }
 }
 

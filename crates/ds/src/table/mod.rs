@@ -23,6 +23,7 @@ mod iter;
 mod migrate;
 mod position;
 mod salt;
+mod sample;
 mod scan;
 mod stats;
 

@@ -59,6 +59,8 @@ impl ConnId {
 pub enum Close {
     /// After everything queued so far was written; incoming data is discarded meanwhile.
     AfterSend,
+    /// At the next flush, after one attempt to write what is queued.
+    AfterAttempt,
     /// At the next flush; what is still queued is dropped.
     Now,
 }
@@ -292,6 +294,10 @@ impl Net {
             (Close::AfterSend, Phase::Open) => {
                 conn.phase = Phase::Draining;
                 conn.clear(flag::PAUSED);
+            }
+            (Close::AfterAttempt, Phase::Open | Phase::Draining) => {
+                conn.phase = Phase::Failed;
+                conn.set(flag::LAST_SEND);
             }
             (Close::Now, Phase::Open | Phase::Draining) => conn.phase = Phase::Failed,
             // Its end is on the way; a close at once only forgoes the last attempt to send.

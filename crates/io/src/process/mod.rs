@@ -15,7 +15,7 @@ mod usage;
 
 pub use affinity::{CpuListError, parse_cpu_list, pin_thread};
 pub use daemon::daemonize;
-pub use priority::{lower_priority, run_in_short_slices, wait_exactly};
+pub use priority::{lower_priority, wait_exactly};
 pub use supervise::{notify_systemd, stop_for_upstart};
 pub use system::{SystemName, disable_huge_pages, resident_bytes, system_name, total_memory_bytes};
 pub use usage::{CpuUsage, UsageOf, cpu_usage};

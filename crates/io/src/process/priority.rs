@@ -28,7 +28,7 @@ const SHORT_SLICE_NS: u64 = 100_000;
 ///
 /// # Errors
 /// The kernel's. Older ones know no slices, and leave everything as it was.
-pub fn run_in_short_slices() -> io::Result<()> {
+fn run_in_short_slices() -> io::Result<()> {
     // SAFETY: `sched_attr` is plain numbers, for which zero is a value.
     let mut attributes: libc::sched_attr = unsafe { std::mem::zeroed() };
     let size = size_of::<libc::sched_attr>() as u32;

@@ -35,6 +35,22 @@ pub(super) struct Progress {
     pieces: Vec<Vec<u8>>,
 }
 
+/// Goes on through a table from a cursor, by steps that append to `out` and give the next cursor, until there are `limit` bytes. The
+/// cursor to go on from; 0 at the end.
+pub fn go_through(
+    mut cursor: u64,
+    limit: usize,
+    out: &mut Vec<u8>,
+    mut step: impl FnMut(u64, &mut Vec<u8>) -> u64,
+) -> u64 {
+    loop {
+        cursor = step(cursor, out);
+        if cursor == 0 || out.len() >= limit {
+            return cursor;
+        }
+    }
+}
+
 fn bytes_of(object: &Object, effort: usize) -> usize {
     object.memory_bytes(if effort > FREE_INLINE_MAX { SAMPLES } else { 0 })
 }

@@ -266,6 +266,14 @@ fn with_vast(test: impl FnOnce(&Keyspace, Env<'_>, &Steps)) {
     test(&keyspace, env, &steps);
 }
 
+/// Somebody waits for a value, of which a part is written.
+fn begin_writing(keyspace: &Keyspace, env: Env<'_>, name: &[u8]) {
+    let mut db = Db::new(keyspace, keyspace.lock_all(), 0, env);
+    assert!(db.hurry_snapshot(&Key::new(name)));
+    drop(db);
+    assert_eq!(keyspace.hurry_step(0, 1), Step::More);
+}
+
 fn finish(keyspace: &Keyspace) {
     while keyspace.snapshot_step(0, 1, &RefCell::new(Vec::new())) != Step::Done {}
 }
@@ -307,10 +315,7 @@ fn what_somebody_waits_for_is_written_next() {
 #[test]
 fn what_is_removed_goes_to_the_snapshot_unwritten() {
     with_vast(|keyspace, env, steps| {
-        let mut db = Db::new(keyspace, keyspace.lock_all(), 0, env);
-        assert!(db.hurry_snapshot(&Key::new(b"a")));
-        drop(db);
-        assert_eq!(keyspace.hurry_step(0, 1), Step::More);
+        begin_writing(keyspace, env, b"a");
         let mut db = Db::new(keyspace, keyspace.lock_all(), 0, env);
         assert!(db.delete(&Key::new(b"a")));
         db.set_text(&Key::new(b"b"), b"text", Ttl::Clear);
@@ -328,10 +333,7 @@ fn what_is_removed_goes_to_the_snapshot_unwritten() {
 #[test]
 fn what_nobody_has_waited_for_is_finished_at_once() {
     with_vast(|keyspace, env, steps| {
-        let mut db = Db::new(keyspace, keyspace.lock_all(), 0, env);
-        assert!(db.hurry_snapshot(&Key::new(b"a")));
-        drop(db);
-        assert_eq!(keyspace.hurry_step(0, 1), Step::More);
+        begin_writing(keyspace, env, b"a");
         let mut db = Db::new(keyspace, keyspace.lock_all(), 0, env);
         for name in ["a", "b"] {
             let mut list = db.update::<List>(&Key::new(name.as_bytes())).unwrap().unwrap();

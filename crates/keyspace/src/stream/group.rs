@@ -105,10 +105,6 @@ impl Counted {
         APART.fetch_add(1, Relaxed);
         Counted
     }
-
-    fn count() -> usize {
-        APART.load(Relaxed)
-    }
 }
 
 impl Clone for Counted {
@@ -126,7 +122,7 @@ impl Drop for Counted {
 /// How many consumers of groups there are in this process that got nothing when they were last seen; those included that are about
 /// to be freed. Old versions of the RDB format cannot tell their two times apart.
 pub fn consumers_apart() -> usize {
-    Counted::count()
+    APART.load(Relaxed)
 }
 
 /// The names say whose id it is.

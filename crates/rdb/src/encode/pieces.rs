@@ -9,6 +9,7 @@ use kinovar_keyspace::Object;
 use kinovar_keyspace::hash::{Field, Hash};
 use kinovar_keyspace::list::List;
 use kinovar_keyspace::set::Set;
+use kinovar_keyspace::snapshot::go_through;
 use kinovar_keyspace::stream::StreamId;
 use kinovar_keyspace::zset::ZSet;
 
@@ -129,22 +130,12 @@ impl Pieces {
     }
 
     /// Goes on through a table, by steps that take a cursor and give the next one.
-    fn table(&mut self, limit: usize, out: &mut Vec<u8>, mut step: impl FnMut(u64, &mut Vec<u8>) -> u64) {
-        let mut cursor = match self.at {
-            At::Cursor(cursor) => cursor,
-            _ => 0,
+    fn table(&mut self, limit: usize, out: &mut Vec<u8>, step: impl FnMut(u64, &mut Vec<u8>) -> u64) {
+        let cursor = if let At::Cursor(cursor) = self.at { cursor } else { 0 };
+        self.at = match go_through(cursor, limit, out, step) {
+            0 => At::End,
+            cursor => At::Cursor(cursor),
         };
-        loop {
-            cursor = step(cursor, out);
-            if cursor == 0 {
-                self.at = At::End;
-                return;
-            }
-            if out.len() >= limit {
-                self.at = At::Cursor(cursor);
-                return;
-            }
-        }
     }
 
     fn zset(&mut self, zset: &ZSet, limit: usize, encoder: &mut Encoder, out: &mut Vec<u8>) {

@@ -582,7 +582,7 @@ pub fn describe(registry: &Registry, now_ms: u64, client: &ClientInfo, arguments
     }
     let pending = client.output_pending.load(Relaxed);
     let (used, capacity) = (client.query_buffer.load(Relaxed), client.query_buffer_capacity.load(Relaxed));
-    let total = size_of::<crate::connection::Connection>() + size_of::<ClientInfo>() + capacity + pending + arguments;
+    let total = client.memory_bytes() + arguments;
     let mut field = |name: &str, value: &[u8]| {
         if !out.is_empty() && !out.ends_with(b"\n") {
             out.push(b' ');
@@ -610,7 +610,7 @@ pub fn describe(registry: &Registry, now_ms: u64, client: &ClientInfo, arguments
     text("qbuf", used.to_string());
     text("qbuf-free", capacity.saturating_sub(used).to_string());
     text("argv-mem", arguments.to_string());
-    text("multi-mem", "0".into());
+    text("multi-mem", client.queued_bytes.load(Relaxed).to_string());
     // Replies are written into a buffer borrowed for the turn: a connection has none of its own.
     text("rbs", "0".into());
     text("rbp", "0".into());

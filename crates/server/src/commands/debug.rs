@@ -25,6 +25,7 @@ const DEBUG: Command = Command {
     complexity: "As the subcommand",
     since: "1.0.0",
     lock: Lock::Walk,
+    is_internal: true,
     handler: debug,
     ..Command::DEFAULT
 };

@@ -167,7 +167,7 @@ fn server(page: &mut Page<'_>) {
     page.field("process_id", std::process::id());
     page.field("process_supervised", page.parameter("supervised"));
     page.field("run_id", &server.run_id);
-    page.field("tcp_port", config.port);
+    page.field("tcp_port", config.main_port());
     page.field("server_time_usec", kinovar_io::clock::unix_us());
     page.field("uptime_in_seconds", uptime_s);
     page.field("uptime_in_days", uptime_s / 86400);
@@ -178,9 +178,10 @@ fn server(page: &mut Page<'_>) {
     page.field("executable", executable.display());
     page.field("config_file", server.config.file().unwrap_or_default().display());
     page.field("io_threads_active", u8::from(server.reactors.len() > 1));
-    if config.port != 0 {
-        let bind: String = config.bind.iter().map(|address| format!(",bind={address}")).collect();
-        page.field("listener0", format!("name=tcp{bind},port={}", config.port));
+    let bind: String = config.bind.iter().map(|address| format!(",bind={address}")).collect();
+    let ports = [("tcp", config.port), ("tls", config.tls_port)];
+    for (at, (name, port)) in ports.into_iter().filter(|(_, port)| *port != 0).enumerate() {
+        page.field(&format!("listener{at}"), format!("name={name}{bind},port={port}"));
     }
 }
 
@@ -252,15 +253,17 @@ fn memory(page: &mut Page<'_>) {
     page.field("rss_overhead_bytes", usage.rss as i64 - figures.resident as i64);
     page.field("mem_fragmentation_ratio", format!("{:.2}", ratio(usage.rss, usage.used)));
     page.field("mem_fragmentation_bytes", usage.rss as i64 - usage.used as i64);
+    let not_written = crate::eviction::room::not_counted(page.server);
+    page.field("mem_not_counted_for_evict", not_written);
     page.zeros(&[
-        "mem_not_counted_for_evict",
         "mem_replication_backlog",
         "mem_total_replication_buffers",
         "mem_replica_full_sync_buffer",
         "mem_clients_slaves",
     ]);
     page.field("mem_clients_normal", usage.clients);
-    page.zeros(&["mem_cluster_links", "mem_aof_buffer"]);
+    page.field("mem_cluster_links", 0);
+    page.field("mem_aof_buffer", not_written);
     page.field("mem_allocator", "jemalloc-5.3.0");
     page.field("mem_overhead_db_hashtable_rehashing", 0);
     page.field("active_defrag_running", 0);
@@ -306,7 +309,7 @@ fn persistence(page: &mut Page<'_>) {
     if journal.is_wanted() || run.is_some() && page.server.config().appendonly {
         page.field("aof_current_size", journal.size());
         page.field("aof_base_size", journal.sizes.base.load(Relaxed));
-        page.field("aof_pending_rewrite", 0);
+        page.field("aof_pending_rewrite", u8::from(rewrites.is_scheduled));
         page.field("aof_buffer_length", journal.behind());
         page.field("aof_pending_bio_fsync", u8::from(journal.is_syncing()));
         page.field("aof_delayed_fsync", journal.slow_syncs());
@@ -364,9 +367,12 @@ fn stats(page: &mut Page<'_>) {
     page.field("expired_stale_perc", "0.00");
     page.field("expired_time_cap_reached_count", 0);
     page.field("expire_cycle_cpu_milliseconds", page.sum(|reactor| &reactor.expire_ns) / 1_000_000);
-    page.zeros(&["evicted_keys", "evicted_clients"]);
+    page.field("evicted_keys", page.keyspace_sum(|stats| &stats.evicted_keys));
+    page.field("evicted_clients", page.server.eviction.evicted_clients());
     page.field("evicted_scripts", page.server.scripting.cache.evicted());
-    page.zeros(&["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
+    let (exceeded_ms, total_exceeded_ms) = page.server.eviction.exceeded_ms();
+    page.field("total_eviction_exceeded_time", total_exceeded_ms);
+    page.field("current_eviction_exceeded_time", exceeded_ms);
     page.field("keyspace_hits", page.keyspace_sum(|stats| &stats.hits));
     page.field("keyspace_misses", page.keyspace_sum(|stats| &stats.misses));
     page.field("pubsub_channels", page.server.pubsub.channels(false).len());
@@ -411,6 +417,10 @@ fn stats(page: &mut Page<'_>) {
     page.field("instantaneous_eventloop_duration_usec", samples.busy_ns.per_second() / turns.max(1) / 1000);
     page.field("acl_access_denied_auth", page.sum(|reactor| &reactor.auth_failures));
     page.zeros(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
+    let pause = page.server.worst_pause();
+    page.field("worst_pause_usec", pause.ns / 1000);
+    page.field("worst_pause_cause", page.server.cause_name(pause.cause));
+    page.field("worst_pause_at", pause.at_ms / 1000);
 }
 
 /// Time that a reactor has spent in commands, us.

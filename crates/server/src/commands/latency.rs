@@ -1,5 +1,6 @@
 //! `LATENCY`: what made clients wait.
 
+use super::latency_doctor::report;
 use crate::cmdstats::Latencies;
 use crate::latency::Series;
 use crate::server::Server;
@@ -212,41 +213,9 @@ fn age(s: u64) -> String {
 }
 
 fn latency_doctor(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    let server = Server::of(ctx);
-    let text = report(server.config().latency_monitor_threshold_ms, &server.latency.all());
+    let text = report(Server::of(ctx), ctx.now_ms());
     ctx.reply.verbatim("txt", text.as_bytes());
     Ok(())
-}
-
-fn report(threshold_ms: u64, events: &std::collections::BTreeMap<&'static str, Series>) -> String {
-    if threshold_ms == 0 {
-        return "Latency monitoring is off. CONFIG SET latency-monitor-threshold <milliseconds> turns it on.\n".into();
-    }
-    if events.is_empty() {
-        return format!("Nothing took {threshold_ms} ms or longer since monitoring was turned on.\n");
-    }
-    let mut text = String::from("These events took long:\n\n");
-    for (name, series) in events {
-        let count = series.samples.len() as u64;
-        let mean = series.samples.iter().map(|&(_, ms)| ms).sum::<u64>() / count.max(1);
-        text.push_str(&format!(
-            "- {name}: {count} samples, {mean} ms on average, worst {} ms.\n  {}\n",
-            series.max_ms,
-            advice(name)
-        ));
-    }
-    text
-}
-
-fn advice(event: &str) -> &'static str {
-    match event {
-        "command" => "A command looked at many elements. SLOWLOG GET names it; SCAN, ranges or smaller values help.",
-        "fast-command" => {
-            "Even commands of constant time waited: look for swapping, other processes on these cores, or a host that takes \
-             the processor away."
-        }
-        _ => "See the documentation of the event.",
-    }
 }
 
 fn latency_histogram(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -311,13 +280,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn graphs_and_reports() {
+    fn graphs() {
         let series = Series { samples: [(100, 1), (160, 4)].into(), max_ms: 9 };
         let drawn = graph("command", &series, 170);
         assert!(drawn.starts_with("command - high 4 ms, low 1 ms (all time high 9 ms)\n"), "{drawn}");
         assert!(drawn.ends_with(" #\n #\n #\n##\n11\nm0\n s\n"), "{drawn}");
-        let events = [("command", series)].into();
-        assert!(report(10, &events).contains("2 samples, 2 ms on average, worst 9 ms"));
-        assert!(report(0, &events).contains("is off"));
     }
 }

@@ -215,9 +215,8 @@ fn memory_stats(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
         integer(reply, name, 0);
     }
     integer(reply, "clients.normal", usage.clients);
-    for name in ["cluster.links", "aof.buffer"] {
-        integer(reply, name, 0);
-    }
+    integer(reply, "cluster.links", 0);
+    integer(reply, "aof.buffer", crate::eviction::room::not_counted(server));
     integer(reply, "lua.caches", scripts);
     integer(reply, "functions.caches", functions);
     integer(reply, "script.VMs", interpreters);

@@ -10,6 +10,7 @@ pub mod digest;
 pub mod function;
 pub mod info;
 pub mod latency;
+mod latency_doctor;
 pub mod memory;
 pub mod migrate;
 pub mod pubsub;

@@ -21,11 +21,15 @@ pub trait ApplyHook: Send + Sync {
     /// Called once per CONFIG SET that changed at least one of the parameters that the hook was registered for, before anyone
     /// sees the new configuration. `changed` names those parameters.
     ///
-    /// May be called again with the old configuration, when a later hook refuses.
-    ///
     /// # Errors
     /// A refusal in words for the client: the whole CONFIG SET is then undone.
     fn applied(&self, changed: &[&'static str], new: &Config) -> Result<(), String>;
+
+    /// Goes back to `old`, because a later hook has refused. It agreed to these very values once; if it cannot go back, there is no
+    /// better state to try.
+    fn undone(&self, changed: &[&'static str], old: &Config) {
+        let _ = self.applied(changed, old);
+    }
 }
 
 impl<F> ApplyHook for F
@@ -202,7 +206,7 @@ impl ConfigHandle {
         for (&(name, value), &at) in pairs.iter().zip(positions) {
             let differs =
                 store.set(at, value).map_err(|reason| SetError::Refused { argument: name.to_vec(), reason })?;
-            if differs {
+            if differs || PARAMS[at].is_reference {
                 changed.push((at, name));
             }
         }
@@ -224,8 +228,7 @@ impl ConfigHandle {
             if let Err(reason) = hook.hook.applied(&names, config) {
                 let old = self.snapshot();
                 for (hook, names) in told.iter().rev() {
-                    // It agreed to these very values once; if it cannot go back, there is no better state to try.
-                    let _ = hook.hook.applied(names, &old);
+                    hook.hook.undone(names, &old);
                 }
                 return Err(SetError::Refused { argument: argument.to_vec(), reason });
             }

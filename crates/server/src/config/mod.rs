@@ -42,7 +42,7 @@ pub use load::{LoadError, Loaded, Sources, load, not_built_yet};
 pub use param::{Meaning, Mutability, Param};
 pub use snapshot::{
     AppendFsync, ClientsMemory, Config, EvictionPolicy, IoEngine, LogLevel, OomScoreAdj, ShutdownOptions, Supervised,
-    Who,
+    TlsAuth, TlsSettings, Who,
 };
 pub use store::{ProcessDir, Store, WorkingDir};
 pub use table::{PARAMS, help};

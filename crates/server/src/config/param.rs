@@ -37,6 +37,8 @@ pub struct Param {
     pub mutability: Mutability,
     /// Whether only CONFIG GET with its exact name shows it.
     pub hidden: bool,
+    /// Whether its value names something else, such as a file, so that setting it anew applies it even if it stays the same.
+    pub is_reference: bool,
     /// What it does here.
     pub meaning: Meaning,
     /// Some numbers are accepted and then moved into a range without an error.
@@ -55,6 +57,7 @@ impl Param {
             kind,
             mutability: Mutability::Mutable,
             hidden: false,
+            is_reference: false,
             meaning: Meaning::Live,
             settle: unchanged,
             settle_on_set: unchanged,
@@ -79,6 +82,11 @@ impl Param {
 
     pub(super) const fn hidden(mut self) -> Param {
         self.hidden = true;
+        self
+    }
+
+    pub(super) const fn reference(mut self) -> Param {
+        self.is_reference = true;
         self
     }
 

@@ -194,6 +194,63 @@ pub enum OomScoreAdj {
     Absolute,
 }
 
+/// Whether clients of the TLS port need a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsAuth {
+    /// They are not asked for one.
+    No,
+    /// Without a good one they are refused.
+    Yes,
+    /// They may do without, but a bad one is refused.
+    Optional,
+}
+
+/// What TLS connections of clients are made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each field is the parameter of its name; the table says what it does")]
+pub struct TlsSettings {
+    pub cert_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
+    pub key_file_pass: Vec<u8>,
+    pub ca_cert_file: Option<PathBuf>,
+    pub ca_cert_dir: Option<PathBuf>,
+    pub auth_clients: TlsAuth,
+    pub protocols: String,
+    pub ciphers: String,
+    pub ciphersuites: String,
+    pub prefer_server_ciphers: bool,
+    pub session_caching: bool,
+    /// 0: no limit.
+    pub session_cache_size: usize,
+    pub session_cache_timeout_s: u64,
+}
+
+impl TlsSettings {
+    fn from_store(store: &Store) -> TlsSettings {
+        let path = |name| Some(store.text(name)).filter(|text| !text.is_empty()).map(bytes_path);
+        let utf8 = |name| String::from_utf8_lossy(store.text(name)).into_owned();
+        TlsSettings {
+            cert_file: path("tls-cert-file"),
+            key_file: path("tls-key-file"),
+            key_file_pass: store.text("tls-key-file-pass").to_vec(),
+            ca_cert_file: path("tls-ca-cert-file"),
+            ca_cert_dir: path("tls-ca-cert-dir"),
+            auth_clients: match store.number("tls-auth-clients") {
+                0 => TlsAuth::No,
+                1 => TlsAuth::Yes,
+                _ => TlsAuth::Optional,
+            },
+            protocols: utf8("tls-protocols"),
+            ciphers: utf8("tls-ciphers"),
+            ciphersuites: utf8("tls-ciphersuites"),
+            prefer_server_ciphers: store.flag("tls-prefer-server-ciphers"),
+            session_caching: store.flag("tls-session-caching"),
+            session_cache_size: usize::try_from(store.size("tls-session-cache-size")).unwrap_or(usize::MAX),
+            session_cache_timeout_s: store.size("tls-session-cache-timeout"),
+        }
+    }
+}
+
 /// Every parameter that has a meaning here, by the name of its parameter, with the unit at the end where it needs one.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "each field is the parameter of its name; the table says what it does")]
@@ -208,6 +265,11 @@ pub struct Config {
     pub timeout_s: u32,
     pub maxclients: u32,
     pub max_new_connections_per_cycle: u32,
+    pub tls_port: u16,
+    pub max_new_tls_connections_per_cycle: u32,
+    /// 0: no limit.
+    pub tls_handshake_timeout_s: u32,
+    pub tls: TlsSettings,
     pub protected_mode: bool,
     pub client_query_buffer_limit_bytes: u64,
     /// Normal clients, replicas, subscribers.
@@ -271,6 +333,7 @@ pub struct Config {
     pub set_max_listpack_value: usize,
     pub zset_max_listpack_entries: usize,
     pub zset_max_listpack_value: usize,
+    pub hll_sparse_max_bytes: usize,
     /// 0: no limit.
     pub stream_node_max_bytes: usize,
     /// 0: no limit.
@@ -336,6 +399,10 @@ impl Config {
             timeout_s: small("timeout"),
             maxclients: small("maxclients"),
             max_new_connections_per_cycle: small("max-new-connections-per-cycle"),
+            tls_port: u16::try_from(store.number("tls-port")).expect("the table's range is that of ports"),
+            max_new_tls_connections_per_cycle: small("max-new-tls-connections-per-cycle"),
+            tls_handshake_timeout_s: small("tls-handshake-timeout"),
+            tls: TlsSettings::from_store(store),
             protected_mode: store.flag("protected-mode"),
             client_query_buffer_limit_bytes: store.size("client-query-buffer-limit"),
             client_output_buffer_limits: match store.special("client-output-buffer-limit") {
@@ -414,6 +481,7 @@ impl Config {
             set_max_listpack_value: count("set-max-listpack-value"),
             zset_max_listpack_entries: count("zset-max-listpack-entries"),
             zset_max_listpack_value: count("zset-max-listpack-value"),
+            hll_sparse_max_bytes: count("hll-sparse-max-bytes"),
             stream_node_max_bytes: count("stream-node-max-bytes"),
             stream_node_max_entries: count("stream-node-max-entries"),
 
@@ -470,6 +538,7 @@ impl Config {
             set_max_listpack_value: self.set_max_listpack_value,
             zset_max_listpack_entries: self.zset_max_listpack_entries,
             zset_max_listpack_value: self.zset_max_listpack_value,
+            hll_sparse_max_bytes: self.hll_sparse_max_bytes,
             stream_node_max_bytes: self.stream_node_max_bytes,
             stream_node_max_entries: self.stream_node_max_entries,
             proto_max_bulk_len: self.proto_max_bulk_len,
@@ -477,6 +546,7 @@ impl Config {
             lfu_log_factor: self.lfu_log_factor,
             lfu_decay_time_min: self.lfu_decay_time_min,
             rdb_compression: self.rdb_compression,
+            lazyfree_lazy_eviction: self.lazyfree_lazy_eviction,
             lazyfree_lazy_expire: self.lazyfree_lazy_expire,
             lazyfree_lazy_server_del: self.lazyfree_lazy_server_del,
         }

@@ -21,6 +21,7 @@ const NO_SAMPLING: &str = "expired keys are found by an exact index, not by samp
 const PINNED_OTHERWISE: &str = "threads are placed by the operating system";
 const NO_DEFRAG: &str = "there is no moving of live values";
 const NO_MODULES: &str = "there are no modules";
+const NO_FINITE_FIELDS: &str = "keys are exchanged over elliptic curves only";
 const TEST_AID: &str = "an aid of the reference's own tests";
 
 /// All parameters; the position of one is its index everywhere else.
@@ -35,7 +36,7 @@ pub const PARAMS: &[Param] = &[
     int("timeout", 0, 0, INT_MAX, "seconds after which an idle client is closed; 0 never closes"),
     uint("maxclients", 10_000, 1, UINT_MAX, "most clients connected at once"),
     uint("max-new-connections-per-cycle", 10, 1, 1000, "most connections accepted in one turn of an event loop"),
-    uint("max-new-tls-connections-per-cycle", 1, 1, 1000, "most TLS connections accepted in one turn").later(),
+    uint("max-new-tls-connections-per-cycle", 1, 1, 1000, "most TLS handshakes worked on in one turn"),
     uint("socket-mark-id", 0, 0, UINT_MAX, "mark set on listening sockets")
         .immutable()
         .inert("setting it needs a privilege"),
@@ -128,7 +129,7 @@ pub const PARAMS: &[Param] = &[
     uint("zset-max-listpack-entries", 128, 0, i64::MAX, "members of the largest compact sorted set")
         .alias("zset-max-ziplist-entries"),
     bytes("zset-max-listpack-value", 64, 0, "longest member of a compact sorted set").alias("zset-max-ziplist-value"),
-    bytes("hll-sparse-max-bytes", 3000, 0, "bytes of the largest sparse HyperLogLog").later(),
+    bytes("hll-sparse-max-bytes", 3000, 0, "bytes of the largest sparse HyperLogLog"),
     bytes("stream-node-max-bytes", 4096, 0, "bytes of a stream node"),
     int("stream-node-max-entries", 100, 0, i64::MAX, "entries of a stream node"),
     boolean("vset-force-single-threaded-execution", false, "run vector searches on one thread").later(),
@@ -250,29 +251,30 @@ pub const PARAMS: &[Param] = &[
     int("cluster-compatibility-sample-ratio", 0, 0, 100, "share of commands checked for cluster use, percent").later(),
     boolean("cluster-slot-stats-enabled", false, "keep statistics of each slot").later(),
     // TLS.
-    int("tls-port", 0, 0, 65535, "TLS port; 0 listens on none").later(),
-    text("tls-cert-file", "", "certificate").later(),
-    text("tls-key-file", "", "private key").later(),
-    text("tls-key-file-pass", "", "password of the private key").later(),
-    text("tls-client-cert-file", "", "certificate for outgoing links").later(),
-    text("tls-client-key-file", "", "private key for outgoing links").later(),
+    int("tls-port", 0, 0, 65535, "TLS port; 0 listens on none"),
+    text("tls-cert-file", "", "certificate, PEM, with those of intermediate authorities behind it").reference(),
+    text("tls-key-file", "", "private key, PEM").reference(),
+    text("tls-key-file-pass", "", "password of the private key"),
+    text("tls-client-cert-file", "", "certificate for outgoing links").reference().later(),
+    text("tls-client-key-file", "", "private key for outgoing links").reference().later(),
     text("tls-client-key-file-pass", "", "password of that key").later(),
-    text("tls-dh-params-file", "", "Diffie-Hellman parameters").later(),
-    text("tls-ca-cert-file", "", "certificates of authorities, one file").later(),
-    text("tls-ca-cert-dir", "", "certificates of authorities, a directory").later(),
-    names("tls-auth-clients", 1, TLS_AUTH, "whether clients need a certificate").later(),
+    text("tls-dh-params-file", "", "Diffie-Hellman parameters").reference().inert(NO_FINITE_FIELDS),
+    text("tls-ca-cert-file", "", "certificates of authorities, one file").reference(),
+    text("tls-ca-cert-dir", "", "certificates of authorities, a directory").reference(),
+    names("tls-auth-clients", 1, TLS_AUTH, "whether clients need a certificate"),
     boolean("tls-replication", false, "use TLS to the primary").later(),
     boolean("tls-cluster", false, "use TLS on the cluster bus").later(),
-    text("tls-protocols", "", "allowed protocol versions").later(),
-    text("tls-ciphers", "", "allowed ciphers up to TLS 1.2").later(),
-    text("tls-ciphersuites", "", "allowed cipher suites of TLS 1.3").later(),
-    boolean("tls-prefer-server-ciphers", false, "the server's order of ciphers decides").later(),
-    boolean("tls-session-caching", true, "cache sessions").later(),
-    int("tls-session-cache-size", 20_480, 0, INT_MAX, "sessions cached").later(),
-    int("tls-session-cache-timeout", 300, 0, INT_MAX, "seconds that a session is cached").later(),
+    text("tls-protocols", "", "allowed protocol versions, of TLSv1.2 and TLSv1.3"),
+    text("tls-ciphers", "", "allowed ciphers of TLS 1.2, in OpenSSL's notation"),
+    text("tls-ciphersuites", "", "allowed cipher suites of TLS 1.3"),
+    boolean("tls-prefer-server-ciphers", false, "the server's order of ciphers decides"),
+    boolean("tls-session-caching", true, "let clients resume their sessions"),
+    int("tls-session-cache-size", 20_480, 0, INT_MAX, "sessions cached; 0 is no limit"),
+    int("tls-session-cache-timeout", 300, 0, INT_MAX, "seconds that a session is cached"),
     // Threads and I/O. `io-threads` counts reactors here, so that its default is one per core rather than 1.
     special("io-threads", Kind::Cores(REACTORS), "threads that serve clients; all cores unless set").immutable(),
     names("io-engine", 0, IO_ENGINES, "how the kernel is asked for input and output").immutable(),
+    int("tls-handshake-timeout", 10, 0, INT_MAX, "seconds that a TLS handshake may take; 0 is no limit"),
     names("partitions", 256, PARTITIONS, "slices of the keyspace, a power of two").immutable(),
 ];
 

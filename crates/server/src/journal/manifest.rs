@@ -333,6 +333,11 @@ impl Layout {
         self.dir.join(&part.name)
     }
 
+    /// How large the files of a manifest are together, bytes. What is not there counts nothing.
+    pub fn size_of(&self, manifest: &Manifest) -> u64 {
+        manifest.parts().map(|part| fs::metadata(self.path(part)).map_or(0, |metadata| metadata.len())).sum()
+    }
+
     /// Reads the manifest; an empty one if there is none.
     ///
     /// # Errors

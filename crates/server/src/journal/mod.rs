@@ -389,8 +389,7 @@ impl Journal {
     }
 
     fn note_sizes(&self, layout: &Layout, manifest: &Manifest, current: u64) {
-        let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
-        let all: u64 = manifest.parts().map(|part| size(&layout.path(part))).sum();
+        let all = layout.size_of(manifest);
         self.sizes.current.store(current, Relaxed);
         self.sizes.others.store(all.saturating_sub(current), Relaxed);
         self.sizes.base.store(all, Relaxed);

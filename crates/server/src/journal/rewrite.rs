@@ -309,7 +309,7 @@ fn name_increment(server: &'static Server, new: &Manifest, path: PathBuf) -> boo
     };
     if !is_named {
         state.rewrite.orphans.push(path);
-        let all = size_of(&layout, &old);
+        let all = layout.size_of(&old);
         journal.sizes.others.store(all.saturating_sub(journal.sizes.current.load(Relaxed)), Relaxed);
     } else if let Some(files) = &mut state.files {
         files.manifest = new.clone();
@@ -317,11 +317,6 @@ fn name_increment(server: &'static Server, new: &Manifest, path: PathBuf) -> boo
     drop(state);
     journal.named.notify_all();
     is_named
-}
-
-/// How large the files of a manifest are together, bytes.
-fn size_of(layout: &Layout, manifest: &Manifest) -> u64 {
-    manifest.parts().map(|part| fs::metadata(layout.path(part)).map_or(0, |metadata| metadata.len())).sum()
 }
 
 /// The snapshot of a rewrite is complete, or has failed.
@@ -393,7 +388,7 @@ fn put_in_place(server: &'static Server, base: Base) -> Outcome {
         // What it names besides is gone, which is no harm.
         log::warning(&reason);
     }
-    let all = size_of(&layout, &manifest);
+    let all = layout.size_of(&manifest);
     let last = last.map_or(0, |path| fs::metadata(path).map_or(0, |metadata| metadata.len()));
     journal.sizes.others.store(all.saturating_sub(last), Relaxed);
     journal.sizes.base.store(all, Relaxed);

@@ -227,7 +227,7 @@ impl Scan<'_> {
     /// Reads to the end. Whether the end is that of a command, and of a transaction if it is in one.
     fn run(&mut self) -> Result<bool, Failure> {
         let server = self.feeder.server;
-        let (mut generation, mut delay_us) = (server.config.generation(), server.config().key_load_delay_us);
+        let mut key_delay = self.feeder.key_delay();
         loop {
             let first = self.commands.spans.len();
             let found = step(&self.commands.bytes, self.at, &mut self.commands.spans);
@@ -235,12 +235,7 @@ impl Scan<'_> {
                 Step::Command(end) => {
                     self.at = end;
                     self.command(server, first)?;
-                    if delay_us != 0 {
-                        self.feeder.delay(delay_us);
-                        if generation != server.config.generation() {
-                            (generation, delay_us) = (server.config.generation(), server.config().key_load_delay_us);
-                        }
-                    }
+                    key_delay.wait(self.feeder)?;
                 }
                 Step::Note(end) => self.at = end,
                 Step::Incomplete => {

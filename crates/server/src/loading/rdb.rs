@@ -40,7 +40,7 @@ pub fn read(feeder: &mut Feeder, source: Source) -> Result<Rest, Failure> {
     let counting = Counting { run: feeder.run.clone(), from: source.from };
     let mut reader = Reader::new(counting, server.config().rdb_checksum)?;
     let mut batches: Vec<Batch> = (0..feeder.reactors()).map(|_| feeder.batch()).collect();
-    let (mut generation, mut delay_us) = (server.config.generation(), server.config().key_load_delay_us);
+    let mut key_delay = feeder.key_delay();
     let mut selected = 0;
     let (mut reported, mut offset, mut keys_left) = (Instant::now(), 0, source.bytes / RECORD_BYTES_MIN);
     loop {
@@ -61,16 +61,7 @@ pub fn read(feeder: &mut Feeder, source: Source) -> Result<Rest, Failure> {
                         report(feeder);
                     }
                 }
-                if generation != server.config.generation() {
-                    generation = server.config.generation();
-                    delay_us = server.config().key_load_delay_us;
-                }
-                if delay_us != 0 {
-                    feeder.delay(delay_us);
-                    if feeder.is_over() {
-                        return Err(Failure::Stopped);
-                    }
-                }
+                key_delay.wait(feeder)?;
             }
             Event::Aux { name, value } => note_aux(&feeder.run, &name, &value),
             Event::SelectDb(db) if db >= server.keyspace.databases() => {

@@ -365,8 +365,13 @@ impl Feeder {
         locked(&self.run.ending).libraries.push(text.into());
     }
 
-    /// Waits as `key-load-delay` says: so many us, or 1 us for one of so many keys if it is negative.
-    pub fn delay(&self, delay_us: i32) {
+    /// The parameter `key-load-delay`.
+    pub fn key_delay(&self) -> KeyDelay {
+        KeyDelay { generation: self.server.config.generation(), us: self.server.config().key_load_delay_us }
+    }
+
+    /// So many us, or 1 us for one of so many keys if it is negative.
+    fn delay(&self, delay_us: i32) {
         let mut left = match delay_us {
             0 => return,
             1.. => Duration::from_micros(delay_us.unsigned_abs().into()),
@@ -378,6 +383,31 @@ impl Feeder {
             std::thread::sleep(step);
             left -= step;
         }
+    }
+}
+
+/// What is waited for each key, as the configuration has it at the time.
+pub struct KeyDelay {
+    generation: u64,
+    us: i32,
+}
+
+impl KeyDelay {
+    /// Waits for one key.
+    ///
+    /// # Errors
+    /// The load is over.
+    pub fn wait(&mut self, feeder: &Feeder) -> Result<(), Failure> {
+        if self.generation != feeder.server.config.generation() {
+            *self = feeder.key_delay();
+        }
+        if self.us != 0 {
+            feeder.delay(self.us);
+            if feeder.is_over() {
+                return Err(Failure::Stopped);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -392,12 +392,7 @@ pub fn save(server: &'static Server, db: &mut Db<'_>) -> Result<bool, Refusal> {
     if server.saving.is_rewriting() {
         drive(server);
     }
-    db.lock_all_or_give_up().map_err(|_| Refusal::Failed)?;
-    let begun = begin(server, db, true);
-    db.unlock();
-    begun?;
-    drive(server);
-    Ok(!server.saving.state().last_failed)
+    save_as(server, db, |db| begin(server, db, true))
 }
 
 /// Saves everything at the beginning of a load, before anything has come or gone; nothing is locked by the caller. Whether it was
@@ -406,8 +401,17 @@ pub fn save(server: &'static Server, db: &mut Db<'_>) -> Result<bool, Refusal> {
 /// # Errors
 /// A snapshot is under way in the background.
 pub fn save_to_load(server: &'static Server, db: &mut Db<'_>) -> Result<bool, Refusal> {
+    save_as(server, db, |db| begin_in_any_case(server, db, true, Purpose::Save))
+}
+
+/// Has a snapshot begun with everything locked, and waits for it.
+fn save_as<'d>(
+    server: &'static Server,
+    db: &mut Db<'d>,
+    begin: impl FnOnce(&mut Db<'d>) -> Result<(), Refusal>,
+) -> Result<bool, Refusal> {
     db.lock_all_or_give_up().map_err(|_| Refusal::Failed)?;
-    let begun = begin_in_any_case(server, db, true, Purpose::Save);
+    let begun = begin(db);
     db.unlock();
     begun?;
     drive(server);

@@ -28,7 +28,7 @@ pub fn awaited(server: &Server, session: &Session, entry: &Entry, args: &Args<'_
     let mut question = Question { server, db: None, env, selected, keys, partition: None };
     if entry.command.name == "exec" && entry.command.is_never_queued {
         if let Some(queue) = &session.queue {
-            queue.each(server, |entry, args| question.ask(entry, &args));
+            queue.commands(server).for_each(|(entry, args)| question.ask(entry, &args));
         }
     } else {
         question.ask(entry, args);

@@ -134,6 +134,7 @@ fn run(ctx: &mut Ctx<'_>, args: Args<'_>, keys: Keys, call: &Call<'_>, read_only
         what: call.what,
         name: call.name,
         args,
+        allow_oom: flags.has(Flags::ALLOW_OOM),
         read_only: read_only || flags.has(Flags::NO_WRITES),
         declared,
     };

@@ -53,6 +53,8 @@ pub struct RunInfo<'h> {
     pub name: &'h str,
     /// The command that runs it.
     pub args: Args<'h>,
+    /// It may use more memory when there is none left.
+    pub allow_oom: bool,
     /// It may not write.
     pub read_only: bool,
     /// Which of the arguments are its keys, if it touches no others.
@@ -90,7 +92,16 @@ impl<'h, 'c> ScriptHost<'h, 'c> {
     fn admit(&mut self, args: &Args<'_>) -> Result<&'static Entry, Cow<'static, str>> {
         let entry = self.find(args)?;
         let refused = self.server.journal.admit(entry);
-        refused.map(|()| entry).map_err(|error| String::from_utf8_lossy(&error.message()).into_owned().into())
+        refused.map_err(|error| String::from_utf8_lossy(&error.message()).into_owned())?;
+        if self.lacks_memory(entry) { Err(crate::eviction::OOM_TEXT.into()) } else { Ok(entry) }
+    }
+
+    /// Whether the command needs memory, and there was none left when the run began. Whoever has begun to write may go on.
+    fn lacks_memory(&mut self, entry: &Entry) -> bool {
+        entry.command.flags.has(Flags::DENYOOM)
+            && !self.run.allow_oom
+            && Session::of(self.ctx).out_of_memory
+            && !self.running.run.wrote.load(Relaxed)
     }
 
     fn find(&mut self, args: &Args<'_>) -> Result<&'static Entry, &'static str> {

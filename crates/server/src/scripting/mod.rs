@@ -70,6 +70,12 @@ pub fn says_that_it_writes(server: &Server, entry: &Entry, args: &Args<'_>) -> b
     stated_flags(server, entry, args).is_some_and(|flags| !flags.has(kinovar_script::Flags::NO_WRITES))
 }
 
+/// Whether it says that it may need more memory: so does all code that says anything about itself, unless it says otherwise.
+pub fn says_that_it_needs_memory(server: &Server, entry: &Entry, args: &Args<'_>) -> bool {
+    use kinovar_script::Flags;
+    stated_flags(server, entry, args).is_some_and(|flags| !flags.has(Flags::NO_WRITES) && !flags.has(Flags::ALLOW_OOM))
+}
+
 fn stated_flags(server: &Server, entry: &Entry, args: &Args<'_>) -> Option<kinovar_script::Flags> {
     let code = args.at(1);
     match entry.command.name {

@@ -1,0 +1,46 @@
+//! Keys that go because memory is short.
+
+use super::{Site, tell_interested, tell_observer};
+use crate::partition::is_heavy;
+use crate::{Db, Event, Key};
+use kinovar_ds::entry::Payload;
+use kinovar_ds::table::Position;
+
+impl Db<'_> {
+    /// Removes the key at `place` in this database's part of partition `index`, which is locked. Returns how many bytes will be free
+    /// only later, roughly: what is large is freed elsewhere.
+    pub(crate) fn evict_at(&mut self, index: usize, hash: u64, place: Position) -> usize {
+        /// Elements looked at to guess how large a value is.
+        const SAMPLES: usize = 5;
+        let entry = self.locked.partition_mut(index).db_mut(self.index).table.at(place);
+        let later = match entry.payload() {
+            Payload::Object(object) if is_heavy(entry) => object.memory_bytes(SAMPLES),
+            _ => 0,
+        };
+        let name = entry.key().to_vec();
+        let key = Key { hash, ..Key::new(&name) };
+        self.site(&key).evict(&key, place);
+        // Each for itself: nothing holds them together.
+        self.tell_journal();
+        later
+    }
+}
+
+impl Db<'_> {
+    /// Takes an item out of the index of expiries of partition `index`, which is locked, that no key belongs to.
+    pub(crate) fn forget_expiry(&mut self, index: usize, at_ms: u64, hash: u64) {
+        self.locked.partition_mut(index).db_mut(self.index).expires.remove(at_ms, hash);
+    }
+}
+
+impl Site<'_> {
+    fn evict(&mut self, key: &Key<'_>, place: Position) {
+        self.discard(key.hash, place);
+        self.env.stats.evicted_keys.add(1);
+        self.env.work.effects.note(self.db_index, &[self.env.settings.word_of_eviction(), key.name]);
+        if self.interests.any() {
+            tell_interested(self.interests, self.keyspace, self.env, self.db_index, key.hash, key.name, true);
+        }
+        tell_observer(self.env, self.db_index, key.name, Event::EVICTED);
+    }
+}
