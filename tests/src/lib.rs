@@ -8,6 +8,7 @@
 pub mod aof;
 pub mod aof_loading;
 pub mod apps;
+pub mod beyond;
 pub mod busy;
 pub mod chaos;
 pub mod clients;

@@ -46,8 +46,9 @@ fn path() -> PathBuf {
     build::root().join("COMPAT.md")
 }
 
-/// The names of all commands and subcommands of a server, in upper case, subcommands as `CONFIG GET`.
-fn ours(subject: &Program) -> Result<BTreeSet<String>> {
+/// The names of all commands and subcommands of a server, in upper case, subcommands as `CONFIG GET`; with each the version that
+/// it says it came with, as far as it is no command of 8.2.3.
+fn ours(subject: &Program) -> Result<BTreeMap<String, String>> {
     let server = subject.start(&[])?;
     let mut conn = server.conn()?;
     let list = conn.must("COMMAND LIST")?;
@@ -56,7 +57,21 @@ fn ours(subject: &Program) -> Result<BTreeSet<String>> {
     for name in names.iter().filter(|n| !n.contains('|')) {
         found.extend(subcommands(&mut conn, name)?);
     }
-    Ok(found)
+    let known: BTreeSet<&str> = facts()?.iter().map(|fact| fact.name).collect();
+    let versions = found.into_iter().map(|name| {
+        let version = if known.contains(name.as_str()) { String::new() } else { version(&mut conn, &name)? };
+        Ok((name, version))
+    });
+    versions.collect()
+}
+
+/// `since` in COMMAND DOCS.
+fn version(conn: &mut Conn, name: &str) -> Result<String> {
+    let full_name = name.replace(' ', "|").to_lowercase();
+    let reply = conn.call(&[words("COMMAND DOCS"), vec![full_name.into_bytes()]].concat())?;
+    let fields = reply.items().and_then(|reply| reply.get(1)).and_then(Reply::items).unwrap_or_default();
+    let since = fields.chunks(2).find(|field| field[0].text() == "since").map(|field| field[1].text());
+    since.with_context(|| format!("COMMAND DOCS {name} answers {}", kinovar_tests::show::show(&reply)))
 }
 
 fn spelled(name: &str) -> String {
@@ -87,29 +102,32 @@ fn facts() -> Result<Vec<Fact>> {
     FACTS.lines().skip(1).map(fact).collect()
 }
 
-fn page(ours: &BTreeSet<String>) -> Result<String> {
+fn page(ours: &BTreeMap<String, String>) -> Result<String> {
     let facts = facts()?;
     let mut groups: BTreeMap<&str, Vec<&Fact>> = BTreeMap::new();
     facts.iter().for_each(|fact| groups.entry(fact.group).or_default().push(fact));
-    let has = |fact: &&&Fact| ours.contains(fact.name);
+    let has = |fact: &&&Fact| ours.contains_key(fact.name);
     let mut page = String::from(INTRODUCTION);
     for (group, facts) in &groups {
         let done = facts.iter().filter(has).count();
         writeln!(page, "| {group} | {done} | {} | {}% |", facts.len(), 100 * done / facts.len())?;
     }
-    let done = facts.iter().filter(|f| ours.contains(f.name)).count();
+    let done = facts.iter().filter(|f| ours.contains_key(f.name)).count();
     writeln!(page, "| **all** | {done} | {} | {}% |", facts.len(), 100 * done / facts.len())?;
     for (group, facts) in &groups {
         writeln!(page, "\n## {group}\n\n| command | since | state |\n| --- | --- | --- |")?;
         for fact in facts {
-            let state = if ours.contains(fact.name) { "done" } else { "not yet" };
+            let state = if ours.contains_key(fact.name) { "done" } else { "not yet" };
             writeln!(page, "| {} | {} | {state} |", fact.name, fact.since)?;
         }
     }
     let known: BTreeSet<&str> = facts.iter().map(|f| f.name).collect();
-    let extra: Vec<&str> = ours.iter().map(String::as_str).filter(|name| !known.contains(name)).collect();
+    let extra: Vec<_> = ours.iter().filter(|(name, _)| !known.contains(name.as_str())).collect();
     if !extra.is_empty() {
-        writeln!(page, "\n## not in Redis 8.2.3\n\n{}", extra.join(", "))?;
+        writeln!(page, "{BEYOND}")?;
+        for (name, version) in extra {
+            writeln!(page, "| {name} | {version} |")?;
+        }
     }
     Ok(page)
 }
@@ -124,6 +142,14 @@ table and answers; that its replies agree with 8.2.3 is what the differential te
 | --- | ---: | ---: | ---: |
 ";
 
+const BEYOND: &str = "
+## not in Redis 8.2.3
+
+In the form of later versions of Redis: `docs/beyond-redis-8.2.md`.
+
+| command | as of |
+| --- | --- |";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,8 +162,9 @@ mod tests {
 
     #[test]
     fn the_page_counts_what_is_there() {
-        let page = page(&["GET", "CONFIG GET", "OURS"].map(String::from).into()).unwrap();
+        let ours = [("GET", ""), ("CONFIG GET", ""), ("OURS", "8.4.0")];
+        let page = page(&ours.map(|(name, version)| (name.into(), version.into())).into()).unwrap();
         assert!(page.contains("| GET | 1.0.0 | done |") && page.contains("| SET | 1.0.0 | not yet |"));
-        assert!(page.contains("## not in Redis 8.2.3\n\nOURS"));
+        assert!(page.ends_with("| command | as of |\n| --- | --- |\n| OURS | 8.4.0 |\n"));
     }
 }

@@ -10,6 +10,7 @@ mod build;
 mod checks;
 mod compat;
 mod diff;
+mod metadata;
 mod nightly;
 mod oracle;
 mod suites;
@@ -25,7 +26,7 @@ cargo xtask COMMAND
 
   check                 formatting, lints, architecture rules, unit tests
   test [SUITE…]         all of check, then the system suites:
-                        compat scripts effects workshop random interchange migrating reloading saving aof faults
+                        compat scripts effects workshop beyond random interchange migrating reloading saving aof faults
                         concurrency chaos crowds busy limits eviction operation loading aof-loading clients apps garbage
        [--subject PATH] [--count N] [--seconds N] [--rounds N] [--only NAME] [--no-check]
   diff [--group G] [--count N] [--seed S] [--script FILE|NAME] [--subject PATH]

@@ -6,12 +6,13 @@ use anyhow::{Result, ensure};
 use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
 use kinovar_tests::{
-    aof, aof_loading, apps, busy, chaos, clients, concurrency, crowds, effects, eviction, faults, garbage, interchange,
-    limits, loading, migrating, observability, operation, reloading, saving, script, tests_dir, tls, workshop,
+    aof, aof_loading, apps, beyond, busy, chaos, clients, concurrency, crowds, effects, eviction, faults, garbage,
+    interchange, limits, loading, migrating, observability, operation, reloading, saving, script, tests_dir, tls,
+    workshop,
 };
 
 use crate::args::Args;
-use crate::{build, checks, compat, diff, sys, tools};
+use crate::{build, checks, compat, diff, metadata, sys, tools};
 
 /// The suites in the order they run: the cheapest proof first.
 const SUITES: &[&str] = &[
@@ -19,6 +20,7 @@ const SUITES: &[&str] = &[
     "scripts",
     "effects",
     "workshop",
+    "beyond",
     "random",
     "interchange",
     "migrating",
@@ -88,11 +90,15 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "compat" => {
             let mut report = Report::default();
             report.step("COMPAT.md", compat::check(&sides.subject));
+            report.merge(metadata::run(sides)?);
             Ok(report)
         }
         "scripts" => script::run_folder(&tests_dir().join("diff"), None, sides),
         "effects" => all_effects(args, sides),
         "workshop" => workshop::run(sides),
+        // The reference does not know these commands.
+        "beyond" if sides.subject.prefix.is_empty() => Ok(Report::default()),
+        "beyond" => beyond::run(&sides.subject, args.option("script")),
         "random" => diff::random_groups(args, sides),
         "interchange" => all_interchange(sides),
         "migrating" => migrating::run(sides),

@@ -42,7 +42,7 @@ const PATIENCE: Duration = Duration::from_millis(400);
 /// How long both servers may take to remove what has expired.
 const PATIENCE_AT_END: Duration = Duration::from_secs(5);
 
-type Words = Vec<Vec<u8>>;
+pub(crate) type Words = Vec<Vec<u8>>;
 
 /// Random commands of each group.
 const RANDOM_COUNT: usize = 20_000;
@@ -211,7 +211,7 @@ impl Found {
 }
 
 /// An append-only file that is being written.
-struct Tail {
+pub(crate) struct Tail {
     path: PathBuf,
     at: u64,
     /// The beginning of a command that was not complete.
@@ -219,7 +219,8 @@ struct Tail {
 }
 
 impl Tail {
-    fn of(dir: &Path) -> Result<Tail> {
+    /// That of a server with this folder, from its beginning.
+    pub(crate) fn of(dir: &Path) -> Result<Tail> {
         let path = dir.join("appendonlydir/appendonly.aof.1.incr.aof");
         if !path.exists() {
             bail!("{} is missing", path.display());
@@ -228,7 +229,7 @@ impl Tail {
     }
 
     /// The commands that were added.
-    fn read(&mut self) -> Result<Vec<Words>> {
+    pub(crate) fn read(&mut self) -> Result<Vec<Words>> {
         let mut file = fs::File::open(&self.path).with_context(|| format!("open {}", self.path.display()))?;
         file.seek(SeekFrom::Start(self.at))?;
         self.at += file.read_to_end(&mut self.rest)? as u64;

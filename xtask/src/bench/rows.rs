@@ -24,6 +24,8 @@ pub enum Data {
     Bitmaps,
     /// A hundred HyperLogLogs of thirty thousand elements each.
     HyperLogLogs,
+    /// One geospatial index of a million members, spread over central Europe.
+    Geo,
     /// Nothing; the row makes its own and it is dropped after each round.
     Nothing,
 }
@@ -72,6 +74,8 @@ pub const ROWS: &[Row] = &[
     Row { name: "PFCOUNT, P16", pipeline: 16, data: Data::HyperLogLogs, render: pfcount, target: 0.65 },
     Row { name: "PFCOUNT of changed, P16", pipeline: 16, data: Data::HyperLogLogs, render: pfcount_anew, target: 0.65 },
     Row { name: "PFCOUNT of 3, P16", pipeline: 16, data: Data::HyperLogLogs, render: pfcount_three, target: 0.65 },
+    Row { name: "GEOSEARCH 10 km, P16", pipeline: 16, data: Data::Geo, render: geosearch, target: 0.65 },
+    Row { name: "GEOSEARCH nearest 10, P16", pipeline: 16, data: Data::Geo, render: nearest, target: 0.65 },
 ];
 
 /// Loads a row's data into an empty server.
@@ -99,8 +103,18 @@ pub fn load(port: u16, data: Data, keys: usize) -> Result<()> {
             args.extend(elements.iter().map(String::as_str));
             request(out, &args);
         }),
+        Data::Geo => fill(port, keys, |n, out| {
+            let [longitude, latitude] = place(n);
+            request(out, &["GEOADD", "geo", &longitude, &latitude, &element(n)])
+        }),
         Data::Nothing => Ok(()),
     }
+}
+
+/// A place in 20 by 16 degrees, some 2.6 million square kilometres.
+fn place(n: usize) -> [String; 2] {
+    let degrees = |salt: usize, from: f64, width: f64| from + width * scattered(n ^ salt, KEYS) as f64 / KEYS as f64;
+    [degrees(0x1234, 0.0, 20.0), degrees(0xabcd, 40.0, 16.0)].map(|degrees| degrees.to_string())
 }
 
 fn any_key(n: usize) -> String {
@@ -138,6 +152,18 @@ fn lpush(_: usize, out: &mut Vec<u8>) {
 /// A new score each time: the member moves.
 fn zadd(n: usize, out: &mut Vec<u8>) {
     request(out, &["ZADD", "zset", &scattered(n ^ 0x5555, KEYS).to_string(), &any_element(n)]);
+}
+
+/// Finds somewhat more than a hundred members.
+fn geosearch(n: usize, out: &mut Vec<u8>) {
+    let [longitude, latitude] = place(n ^ 0x777);
+    request(out, &["GEOSEARCH", "geo", "FROMLONLAT", &longitude, &latitude, "BYRADIUS", "10", "km"]);
+}
+
+fn nearest(n: usize, out: &mut Vec<u8>) {
+    let [longitude, latitude] = place(n ^ 0x777);
+    let circle = ["FROMLONLAT", &longitude, &latitude, "BYRADIUS", "10", "km"];
+    request(out, &[&["GEOSEARCH", "geo"][..], &circle, &["ASC", "COUNT", "10", "WITHDIST"]].concat());
 }
 
 fn mset(n: usize, out: &mut Vec<u8>) {

@@ -19,9 +19,12 @@ const ACL: Acl = Acl::SET.or(Acl::SORTEDSET).or(Acl::LIST).or(Acl::DANGEROUS);
 const PATTERN_NOTES: &str = "Keys of BY and GET: their names depend on the elements that are sorted";
 const STORE_NOTES: &str = "The key of STORE, which may stand anywhere among the options";
 
-const BY: Arg = Arg::pattern("by-pattern").token("BY").optional().display("pattern");
+const BY: Arg = Arg { key_spec: Some(1), ..Arg::pattern("by-pattern").token("BY").optional().display("pattern") };
 const LIMIT: Arg = Arg::block("limit", &[Arg::integer("offset"), Arg::integer("count")]).token("LIMIT").optional();
-const GET: Arg = Arg::pattern("get-pattern").token("GET").optional().multiple_token().display("pattern");
+const GET: Arg = Arg {
+    key_spec: Some(1),
+    ..Arg::pattern("get-pattern").token("GET").optional().multiple_token().display("pattern")
+};
 const ORDER: Arg = Arg::one_of("order", &[Arg::word("asc", "ASC"), Arg::word("desc", "DESC")]).optional();
 const ALPHA: Arg = Arg::word("sorting", "ALPHA").optional();
 
