@@ -30,7 +30,7 @@ pub struct Policy {
     pub volatile: bool,
     /// What decides between them.
     pub rank: Rank,
-    /// Keys looked at for each one that goes.
+    /// Keys looked at for each one that goes, at least.
     pub samples: usize,
 }
 
@@ -45,6 +45,8 @@ pub enum Outcome {
     Unavailable,
 }
 
+/// Keys that are next to each other in a table, and cost little more than one of them.
+const NEIGHBOURS: usize = 7;
 /// Candidates remembered.
 const POOL_MAX: usize = 16;
 /// Evictions between two looks at how keys are spread.
@@ -192,16 +194,17 @@ impl Evictor {
 
     /// Looks at some keys. `None` when a script has them.
     fn add_samples(&mut self, db: &mut Db<'_>, policy: Policy) -> Option<()> {
-        let mut left = policy.samples as u64;
+        let wanted = policy.samples.next_multiple_of(NEIGHBOURS);
+        let mut left = wanted as u64;
         if self.map.keys() <= left {
             // So few that they can all be compared.
             for at in 0..self.map.parts.len() {
                 let part = self.map.parts[at];
-                self.add_samples_of(db, part, policy, policy.samples)?;
+                self.add_samples_of(db, part, policy, wanted)?;
             }
             return Some(());
         }
-        for _ in 0..policy.samples * 2 {
+        for _ in 0..wanted * 2 {
             let part = self.map.part_of(db.random_below(self.map.keys()));
             left = left.saturating_sub(self.add_samples_of(db, part, policy, left as usize)? as u64);
             if left == 0 {
@@ -350,3 +353,6 @@ fn score(entry: &Entry, rank: Rank, now_ms: u64, settings: &Settings) -> u64 {
         Rank::Random | Rank::Ttl => 0,
     }
 }
+
+#[cfg(test)]
+mod tests;
