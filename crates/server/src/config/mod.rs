@@ -41,8 +41,8 @@ pub use lexer::{quote_into, split_words};
 pub use load::{LoadError, Loaded, Sources, load, not_built_yet};
 pub use param::{Meaning, Mutability, Param};
 pub use snapshot::{
-    AppendFsync, ClientsMemory, Config, EvictionPolicy, IoEngine, LogLevel, OomScoreAdj, ShutdownOptions, Supervised,
-    Who,
+    AppendFsync, ClientsMemory, Config, Defragmentation, EvictionPolicy, IoEngine, LogLevel, OomScoreAdj,
+    ShutdownOptions, Supervised, Who,
 };
 pub use store::{ProcessDir, Store, WorkingDir};
 pub use table::{PARAMS, help};
