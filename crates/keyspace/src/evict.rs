@@ -1,10 +1,10 @@
 //! Which keys give way when memory is short.
 //!
-//! Nothing is kept in order for this. A few keys are looked at, those are remembered that seem to be missed least (the *pool*), and
-//! the best of all that were looked at so far goes: the published approximation of LRU, whose choices come close to exact ones
-//! after a while. Where keys are compared, it is across partitions: a partition is chosen by how much it holds (the *map*), some
-//! keys are taken from it, and each step locks one partition only. A key in the pool is looked at again before it goes: it may
-//! have been used since.
+//! Nothing is kept in order for this. A few keys are looked at, those are remembered that seem to be missed least (the
+//! *pool*), and the best of all that were looked at so far goes: the published approximation of LRU, whose choices come
+//! close to exact ones after a while. Where keys are compared, it is across partitions: a partition is chosen by how
+//! much it holds (the *map*), some keys are taken from it, and each step locks one partition only. A key in the pool is
+//! looked at again before it goes: it may have been used since.
 //!
 //! The next key to expire needs no samples: each partition knows its first one, and all partitions are compared.
 
@@ -147,8 +147,8 @@ pub struct Evictor {
 }
 
 impl Evictor {
-    /// Removes the key that is missed least, as far as `policy` can tell. No partition may be locked but by `db`, which selects
-    /// and locks what it likes.
+    /// Removes the key that is missed least, as far as `policy` can tell. No partition may be locked but by `db`, which
+    /// selects and locks what it likes.
     pub fn evict(&mut self, db: &mut Db<'_>, policy: Policy) -> Outcome {
         if self.policy != Some(policy) {
             *self = Evictor { policy: Some(policy), ..Evictor::default() };
@@ -258,8 +258,8 @@ impl Evictor {
 
     /// Removes the key that expires first.
     fn evict_first_to_expire(&mut self, db: &mut Db<'_>) -> Outcome {
-        // What partitions say is never too late, and true for those looked at here: each is looked at once, unless others change
-        // them all the time.
+        // What partitions say is never too late, and true for those looked at here: each is looked at once, unless
+        // others change them all the time.
         for _ in 0..db.keyspace().partitions() * 2 + 1 {
             let (index, at_ms) = db.keyspace().first_key_due();
             if at_ms == u64::MAX {

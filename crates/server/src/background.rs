@@ -17,7 +17,7 @@ pub struct Background {
 
 /// What the thread is given.
 enum Load {
-    /// Values to be freed, and how much of that was evicted, bytes.
+    /// Values to be freed, and how many bytes of that have been promised.
     Trash(Vec<Trash>, u64),
     /// Pages that hold nothing are to go back.
     Purge,
@@ -47,16 +47,10 @@ impl Background {
         Ok(Background { sender, counters })
     }
 
-    /// Hands values over.
-    pub fn free(&self, trash: Vec<Trash>) {
+    /// Hands values over whose bytes, so many, count as free already.
+    pub fn free(&self, trash: Vec<Trash>, bytes: u64) {
         self.counters.pending.fetch_add(trash.len() as u64, Relaxed);
         // The thread lives as long as the process; were it gone, the values would simply be freed here.
-        let _ = self.sender.send(Load::Trash(trash, 0));
-    }
-
-    /// Hands values over that were evicted, so many bytes.
-    pub fn free_evicted(&self, trash: Vec<Trash>, bytes: u64) {
-        self.counters.pending.fetch_add(trash.len() as u64, Relaxed);
         let _ = self.sender.send(Load::Trash(trash, bytes));
     }
 
@@ -91,8 +85,8 @@ fn run(receiver: &Receiver<Load>, counters: &Counters) {
     let _ = kinovar_io::process::lower_priority();
     while let Ok(load) = receiver.recv() {
         let told = counters.told.get();
-        let (batch, evicted_bytes) = match load {
-            Load::Trash(batch, evicted_bytes) => (batch, evicted_bytes),
+        let (batch, mut promised) = match load {
+            Load::Trash(batch, promised) => (batch, promised),
             Load::Purge => {
                 let start = Ticks::now();
                 crate::memory::purge();
@@ -111,11 +105,14 @@ fn run(receiver: &Receiver<Load>, counters: &Counters) {
             counters.pending.fetch_sub(1, Relaxed);
             counters.freed.fetch_add(units, Relaxed);
             if let Some(told) = told {
-                told.meter.publish_background();
+                // As far as it is free it counts as such by itself.
+                let kept = told.meter.publish_background().min(promised);
+                promised -= kept;
+                told.meter.keep_promise(kept);
             }
         }
         if let Some(told) = told {
-            told.meter.freed(evicted_bytes);
+            told.meter.keep_promise(promised);
         }
     }
 }

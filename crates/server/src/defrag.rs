@@ -1,10 +1,10 @@
 //! `activedefrag`: memory that is mapped and holds nothing goes back to the operating system.
 //!
-//! Values are not moved. What the allocator offers is to give back pages that hold nothing; it does so by itself after a while, as
-//! long as memory is allocated and freed or its own thread runs (`jemalloc-bg-thread`). With `activedefrag yes` the server has it do so
-//! whenever such pages come to more than `active-defrag-ignore-bytes` and to more than `active-defrag-threshold-lower` percent
-//! of what is in use. That takes `active-defrag-cycle-min` to `active-defrag-cycle-max` percent of the time of one thread, which
-//! is not one that serves requests.
+//! Values are not moved. What the allocator offers is to give back pages that hold nothing; it does so by itself after
+//! a while, as long as memory is allocated and freed or its own thread runs (`jemalloc-bg-thread`). With `activedefrag
+//! yes` the server has it do so whenever such pages come to more than `active-defrag-ignore-bytes` and to more than
+//! `active-defrag-threshold-lower` percent of what is in use. That takes `active-defrag-cycle-min` to
+//! `active-defrag-cycle-max` percent of the time of one thread, which is not one that serves requests.
 
 use crate::config::{Config, Defragmentation};
 use crate::memory::Figures;
@@ -50,8 +50,8 @@ impl Defrag {
         self.is_busy.store(false, Relaxed);
     }
 
-    /// The share of one thread's time that it takes now, percent; how long there has been something to do, now without a break
-    /// and in all, ms.
+    /// The share of one thread's time that it takes now, percent; how long there has been something to do, now without
+    /// a break and in all, ms.
     pub fn report(&self, now_us: u64) -> (u64, u64, u64) {
         let share = self.share.load(Relaxed);
         let now_ms = if share > 0 { now_us.saturating_sub(self.since_us.load(Relaxed)) / 1000 } else { 0 };

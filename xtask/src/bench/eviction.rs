@@ -1,4 +1,5 @@
-//! Memory that is short: hit rates of each policy on the same trace, and what a flood of writes does to memory and latency.
+//! Memory that is short: hit rates of each policy on the same trace, and what a flood of writes does to memory and
+//! latency.
 
 use std::time::{Duration, Instant};
 

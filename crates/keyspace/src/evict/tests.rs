@@ -21,7 +21,8 @@ proptest! {
                 Some(new) => {
                     pool.offer(new);
                     model.retain(|old| (old.hash, old.db) != (new.hash, new.db));
-                    // The sort is stable: those of the same score that have come before stay behind it, to be taken first.
+                    // The sort is stable: those of the same score that have come before stay behind it, to be taken
+                    // first.
                     model.insert(0, new);
                     model.sort_by_key(|candidate| candidate.score);
                     if model.len() > POOL_MAX {
