@@ -245,6 +245,11 @@ fn advice(event: &str) -> &'static str {
             "Even commands of constant time waited: look for swapping, other processes on these cores, or a host that takes \
              the processor away."
         }
+        "eviction-cycle" => {
+            "A request waited for keys to be evicted: maxmemory is too small for what is written, or was lowered. A lower \
+             maxmemory-eviction-tenacity has requests wait less, and memory exceed its limit for longer."
+        }
+        "eviction-del" => "Evicting one key took long. Large values go faster with lazyfree-lazy-eviction.",
         _ => "See the documentation of the event.",
     }
 }
