@@ -178,5 +178,5 @@ impl Executor {
 
 /// Bytes in use that no eviction could do anything about: what waits to be written to the append-only file.
 pub fn not_counted(server: &Server) -> u64 {
-    if server.journal.is_on() { server.journal.behind() } else { 0 }
+    if server.journal.is_on() { server.journal.buffered() } else { 0 }
 }
