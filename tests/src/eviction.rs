@@ -99,6 +99,13 @@ fn nothing_gives_way(server: &Server) -> Result<()> {
     send_all(&mut conn, stored / 2, |n| words(&format!("DEL key:{n}")))?;
     until("the next write", || Ok(conn.line("SET again 1")?.is_ok()))?;
     ensure!(info(&mut conn, "stats", "current_eviction_exceeded_time")? == 0, "memory is still short");
+    // What is emptied makes room at once, whoever frees it.
+    for command in ["FLUSHALL", "FLUSHALL SYNC", "EVAL \"return redis.call('flushall')\" 0"] {
+        send_all(&mut conn, 20_000, |n| words(&format!("SET key:{n} {value}")))?;
+        ensure!(conn.line("SET again 1")? == refused, "there is still room");
+        conn.must(command)?;
+        ensure!(conn.line("SET again 1")?.is_ok(), "{command} makes no room");
+    }
     Ok(())
 }
 

@@ -1,10 +1,10 @@
 //! Which keys give way when memory is short.
 //!
-//! Nothing is kept in order for this. A few keys are looked at, those are remembered that seem to be missed least (the *pool*), and
-//! the best of all that were looked at so far goes: the published approximation of LRU, whose choices come close to exact ones
-//! after a while. Where keys are compared, it is across partitions: a partition is chosen by how much it holds (the *map*), some
-//! keys are taken from it, and each step locks one partition only. A key in the pool is looked at again before it goes: it may
-//! have been used since.
+//! Nothing is kept in order for this. A few keys are looked at, those are remembered that seem to be missed least (the
+//! *pool*), and the best of all that were looked at so far goes: the published approximation of LRU, whose choices come
+//! close to exact ones after a while. Where keys are compared, it is across partitions: a partition is chosen by how
+//! much it holds (the *map*), some keys are taken from it, and each step locks one partition only. A key in the pool is
+//! looked at again before it goes: it may have been used since.
 //!
 //! The next key to expire needs no samples: each partition knows its first one, and all partitions are compared.
 
@@ -30,7 +30,7 @@ pub struct Policy {
     pub volatile: bool,
     /// What decides between them.
     pub rank: Rank,
-    /// Keys looked at for each one that goes.
+    /// Keys looked at for each one that goes, at least.
     pub samples: usize,
 }
 
@@ -45,6 +45,8 @@ pub enum Outcome {
     Unavailable,
 }
 
+/// Keys that are next to each other in a table, and cost little more than one of them.
+const NEIGHBOURS: usize = 7;
 /// Candidates remembered.
 const POOL_MAX: usize = 16;
 /// Evictions between two looks at how keys are spread.
@@ -145,8 +147,8 @@ pub struct Evictor {
 }
 
 impl Evictor {
-    /// Removes the key that is missed least, as far as `policy` can tell. No partition may be locked but by `db`, which selects
-    /// and locks what it likes.
+    /// Removes the key that is missed least, as far as `policy` can tell. No partition may be locked but by `db`, which
+    /// selects and locks what it likes.
     pub fn evict(&mut self, db: &mut Db<'_>, policy: Policy) -> Outcome {
         if self.policy != Some(policy) {
             *self = Evictor { policy: Some(policy), ..Evictor::default() };
@@ -192,16 +194,17 @@ impl Evictor {
 
     /// Looks at some keys. `None` when a script has them.
     fn add_samples(&mut self, db: &mut Db<'_>, policy: Policy) -> Option<()> {
-        let mut left = policy.samples as u64;
+        let wanted = policy.samples.next_multiple_of(NEIGHBOURS);
+        let mut left = wanted as u64;
         if self.map.keys() <= left {
             // So few that they can all be compared.
             for at in 0..self.map.parts.len() {
                 let part = self.map.parts[at];
-                self.add_samples_of(db, part, policy, policy.samples)?;
+                self.add_samples_of(db, part, policy, wanted)?;
             }
             return Some(());
         }
-        for _ in 0..policy.samples * 2 {
+        for _ in 0..wanted * 2 {
             let part = self.map.part_of(db.random_below(self.map.keys()));
             left = left.saturating_sub(self.add_samples_of(db, part, policy, left as usize)? as u64);
             if left == 0 {
@@ -255,8 +258,8 @@ impl Evictor {
 
     /// Removes the key that expires first.
     fn evict_first_to_expire(&mut self, db: &mut Db<'_>) -> Outcome {
-        // What partitions say is never too late, and true for those looked at here: each is looked at once, unless others change
-        // them all the time.
+        // What partitions say is never too late, and true for those looked at here: each is looked at once, unless
+        // others change them all the time.
         for _ in 0..db.keyspace().partitions() * 2 + 1 {
             let (index, at_ms) = db.keyspace().first_key_due();
             if at_ms == u64::MAX {
@@ -350,3 +353,6 @@ fn score(entry: &Entry, rank: Rank, now_ms: u64, settings: &Settings) -> u64 {
         Rank::Random | Rank::Ttl => 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

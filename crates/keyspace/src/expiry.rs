@@ -1,11 +1,12 @@
 //! The time-ordered index of what expires.
 //!
-//! An exact index, not a sample: whatever is due is found in O(log n) and nothing else is looked at. An item is the pair
-//! (time, hash of the key); two keys with the same 64-bit hash and the same millisecond share one item, and the key left
-//! out then goes when it is next accessed.
+//! An exact index, not a sample: whatever is due is found in O(log n) and nothing else is looked at. An item is the
+//! pair (time, hash of the key); two keys with the same 64-bit hash and the same millisecond share one item, and the
+//! key left out then goes when it is next accessed.
 //!
-//! Items are kept in sorted *runs* of bounded length, and the runs in order. A binary search finds the run and another one the place in
-//! it; what has to move then is at most 2 KB. Unlike a tree, this can also name an item chosen evenly, as eviction wants.
+//! Items are kept in sorted *runs* of bounded length, and the runs in order. A binary search finds the run and another
+//! one the place in it; what has to move then is at most 2 KB. Unlike a tree, this can also name an item chosen evenly,
+//! as eviction wants.
 
 /// Items of a run at most.
 const RUN_MAX: usize = 128;

@@ -8,6 +8,10 @@ use crate::{Entry, Object, Ready};
 use kinovar_ds::entry::Payload;
 use kinovar_ds::table::Table;
 
+/// Elements looked at to guess how large a value is, and keys to guess how large others are.
+const SAMPLES: usize = 5;
+const KEY_SAMPLES: usize = 14;
+
 /// One partition's part of every database.
 #[derive(Default)]
 pub struct Partition {
@@ -50,6 +54,26 @@ impl Trash {
             Trash::Db(db) => db.len(),
         }
     }
+}
+
+impl Trash {
+    /// How many bytes freeing it will set free, roughly.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Trash::Entry(entry) => entry_bytes(entry),
+            Trash::Object(object) => object.memory_bytes(SAMPLES),
+            Trash::Db(db) => db.bytes(),
+        }
+    }
+}
+
+/// Bytes of an entry and its value, roughly.
+pub(crate) fn entry_bytes(entry: &Entry) -> usize {
+    let value = match entry.payload() {
+        Payload::Object(object) => object.memory_bytes(SAMPLES),
+        _ => 0,
+    };
+    entry.allocated_size() + value
 }
 
 /// How many allocations freeing an entry takes, roughly.
@@ -100,8 +124,8 @@ impl Partition {
         self.others[at].get_or_insert_default()
     }
 
-    /// Tells those interested in keys of database `index` that are there now, or in database `other`, that all of them are
-    /// about to change.
+    /// Tells those interested in keys of database `index` that are there now, or in database `other`, that all of them
+    /// are about to change.
     pub(crate) fn note_all(&self, index: u32, other: u32, now_ms: u64, ready: &mut Vec<Ready>) {
         if !self.interests.any() {
             return;
@@ -169,6 +193,21 @@ impl PartitionDb {
     /// Mean time to live of some keys, ms.
     pub fn mean_ttl_ms(&self, now_ms: u64) -> u64 {
         self.expires.mean_ttl_ms(now_ms, 16)
+    }
+
+    /// Bytes of all keys and values, guessed from a few.
+    fn bytes(&self) -> usize {
+        let (mut rng, mut seen, mut bytes) = (fastrand::Rng::with_seed(0), 0, 0);
+        self.table.sample(
+            KEY_SAMPLES,
+            || rng.u64(..),
+            |entry| {
+                seen += 1;
+                bytes += entry_bytes(entry);
+            },
+        );
+        let values = (bytes as u128 * self.len() as u128 / seen.max(1) as u128) as usize;
+        self.table.memory_bytes() + values
     }
 
     /// The table, for walks that only read.

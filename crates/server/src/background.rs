@@ -1,7 +1,9 @@
-//! The thread that frees large values.
+//! The thread that frees large values, and gives memory back.
 
+use crate::defrag::Defrag;
 use crate::eviction::meter::Meter;
 use kinovar_command::keyspace::Trash;
+use kinovar_io::clock::{self, Ticks};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
@@ -13,14 +15,26 @@ pub struct Background {
     counters: Arc<Counters>,
 }
 
-/// What is to be freed, and how much of that was evicted, bytes.
-type Load = (Vec<Trash>, u64);
+/// What the thread is given.
+enum Load {
+    /// Values to be freed, and how many bytes of that have been promised.
+    Trash(Vec<Trash>, u64),
+    /// Pages that hold nothing are to go back.
+    Purge,
+}
+
+/// Whom the thread tells what it does.
+#[derive(Clone, Copy)]
+struct Told {
+    meter: &'static Meter,
+    defrag: &'static Defrag,
+}
 
 #[derive(Default)]
 struct Counters {
     pending: AtomicU64,
     freed: AtomicU64,
-    meter: OnceLock<&'static Meter>,
+    told: OnceLock<Told>,
 }
 
 impl Background {
@@ -33,22 +47,21 @@ impl Background {
         Ok(Background { sender, counters })
     }
 
-    /// Hands values over.
-    pub fn free(&self, trash: Vec<Trash>) {
+    /// Hands values over whose bytes, so many, count as free already.
+    pub fn free(&self, trash: Vec<Trash>, bytes: u64) {
         self.counters.pending.fetch_add(trash.len() as u64, Relaxed);
         // The thread lives as long as the process; were it gone, the values would simply be freed here.
-        let _ = self.sender.send((trash, 0));
+        let _ = self.sender.send(Load::Trash(trash, bytes));
     }
 
-    /// Hands values over that were evicted, so many bytes.
-    pub fn free_evicted(&self, trash: Vec<Trash>, bytes: u64) {
-        self.counters.pending.fetch_add(trash.len() as u64, Relaxed);
-        let _ = self.sender.send((trash, bytes));
+    /// Gives pages that hold nothing back.
+    pub fn purge(&self) {
+        let _ = self.sender.send(Load::Purge);
     }
 
-    /// Has the thread tell a meter what it frees, once there is one.
-    pub fn report_to(&self, meter: &'static Meter) {
-        let _ = self.counters.meter.set(meter);
+    /// Has the thread tell of what it does, once there is somebody to be told.
+    pub fn report_to(&self, meter: &'static Meter, defrag: &'static Defrag) {
+        let _ = self.counters.told.set(Told { meter, defrag });
     }
 
     /// Values waiting to be freed.
@@ -70,7 +83,19 @@ impl Background {
 fn run(receiver: &Receiver<Load>, counters: &Counters) {
     // Not worth refusing to start for: freeing then merely competes with the reactors.
     let _ = kinovar_io::process::lower_priority();
-    while let Ok((batch, evicted_bytes)) = receiver.recv() {
+    while let Ok(load) = receiver.recv() {
+        let told = counters.told.get();
+        let (batch, mut promised) = match load {
+            Load::Trash(batch, promised) => (batch, promised),
+            Load::Purge => {
+                let start = Ticks::now();
+                crate::memory::purge();
+                if let Some(told) = told {
+                    told.defrag.done(Ticks::now().us_since(start), clock::unix_us());
+                }
+                continue;
+            }
+        };
         for value in batch {
             let units = match &value {
                 Trash::Db(db) => db.len() as u64,
@@ -79,12 +104,15 @@ fn run(receiver: &Receiver<Load>, counters: &Counters) {
             drop(value);
             counters.pending.fetch_sub(1, Relaxed);
             counters.freed.fetch_add(units, Relaxed);
-            if let Some(meter) = counters.meter.get() {
-                meter.publish_background();
+            if let Some(told) = told {
+                // As far as it is free it counts as such by itself.
+                let kept = told.meter.publish_background().min(promised);
+                promised -= kept;
+                told.meter.keep_promise(kept);
             }
         }
-        if let Some(meter) = counters.meter.get() {
-            meter.freed(evicted_bytes);
+        if let Some(told) = told {
+            told.meter.keep_promise(promised);
         }
     }
 }

@@ -786,7 +786,7 @@ impl Executor {
     /// Hands what commands detached to the background.
     pub fn free_trash(&self, server: &Server) {
         if !self.work.trash.borrow().is_empty() {
-            server.background.free(self.work.trash.take());
+            server.free(self.work.trash.take());
         }
     }
 }

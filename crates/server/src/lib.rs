@@ -9,6 +9,7 @@ pub mod cmdstats;
 pub mod commands;
 pub mod config;
 pub mod connection;
+pub mod defrag;
 pub mod delivery;
 pub mod errand;
 pub mod eviction;

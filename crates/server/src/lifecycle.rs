@@ -52,7 +52,7 @@ pub fn run(arguments: &ServerArgs) -> ExitCode {
     };
     log::set_role(b'M');
     follow_changes(server);
-    server.background.report_to(&server.eviction.meter);
+    server.background.report_to(&server.eviction.meter, &server.defrag);
     server.startup_memory.store(crate::memory::used(), Relaxed);
     let outcome = crate::start::serve(server);
     clean_up(&server.config());

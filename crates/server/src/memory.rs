@@ -92,6 +92,8 @@ pub struct TableUsage {
     pub expires_bytes: u64,
     /// Tables that are growing or shrinking.
     pub migrating: u64,
+    /// What they take up that goes when they are done, bytes.
+    pub migrating_bytes: u64,
 }
 
 impl Usage {
@@ -135,7 +137,7 @@ fn table_usage(db: &Db<'_>) -> Vec<TableUsage> {
     let keyspace = db.keyspace();
     let mut tables = Vec::new();
     for index in 0..keyspace.databases() {
-        let mut usage = TableUsage { index, keys: 0, bytes: 0, expires_bytes: 0, migrating: 0 };
+        let mut usage = TableUsage { index, keys: 0, bytes: 0, expires_bytes: 0, migrating: 0, migrating_bytes: 0 };
         for partition in 0..keyspace.partitions() {
             db.look(partition, |partition| {
                 let Some(db) = partition.db(index) else { return };
@@ -143,6 +145,7 @@ fn table_usage(db: &Db<'_>) -> Vec<TableUsage> {
                 usage.bytes += db.table().memory_bytes() as u64;
                 usage.expires_bytes += (db.expires_len() + db.field_expires_len()) as u64 * INDEX_ITEM;
                 usage.migrating += u64::from(db.table().is_migrating());
+                usage.migrating_bytes += db.table().migrating_bytes() as u64;
             });
         }
         if usage.keys > 0 {

@@ -42,6 +42,8 @@ pub struct Server {
     pub failed: OnceLock<String>,
     /// What has changed, for the append-only file.
     pub journal: crate::journal::Journal,
+    /// Giving memory back.
+    pub defrag: crate::defrag::Defrag,
     /// Memory that is short.
     pub eviction: crate::eviction::Eviction,
     /// Who is told of changes to keys.
@@ -272,6 +274,7 @@ impl Server {
         self.background.reset_freed();
         self.scripting.cache.reset_stats();
         self.eviction.reset_stats();
+        self.defrag.reset_stats();
     }
 
     /// When the data was last saved, Unix seconds: the start, when it never was.

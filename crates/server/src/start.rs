@@ -44,6 +44,7 @@ pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Res
         pubsub: PubSub::new(current.io_threads),
         slowlog: Default::default(),
         latency: Default::default(),
+        defrag: Default::default(),
         eviction: crate::eviction::Eviction::new(current.io_threads),
         background: Background::start()?,
         reactors: (0..current.io_threads).map(|_| ReactorStats::new(commands)).collect(),
@@ -151,8 +152,10 @@ impl Server {
         samples.turns.sample(now_ms, sum(|reactor| &reactor.turns));
         samples.busy_ns.sample(now_ms, sum(|reactor| &reactor.busy_ns));
         drop(samples);
-        let used = crate::memory::used();
-        self.eviction.adjust(used, &self.config.load());
+        let (figures, config) = (crate::memory::figures(), self.config.load());
+        let used = figures.allocated;
+        self.eviction.adjust(used, &config);
+        self.defrag.look(self, &config, &figures, now_ms * 1000);
         if self.peak_memory.fetch_max(used, Relaxed) < used {
             self.peak_memory_at_s.store(now_ms / 1000, Relaxed);
         }

@@ -1,4 +1,5 @@
-//! Memory that is short: hit rates of each policy on the same trace, and what a flood of writes does to memory and latency.
+//! Memory that is short: hit rates of each policy on the same trace, and what a flood of writes does to memory and
+//! latency.
 
 use std::time::{Duration, Instant};
 
@@ -118,7 +119,7 @@ fn hit_rates(plan: &Plan, table: &mut Table) -> Result<()> {
         let [oracle, subject] = rates.map(median);
         let cells = [format!("{oracle:.2}"), format!("{subject:.2}")];
         let verdict = verdict_of_rate(subject / oracle);
-        let name = format!("{name} ({:.0}k and {:.0}k keys fit)", held[0] / 1000.0, held[1] / 1000.0);
+        let name = format!("{name} ({:.1}k and {:.1}k keys fit)", held[0] / 1000.0, held[1] / 1000.0);
         table.push([vec![name], cells.to_vec(), verdict].concat());
     }
     Ok(())

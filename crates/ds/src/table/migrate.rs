@@ -132,6 +132,11 @@ impl<S: Slot> Table<S> {
         self.migration.is_some()
     }
 
+    /// Bytes of the array that elements are being moved from. O(1).
+    pub fn migrating_bytes(&self) -> usize {
+        self.migration.as_ref().map_or(0, |migration| migration.memory_bytes())
+    }
+
     /// Moves the elements of up to `buckets` buckets on to the new array, if a migration is under way; returns whether it still
     /// is. For idle time: insertions and removals do it by themselves. O(`buckets`).
     pub fn migrate_step(&mut self, buckets: usize) -> bool {

@@ -3,12 +3,13 @@
 use super::{Slot, Table};
 
 impl<S: Slot> Table<S> {
-    /// Calls `visit` for about `count` elements, no fewer unless the table has fewer: those of buckets chosen evenly. Every
-    /// element is nearly as likely to be visited as any other (one in a full bucket a little less), but neighbours come together,
-    /// and one may come twice when several buckets are needed. Costs one cache miss for a bucket and one for each element, the latter overlapping. `random` gives evenly
-    /// distributed words.
+    /// Calls `visit` for about `count` elements, no fewer unless the table has fewer: those of buckets chosen evenly.
+    /// Every element is nearly as likely to be visited as any other (one in a full bucket a little less), but
+    /// neighbours come together, and one may come twice when several buckets are needed. Costs one cache miss for a
+    /// bucket and one for each element, the latter overlapping. `random` gives evenly distributed words.
     pub fn sample(&self, count: usize, mut random: impl FnMut() -> u64, mut visit: impl FnMut(&S)) {
-        /// Buckets looked at for each element wanted, at most: a table that was made with too great a capacity is mostly empty.
+        /// Buckets looked at for each element wanted, at most: a table that was made with too great a capacity is
+        /// mostly empty.
         const TRIES: usize = 16;
         if self.len() <= count {
             for element in self.iter() {

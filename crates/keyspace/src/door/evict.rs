@@ -1,22 +1,16 @@
 //! Keys that go because memory is short.
 
 use super::{Site, tell_interested, tell_observer};
-use crate::partition::is_heavy;
+use crate::partition::{entry_bytes, is_heavy};
 use crate::{Db, Event, Key};
-use kinovar_ds::entry::Payload;
 use kinovar_ds::table::Position;
 
 impl Db<'_> {
-    /// Removes the key at `place` in this database's part of partition `index`, which is locked. Returns how many bytes will be free
-    /// only later, roughly: what is large is freed elsewhere.
+    /// Removes the key at `place` in this database's part of partition `index`, which is locked. Returns how many bytes
+    /// will be free only later, roughly: what is large is freed elsewhere.
     pub(crate) fn evict_at(&mut self, index: usize, hash: u64, place: Position) -> usize {
-        /// Elements looked at to guess how large a value is.
-        const SAMPLES: usize = 5;
         let entry = self.locked.partition_mut(index).db_mut(self.index).table.at(place);
-        let later = match entry.payload() {
-            Payload::Object(object) if is_heavy(entry) => object.memory_bytes(SAMPLES),
-            _ => 0,
-        };
+        let later = if is_heavy(entry) { entry_bytes(entry) } else { 0 };
         let name = entry.key().to_vec();
         let key = Key { hash, ..Key::new(&name) };
         self.site(&key).evict(&key, place);

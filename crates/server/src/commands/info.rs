@@ -270,8 +270,10 @@ fn memory(page: &mut Page<'_>) {
     page.field("mem_cluster_links", 0);
     page.field("mem_aof_buffer", not_written);
     page.field("mem_allocator", "jemalloc-5.3.0");
-    page.field("mem_overhead_db_hashtable_rehashing", 0);
-    page.field("active_defrag_running", 0);
+    let rehashing: u64 = usage.tables.iter().map(|table| table.migrating_bytes).sum();
+    page.field("mem_overhead_db_hashtable_rehashing", rehashing);
+    let (defrag_share, ..) = page.server.defrag.report(kinovar_io::clock::unix_us());
+    page.field("active_defrag_running", defrag_share);
     page.field("lazyfree_pending_objects", page.server.background.pending());
     page.field("lazyfreed_objects", page.server.background.freed());
 }
@@ -391,9 +393,10 @@ fn stats(page: &mut Page<'_>) {
         "active_defrag_misses",
         "active_defrag_key_hits",
         "active_defrag_key_misses",
-        "total_active_defrag_time",
-        "current_active_defrag_time",
     ]);
+    let (_, defrag_ms, total_defrag_ms) = page.server.defrag.report(kinovar_io::clock::unix_us());
+    page.field("total_active_defrag_time", total_defrag_ms);
+    page.field("current_active_defrag_time", defrag_ms);
     let (keys, items) = page.server.keyspace.read_counts();
     page.field("tracking_total_keys", keys);
     page.field("tracking_total_items", items);

@@ -147,12 +147,13 @@ fn memory_malloc_stats(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 const SMALL: u64 = 5 << 20;
 
 fn memory_doctor(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    let usage = Usage::of(Server::of(ctx), &ctx.db);
+    let server = Server::of(ctx);
+    let usage = Usage::of(server, &ctx.db);
     let mut text = String::new();
     if usage.used < SMALL {
         text.push_str("The server holds next to nothing: there is nothing to say about its memory yet.\n");
     } else {
-        for (applies, advice) in advice(&usage) {
+        for (applies, advice) in advice(server, &usage) {
             if applies {
                 text.push_str(" * ");
                 text.push_str(advice);
@@ -167,8 +168,16 @@ fn memory_doctor(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     Ok(())
 }
 
-fn advice(usage: &Usage) -> [(bool, &'static str); 3] {
+fn advice(server: &Server, usage: &Usage) -> [(bool, &'static str); 7] {
+    /// Waste below this is none, bytes.
+    const WASTE: u64 = 10 << 20;
+    /// What a connection may take up on the average, bytes.
+    const CLIENT: u64 = 200 << 10;
+    /// Scripts that somebody may have written.
+    const SCRIPTS: usize = 1000;
     let figures = usage.figures;
+    let is_waste = |more: u64, than: u64, tenths: u64| more * 10 > than * tenths && more - than > WASTE;
+    let limit = server.config().maxmemory_bytes;
     [
         (
             usage.peak * 10 > usage.used * 15,
@@ -176,12 +185,34 @@ fn advice(usage: &Usage) -> [(bool, &'static str); 3] {
              gives back what it can.",
         ),
         (
-            figures.active * 10 > figures.allocated * 14,
-            "Fragmentation: pages are less than three quarters full, after many deletions or changes of size.",
+            is_waste(figures.active, figures.allocated, 14),
+            "Fragmentation: pages are less than three quarters full, after many deletions or changes of size. They fill again as \
+             values of such sizes are added; a restart packs them.",
         ),
         (
-            figures.resident * 10 > figures.active * 14,
-            "Unused pages: the allocator holds much more than it uses. It gives them back after some seconds.",
+            is_waste(figures.resident, figures.active, 11),
+            "Unused pages: the allocator holds more than it uses. It gives them back after a moment with jemalloc-bg-thread, at \
+             once with MEMORY PURGE, and whenever there are many with activedefrag.",
+        ),
+        (
+            is_waste(usage.rss, figures.resident, 11),
+            "Other memory: the process has more in physical memory than its allocator, the program itself and stacks of threads \
+             among it.",
+        ),
+        (
+            limit > 0 && usage.used > limit,
+            "Limit: more is in use than maxmemory allows. Either no key may give way (maxmemory-policy), or connections and \
+             scripts take up the rest.",
+        ),
+        (
+            usage.clients / server.clients.len().max(1) as u64 > CLIENT,
+            "Clients: connections take up more than 200 KB each. CLIENT LIST tells which (tot-mem); they send faster than they \
+             read, or in very large requests. maxmemory-clients closes the largest.",
+        ),
+        (
+            server.scripting.cache.len() > SCRIPTS,
+            "Scripts: more than a thousand are kept. Clients may put values into the text of scripts instead of passing them as \
+             arguments.",
         ),
     ]
 }
@@ -227,7 +258,7 @@ fn memory_stats(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
         integer(reply, "overhead.hashtable.expires", table.expires_bytes);
     }
     integer(reply, "overhead.db.hashtable.lut", databases.iter().map(|table| table.bytes).sum());
-    integer(reply, "overhead.db.hashtable.rehashing", 0);
+    integer(reply, "overhead.db.hashtable.rehashing", databases.iter().map(|table| table.migrating_bytes).sum());
     integer(reply, "overhead.total", usage.overhead);
     integer(reply, "db.dict.rehashing.count", databases.iter().map(|table| table.migrating).sum());
     integer(reply, "keys.count", keys as u64);

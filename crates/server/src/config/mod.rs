@@ -41,8 +41,8 @@ pub use lexer::{quote_into, split_words};
 pub use load::{LoadError, Loaded, Sources, load, not_built_yet};
 pub use param::{Meaning, Mutability, Param};
 pub use snapshot::{
-    AppendFsync, ClientsMemory, Config, EvictionPolicy, IoEngine, LogFormat, LogLevel, OomScoreAdj, ShutdownOptions,
-    Supervised, TlsAuth, TlsSettings, Who,
+    AppendFsync, ClientsMemory, Config, Defragmentation, EvictionPolicy, IoEngine, LogFormat, LogLevel, OomScoreAdj,
+    ShutdownOptions, Supervised, TlsAuth, TlsSettings, Who,
 };
 pub use store::{ProcessDir, Store, WorkingDir};
 pub use table::{PARAMS, help};

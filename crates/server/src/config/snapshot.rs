@@ -194,6 +194,18 @@ pub enum ClientsMemory {
     PercentOfMaxmemory(u32),
 }
 
+/// `activedefrag` and its parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each field is the parameter of its name; the table says what it does")]
+pub struct Defragmentation {
+    pub is_on: bool,
+    pub cycle_min: u64,
+    pub cycle_max: u64,
+    pub threshold_lower: u64,
+    pub threshold_upper: u64,
+    pub ignore_bytes: u64,
+}
+
 /// How `oom-score-adj-values` are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OomScoreAdj {
@@ -317,6 +329,7 @@ pub struct Config {
     pub shutdown_on_sigterm: ShutdownOptions,
     pub shutdown_timeout_s: u32,
     pub jemalloc_bg_thread: bool,
+    pub defragmentation: Defragmentation,
 
     /// Empty: no password.
     pub requirepass: Vec<u8>,
@@ -473,6 +486,14 @@ impl Config {
             shutdown_on_sigterm: ShutdownOptions::from_number(store.number("shutdown-on-sigterm")),
             shutdown_timeout_s: small("shutdown-timeout"),
             jemalloc_bg_thread: store.flag("jemalloc-bg-thread"),
+            defragmentation: Defragmentation {
+                is_on: store.flag("activedefrag"),
+                cycle_min: store.size("active-defrag-cycle-min"),
+                cycle_max: store.size("active-defrag-cycle-max"),
+                threshold_lower: store.size("active-defrag-threshold-lower"),
+                threshold_upper: store.size("active-defrag-threshold-upper"),
+                ignore_bytes: store.size("active-defrag-ignore-bytes"),
+            },
 
             requirepass: store.text("requirepass").to_vec(),
             enable_protected_configs: Who::from_number(store.number("enable-protected-configs")),

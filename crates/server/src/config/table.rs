@@ -133,12 +133,12 @@ pub const PARAMS: &[Param] = &[
     bytes("stream-node-max-bytes", 4096, 0, "bytes of a stream node"),
     int("stream-node-max-entries", 100, 0, i64::MAX, "entries of a stream node"),
     boolean("vset-force-single-threaded-execution", false, "run vector searches on one thread").later(),
-    boolean("activedefrag", false, "move values together").inert(NO_DEFRAG),
-    int("active-defrag-cycle-min", 1, 1, 99, "least share of time for defragmentation").inert(NO_DEFRAG),
-    int("active-defrag-cycle-max", 25, 1, 99, "largest share of time for defragmentation").inert(NO_DEFRAG),
-    int("active-defrag-threshold-lower", 10, 0, 1000, "fragmentation that starts it, percent").inert(NO_DEFRAG),
-    int("active-defrag-threshold-upper", 100, 0, 1000, "fragmentation that takes its full share").inert(NO_DEFRAG),
-    bytes("active-defrag-ignore-bytes", 100 * MIB, 1, "waste too small to start it").inert(NO_DEFRAG),
+    boolean("activedefrag", false, "give pages that hold nothing back at once"),
+    int("active-defrag-cycle-min", 1, 1, 99, "least share of a thread's time for that, percent"),
+    int("active-defrag-cycle-max", 25, 1, 99, "largest share of a thread's time for that, percent"),
+    int("active-defrag-threshold-lower", 10, 0, 1000, "unused pages that start it, percent of what is used"),
+    int("active-defrag-threshold-upper", 100, 0, 1000, "unused pages that are worth the largest share"),
+    bytes("active-defrag-ignore-bytes", 100 * MIB, 1, "unused pages too few to start it"),
     int("active-defrag-max-scan-fields", 1000, 1, i64::MAX, "fields scanned in one step").inert(NO_DEFRAG),
     int("prefetch-batch-max-size", 16, 0, 128, "keys fetched ahead at once")
         .hidden()

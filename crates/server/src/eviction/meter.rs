@@ -1,8 +1,8 @@
 //! How much memory is in use, known at any moment at the price of a few loads.
 //!
-//! The allocator's own figure costs a look at all its arenas. But it tells each thread what that thread has allocated and freed so
-//! far, so the figure is taken ten times a second, and in between it moves with what the threads have done since. Each publishes
-//! its balance; only what threads do that do not is missing until the next look.
+//! The allocator's own figure costs a look at all its arenas. But it tells each thread what that thread has allocated
+//! and freed so far, so the figure is taken ten times a second, and in between it moves with what the threads have done
+//! since. Each publishes its balance; only what threads do that do not is missing until the next look.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -38,18 +38,18 @@ pub struct Meter {
     balances: Box<[Balance]>,
     /// What the allocator has counted beyond all balances at the last look.
     beyond: AtomicI64,
-    /// Evicted values that wait to be freed, bytes.
-    pending: AtomicU64,
+    /// What waits to be freed and counts as free, bytes.
+    promised: AtomicU64,
 }
 
 impl Meter {
     /// One for so many reactors.
     pub fn new(reactors: usize) -> Meter {
         let balances = (0..=reactors).map(|_| Balance::default()).collect();
-        Meter { balances, beyond: AtomicI64::new(0), pending: AtomicU64::new(0) }
+        Meter { balances, beyond: AtomicI64::new(0), promised: AtomicU64::new(0) }
     }
 
-    /// Publishes the balance of this thread, which is reactor `index`.
+    /// Publishes the balance of this thread, which is reactor `index`, unless it has hardly changed.
     #[inline]
     pub fn publish(&self, index: usize) {
         let balance = own_balance();
@@ -59,9 +59,12 @@ impl Meter {
         }
     }
 
-    /// The same for the thread that frees large values.
-    pub fn publish_background(&self) {
-        self.publish(self.balances.len() - 1);
+    /// The same for the thread that frees large values, in any case. Returns how many bytes it has freed since the last
+    /// time.
+    pub fn publish_background(&self) -> u64 {
+        let balance = own_balance();
+        self.balances[self.balances.len() - 1].0.store(balance, Relaxed);
+        u64::try_from(PUBLISHED.replace(balance) - balance).unwrap_or(0)
     }
 
     /// Takes over what the allocator says is in use.
@@ -73,25 +76,25 @@ impl Meter {
         self.balances.iter().map(|balance| balance.0.load(Relaxed)).sum()
     }
 
-    /// Bytes in use, evicted values excluded that wait to be freed.
+    /// Bytes in use, without what waits to be freed.
     #[inline]
     pub fn used(&self) -> i64 {
-        self.beyond.load(Relaxed) + self.published() - self.pending.load(Relaxed) as i64
+        self.beyond.load(Relaxed) + self.published() - self.promised() as i64
     }
 
-    /// Evicted values that wait to be freed, bytes.
-    pub fn pending(&self) -> u64 {
-        self.pending.load(Relaxed)
+    /// What waits to be freed and counts as free, bytes.
+    pub fn promised(&self) -> u64 {
+        self.promised.load(Relaxed)
     }
 
-    /// Such values will be freed later.
-    pub fn postpone(&self, bytes: u64) {
-        self.pending.fetch_add(bytes, Relaxed);
+    /// So much will be freed later.
+    pub fn promise(&self, bytes: u64) {
+        self.promised.fetch_add(bytes, Relaxed);
     }
 
-    /// They have been freed.
-    pub fn freed(&self, bytes: u64) {
-        self.pending.fetch_sub(bytes, Relaxed);
+    /// So much of what was promised has been freed, or never will.
+    pub fn keep_promise(&self, bytes: u64) {
+        self.promised.fetch_sub(bytes, Relaxed);
     }
 }
 
@@ -112,13 +115,13 @@ mod tests {
             scope.spawn(|| {
                 meter.publish_background();
                 drop(held);
-                meter.publish_background();
+                assert!((3 << 20..4 << 20).contains(&meter.publish_background()));
             });
         });
         assert!((9_900_000..10_100_000).contains(&meter.used()), "{}", meter.used());
-        meter.postpone(1000);
+        meter.promise(1000);
         let before = meter.used();
-        meter.freed(1000);
+        meter.keep_promise(1000);
         assert_eq!(meter.used(), before + 1000);
     }
 }

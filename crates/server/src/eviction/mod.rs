@@ -6,12 +6,13 @@
 //! | [`meter`] | how much memory is in use |
 //! | [`room`] | making room, before a request and at the end of a turn |
 //!
-//! Every reactor does this for itself, before each request, when it holds no lock: while more is used than there should be, it
-//! evicts keys wherever they are ([`kinovar_keyspace::evict`]), one partition after the other. A request waits for that no longer
-//! than `maxmemory-eviction-tenacity` says; what is left to do then is gone on with at the end of the turn. So with many reactors
-//! each evicts as much as it adds, and none waits for another.
+//! Every reactor does this for itself, before each request, when it holds no lock: while more is used than there should
+//! be, it evicts keys wherever they are ([`kinovar_keyspace::evict`]), one partition after the other. A request waits
+//! for that no longer than `maxmemory-eviction-tenacity` says; what is left to do then is gone on with at the end of
+//! the turn. So with many reactors each evicts as much as it adds, and none waits for another.
 //!
-//! Nothing is evicted inside a transaction or a script. What they may do was decided before: [`Session::out_of_memory`].
+//! Nothing is evicted inside a transaction or a script. What they may do was decided before:
+//! [`Session::out_of_memory`].
 //!
 //! [`Session::out_of_memory`]: crate::session::Session::out_of_memory
 
@@ -22,6 +23,7 @@ pub mod room;
 use crate::config::{Config, EvictionPolicy};
 use crate::server::Server;
 use crate::session::Session;
+use kinovar_command::keyspace::Trash;
 use kinovar_command::keyspace::evict::{Policy, Rank};
 use kinovar_command::registry::Entry;
 use kinovar_command::{Args, CommandError, Flags};
@@ -125,9 +127,9 @@ impl Eviction {
 /// Of so small a limit the program itself would take most: only data is held to it, bytes.
 const SMALL: u64 = 64 << 20;
 
-/// How much less than `limit` should be in use, when so much of physical memory is: what is resident beyond what is in use may be
-/// a thirtieth of the limit, and takes the place of data beyond that. A limit that fragments cannot be held to by
-/// evicting more and more, so an eighth is as far as this goes.
+/// How much less than `limit` should be in use, when so much of physical memory is: what is resident beyond what is in
+/// use may be a thirtieth of the limit, and takes the place of data beyond that. A limit that fragments cannot be held
+/// to by evicting more and more, so an eighth is as far as this goes.
 fn reserve(limit: u64, used: u64, resident: u64) -> u64 {
     resident.saturating_sub(used).saturating_sub(limit / 30).min(limit / 8)
 }
@@ -158,8 +160,8 @@ pub fn budget_us(config: &Config) -> u64 {
     }
 }
 
-/// Whether a command is refused when memory is short: one that may need more of it, or the end of a transaction with such a
-/// command. `args` is all of its words.
+/// Whether a command is refused when memory is short: one that may need more of it, or the end of a transaction with
+/// such a command. `args` is all of its words.
 #[cold]
 pub fn refuses(server: &Server, session: &Session, entry: &Entry, args: &Args<'_>) -> bool {
     let refused = needs_memory(server, entry, args);
@@ -177,6 +179,17 @@ fn needs_memory(server: &Server, entry: &Entry, args: &Args<'_>) -> bool {
         return crate::scripting::says_that_it_needs_memory(server, entry, args);
     }
     entry.command.flags.has(Flags::DENYOOM)
+}
+
+impl Server {
+    /// Hands what was taken out of the keyspace to the background. While memory is limited it counts as free from here
+    /// on: who empties a database may write at once.
+    pub fn free(&self, trash: Vec<Trash>) {
+        let is_limited = self.config.load().maxmemory_bytes > 0;
+        let promised = if is_limited { trash.iter().map(|value| value.bytes() as u64).sum() } else { 0 };
+        self.eviction.meter.promise(promised);
+        self.background.free(trash, promised);
+    }
 }
 
 /// Says that memory is over its new limit.

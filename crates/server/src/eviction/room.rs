@@ -55,7 +55,8 @@ impl Room {
 }
 
 impl Executor {
-    /// Evicts keys while too much memory is in use. Whether commands that need more of it are to be refused. No lock may be held.
+    /// Evicts keys while too much memory is in use. Whether commands that need more of it are to be refused. No lock
+    /// may be held.
     #[inline]
     pub fn make_room(&mut self, server: &Server, now_ms: u64) -> bool {
         server.eviction.meter.publish(self.reactor);
@@ -71,6 +72,7 @@ impl Executor {
         self.room.is_due = false;
         if self.room.is_limited() {
             self.make_room(server, clock::unix_ms());
+            self.free_trash(server);
         }
     }
 
@@ -143,14 +145,14 @@ impl Executor {
     /// Frees what was evicted, of which so many bytes are large: in the background unless too much waits there already.
     fn free_evicted(&self, server: &Server, bytes: u64) {
         if bytes == 0 {
-            return self.free_trash(server);
+            return;
         }
-        let is_full = server.eviction.meter.pending() > self.room.limit_bytes / PENDING_SHARE;
+        let is_full = server.eviction.meter.promised() > self.room.limit_bytes / PENDING_SHARE;
         if is_full && !self.config.lazyfree_lazy_eviction {
             drop(self.work.trash.take());
         } else {
-            server.eviction.meter.postpone(bytes);
-            server.background.free_evicted(self.work.trash.take(), bytes);
+            server.eviction.meter.promise(bytes);
+            server.background.free(self.work.trash.take(), bytes);
         }
     }
 
@@ -176,5 +178,5 @@ impl Executor {
 
 /// Bytes in use that no eviction could do anything about: what waits to be written to the append-only file.
 pub fn not_counted(server: &Server) -> u64 {
-    if server.journal.is_on() { server.journal.behind() } else { 0 }
+    if server.journal.is_on() { server.journal.buffered() } else { 0 }
 }

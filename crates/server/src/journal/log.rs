@@ -38,6 +38,8 @@ pub struct Log {
     spare: Vec<Vec<u8>>,
     /// The database that is selected at the end.
     selected: Option<u32>,
+    /// What all chunks take up, those included that are being written, bytes.
+    capacity: usize,
     /// How many bytes were ever recorded: the position of what comes next.
     end: u64,
     /// Of the last annotation, Unix seconds.
@@ -52,13 +54,14 @@ impl Log {
             self.pieces.push_back(Piece::Bytes(chunk));
         }
         let Some(Piece::Bytes(chunk)) = self.pieces.back_mut() else { unreachable!("it was added a moment ago") };
-        let before = chunk.len();
+        let (before, room) = (chunk.len(), chunk.capacity());
         if let Some(now_s) = now_s.filter(|&now_s| now_s > self.annotated_s) {
             chunk.extend_from_slice(format!("#TS:{now_s}\r\n").as_bytes());
             self.annotated_s = now_s;
         }
         unit.write(&mut self.selected, chunk);
         self.end += (chunk.len() - before) as u64;
+        self.capacity += chunk.capacity() - room;
         self.end
     }
 
@@ -79,6 +82,11 @@ impl Log {
         self.end
     }
 
+    /// Bytes that what is recorded and not written takes up, with what is kept for reuse.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.pieces.is_empty()
@@ -90,6 +98,8 @@ impl Log {
             if self.spare.len() < SPARE_CHUNKS && chunk.capacity() <= SPARE_BYTES {
                 chunk.clear();
                 self.spare.push(chunk);
+            } else {
+                self.capacity = self.capacity.saturating_sub(chunk.capacity());
             }
         }
         std::mem::take(&mut self.pieces)

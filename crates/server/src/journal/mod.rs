@@ -81,6 +81,8 @@ pub struct Journal {
     is_closing: AtomicBool,
     /// The position up to which everything was recorded.
     recorded: AtomicU64,
+    /// What the log takes up, bytes.
+    buffered: AtomicU64,
     /// The position up to which everything is written.
     written: AtomicU64,
     /// The position up to which everything is written and synced.
@@ -146,6 +148,7 @@ impl Journal {
             looks_again: AtomicBool::new(false),
             is_closing: AtomicBool::new(false),
             recorded: AtomicU64::new(0),
+            buffered: AtomicU64::new(0),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
             doubts: AtomicU64::new(0),
@@ -263,6 +266,11 @@ impl Journal {
     /// How many bytes are recorded and not written.
     pub fn behind(&self) -> u64 {
         self.recorded.load(Relaxed).saturating_sub(self.written.load(SeqCst))
+    }
+
+    /// How many bytes that takes up.
+    pub fn buffered(&self) -> u64 {
+        self.buffered.load(Relaxed)
     }
 
     /// Has reactor `index` woken when there is progress. To be followed by another look at what it waits for.
@@ -460,7 +468,9 @@ impl Journal {
                 self.wake_at.store(NOBODY, SeqCst);
             }
         }
-        (log.take(used), is_closing(), self.units.load(Relaxed))
+        let pieces = log.take(used);
+        self.buffered.store(log.capacity() as u64, Relaxed);
+        (pieces, is_closing(), self.units.load(Relaxed))
     }
 }
 
@@ -511,6 +521,7 @@ impl keyspace::Journal for Journal {
         let mut log = self.log();
         let position = log.push(unit, now_s);
         self.recorded.store(position, Relaxed);
+        self.buffered.store(log.capacity() as u64, Relaxed);
         // Nobody else writes to it: the lock is held.
         self.units.store(self.units.load(Relaxed) + 1, Relaxed);
         position

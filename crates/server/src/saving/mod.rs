@@ -440,7 +440,7 @@ pub fn drive(server: &'static Server) {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
-    server.background.free(trash.take());
+    server.free(trash.take());
     launch(server);
     let mut state = server.saving.state();
     while state.running.is_some() {

@@ -197,7 +197,7 @@ fn perform(
         crate::waiting::serve(server, ctx.db, &env);
     }
     if !surroundings.work.trash.borrow().is_empty() {
-        server.background.free(surroundings.work.trash.take());
+        server.free(surroundings.work.trash.take());
     }
     outcome
 }
