@@ -185,7 +185,8 @@ impl Reactor {
         }
         bump(&self.stats().connections, 1);
         let from_outside = peer.as_ref().is_some_and(|peer| !peer.is_loopback());
-        if config.protected_mode && config.requirepass.is_empty() && !is_unix && from_outside {
+        let users = self.server.acl.users();
+        if config.protected_mode && users.default_user().needs_no_password() && !is_unix && from_outside {
             refuse(net, socket, PROTECTED_MODE_DENIAL.as_bytes());
             return;
         }
@@ -238,17 +239,16 @@ impl Reactor {
             watched: AtomicUsize::new(0),
             watch: Mutex::new(None),
             waiter: Mutex::new(None),
+            user: AtomicU64::new(0),
             names: Mutex::new(Names::default()),
         });
-        let authenticated = config.requirepass.is_empty();
-        if authenticated {
-            info.rename(|names| names.user = b"default".to_vec());
-        }
-        self.server.clients.insert(info.clone());
+        let mut session = Session::new(info.clone());
+        session.begin_as_default(&users);
+        self.server.clients.insert(info);
         if self.connections.len() <= id.index() {
             self.connections.resize_with(id.index() + 1, || None);
         }
-        self.connections[id.index()] = Some(Box::new(Connection::new(Session::new(info, authenticated), id)));
+        self.connections[id.index()] = Some(Box::new(Connection::new(session, id)));
     }
 
     /// Executes what is in `bytes`, which continues the connection's input.
@@ -734,6 +734,13 @@ impl Reactor {
                     net.close(conn.id, Close::Now);
                 }
             }),
+            Message::Expel(expelled) => {
+                let is_expelled =
+                    |conn: &&Box<Connection>| conn.session.is_of(&expelled) && conn.session.loses_by(&expelled);
+                let expelled: Vec<ConnId> =
+                    self.connections.iter().flatten().filter(is_expelled).map(|conn| conn.id).collect();
+                expelled.into_iter().for_each(|id| net.close(id, Close::Now));
+            }
             Message::Deliver { conn, client, bytes } => self.with(ConnId::from_bits(conn), |reactor, conn| {
                 if conn.session.info.id == client {
                     if reactor.server.journal.is_always() {

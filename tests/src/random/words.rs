@@ -45,6 +45,9 @@ const GENERATORS: &[&str] = &[
     "numkeys",
     "entry-id",
     "new-id",
+    "acl-rule",
+    "acl-command",
+    "acl-word",
     "=",
 ];
 
@@ -195,6 +198,9 @@ impl Words {
             "abs" => self.time(&["33177117420", "33177117421", "33177117425", "33177117430"]),
             "abs-ms" => self.time(&["33177117420000", "33177117420001", "33177117425123"]),
             "lua" => super::lua::script(&mut self.rng),
+            "acl-rule" => super::acl::rule(&mut self.rng),
+            "acl-command" => super::acl::command(&mut self.rng),
+            "acl-word" => super::acl::word(&mut self.rng),
             "pattern" => self.rng.pick(PATTERNS).to_vec(),
             _ => self.junk(),
         }

@@ -44,7 +44,7 @@ pub use snapshot::{
     AppendFsync, ClientsMemory, Config, EvictionPolicy, IoEngine, LogLevel, OomScoreAdj, ShutdownOptions, Supervised,
     Who,
 };
-pub use store::{ProcessDir, Store, WorkingDir};
+pub use store::{ProcessDir, Store, WorkingDir, bytes_path, os_reason};
 pub use table::{PARAMS, help};
 
 /// The version of Redis whose behaviour this server has, as clients are told.
