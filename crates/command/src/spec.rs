@@ -114,7 +114,10 @@ impl Command {
     pub const fn acl_categories(&self) -> Acl {
         // A container is no command of a data type: its subcommands are.
         let group = if self.subcommands.is_empty() { self.group.implied_acl() } else { Acl::NONE };
-        self.acl.or(self.flags.implied_acl()).or(group)
+        let flags = self.flags.implied_acl();
+        // Code that may not write is no read as others are.
+        let flags = if self.acl.has(Acl::SCRIPTING) { flags.without(Acl::READ) } else { flags };
+        self.acl.or(flags).or(group)
     }
 }
 

@@ -57,7 +57,7 @@ impl KeyPattern {
         head & self.mask == self.head
             && match self.shape {
                 Shape::Literal => *self.text == *key,
-                Shape::Prefix => key.starts_with(&self.text[..self.text.len() - 1]),
+                Shape::Prefix => !key.is_empty() && key.starts_with(&self.text[..self.text.len() - 1]),
                 Shape::Glob => glob::matches(&self.text, key),
             }
     }

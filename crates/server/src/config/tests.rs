@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::acl::Acl;
+
 use super::handle::{ConfigHandle, SetError};
 use super::kind::Kind;
-use crate::acl::Acl;
 
 use super::load::{LoadError, Loaded, Sources, load, not_built_yet};
 use super::param::{Meaning, Mutability};
 use super::rewrite::rewritten;
+use super::snapshot::Config;
 use super::store::WorkingDir;
 use super::table::{self, PARAMS};
 use crate::cli_args::{self, Invocation};
