@@ -7,6 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use kinovar_server::acl::Acl;
 use kinovar_server::config::{ConfigHandle, LoadError, Loaded, Sources, load};
 use libfuzzer_sys::fuzz_target;
 use pretend_dir::{PretendDir, names_files};
@@ -30,6 +31,7 @@ fuzz_target!(|text: &[u8]| {
         Err(error) => return assert!(!error.to_string().is_empty()),
         Ok(loaded) => loaded,
     };
+    let users = loaded.users.clone();
     let values = ConfigHandle::new(loaded).get(&[b"*"]);
     assert!(values.len() > 100);
 
@@ -38,7 +40,15 @@ fuzz_target!(|text: &[u8]| {
     let sources = Sources { file: Some(file), stdin: None, options: Vec::new() };
     let handle = ConfigHandle::new(read(&sources).unwrap_or_else(|error| panic!("refused as a file: {error}")));
     assert_eq!(handle.get(&[b"*"]), values);
-    handle.rewrite(text.len() % 2 == 0).expect("rewritten");
+    let acl = Acl::default();
+    let refused = acl.start(&handle.load(), &users).is_err();
+    let lines: Vec<Vec<u8>> = acl.users().all().map(|user| user.config_line()).collect();
+    handle.rewrite(&lines, text.len() % 2 == 0).expect("rewritten");
     let again = read(&sources).unwrap_or_else(|error| panic!("our own file is refused: {error}"));
+    let same = Acl::default();
+    // Other directives do not say which users there are, but for the file of users.
+    if !refused && same.start(&handle.load(), &again.users).is_ok() {
+        assert_eq!(same.users().all().map(|user| user.config_line()).collect::<Vec<_>>(), lines);
+    }
     assert_eq!(ConfigHandle::new(again).get(&[b"*"]), values);
 });

@@ -172,6 +172,57 @@ def server_commands():
     assert client(decode_responses=True).execute_command("COMMAND GETKEYS", "MSET", "a", "1", "b", "2") == ["a", "b"]
 
 
+def refused(call):
+    try:
+        call()
+    except redis.exceptions.NoPermissionError as error:
+        return str(error)
+    raise AssertionError("not refused")
+
+
+@check
+def users():
+    r = client(decode_responses=True)
+    password = r.acl_genpass(128)
+    assert len(password) == 32
+    assert r.acl_setuser(
+        "alice", enabled=True, passwords=[f"+{password}"], keys=["own:*", "%R~shared:*"], channels=["news:*"],
+        commands=["+@all", "-@dangerous"], selectors=[("+flushdb", "~*")],
+    )
+    assert r.acl_setuser("alice", keys=["more:*"], commands=["+config|get"])
+    shown = r.acl_getuser("alice")
+    assert "on" in shown["flags"] and shown["keys"] == "~own:* ~%R~shared:* ~more:*", shown
+    assert r.acl_setuser("alice", reset_keys=True, keys=["own:*"]) and r.acl_dryrun("alice", "get", "own:1") == "OK"
+    assert "no permissions" in r.acl_dryrun("alice", "get", "other")
+    a = client(username="alice", password=password, decode_responses=True)
+    assert a.acl_whoami() == "alice" and a.set("own:1", "x") is True
+    assert "access a key" in refused(lambda: a.get("other"))
+    assert "'debug" in refused(lambda: a.execute_command("DEBUG", "SLEEP", 0))
+    assert "channel" in refused(lambda: a.publish("other", "x")) and a.publish("news:1", "x") == 0
+    with a.pipeline() as pipe:
+        pipe.set("own:2", "y").get("other")
+        refused(pipe.execute)
+    try:
+        client(username="alice", password="wrong").ping()
+    except redis.exceptions.AuthenticationError:
+        pass
+    else:
+        raise AssertionError("let in by a wrong password")
+    log = r.acl_log()
+    assert log[0]["reason"] == "auth" and log[0]["username"] == "alice" and log[0]["age-seconds"] < 60, log[0]
+    assert {entry["reason"] for entry in log} >= {"auth", "key", "command", "channel"}
+    assert r.acl_log_reset() and r.acl_log() == []
+    assert "alice" in r.acl_users() and any(line.startswith("user alice on") for line in r.acl_list())
+    assert "hash" in r.acl_cat() and "hget" in r.acl_cat("hash")
+    assert r.acl_deluser("alice") == 1 and r.acl_getuser("alice") is None
+    try:
+        a.ping()
+    except (redis.exceptions.ConnectionError, redis.exceptions.AuthenticationError):
+        pass
+    else:
+        raise AssertionError("a user who is gone is served")
+
+
 def main():
     client().flushall()
     failed = 0

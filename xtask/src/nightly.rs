@@ -11,7 +11,7 @@ use crate::build::{root, target};
 /// The target triple that AddressSanitizer wants to be told.
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 /// Targets that link the server, whose allocator cannot live beside AddressSanitizer's. Their code is free of `unsafe`.
-const WITHOUT_SANITIZER: &[&str] = &["inline", "config", "arguments"];
+const WITHOUT_SANITIZER: &[&str] = &["inline", "config", "arguments", "acl"];
 /// An input that takes longer is a finding, s.
 const INPUT_SECONDS_MAX: u32 = 20;
 /// The modules of `ds` with unsafe code: the others would only take time.

@@ -23,6 +23,8 @@ pub struct Ctx<'a> {
     pub server: &'a dyn Any,
     /// Whether the command's client may be made to wait; not inside transactions and scripts.
     pub may_wait: bool,
+    /// Whether the command's client may read every key there is: what is needed for keys that only the data names.
+    pub reaches_every_key: bool,
     /// Set by [`Ctx::wait`].
     pub waiting: Option<Box<Wait>>,
 }

@@ -66,6 +66,7 @@ pub fn run_alone<'r>(
                 session: &mut (),
                 server: &(),
                 may_wait: false,
+                reaches_every_key: true,
                 waiting: None,
             };
             (Some(entry), (entry.command.handler)(&mut ctx, args))

@@ -17,6 +17,10 @@ pub fn matches_ignore_case(pattern: &[u8], text: &[u8]) -> bool {
 }
 
 fn matches_with(pattern: &[u8], text: &[u8], same: impl Fn(u8, u8) -> bool + Copy) -> bool {
+    // As in the reference, stars stand for nothing only beside something.
+    if text.is_empty() {
+        return pattern.is_empty();
+    }
     let (mut p, mut t) = (0, 0);
     // Where to resume after the latest star: pattern position after it, next text position to try.
     let mut star: Option<(usize, usize)> = None;
@@ -101,7 +105,7 @@ mod tests {
     #[test]
     fn patterns() {
         let cases: &[(&str, &str, bool)] = &[
-            ("*", "", true),
+            ("*", "", false),
             ("", "", true),
             ("", "a", false),
             ("h?llo", "hello", true),

@@ -184,6 +184,30 @@ impl Entry {
         })
     }
 
+    /// Appends the places of the keys that permissions are about, and what is done to them, as the reference finds them: where
+    /// the arguments do not say where one of the keys is, there are none, and the handler will refuse the arguments.
+    pub fn guarded_keys(&self, args: Args<'_>, keys: &mut Vec<KeyAt>) {
+        let specs = || self.command.keys.iter().filter(|spec| !spec.access.has(Access::NOT_KEY));
+        let start = keys.len();
+        if specs().next().is_some() && specs().all(|spec| spec.is_complete() && spec.find_strictly(args, keys)) {
+            return;
+        }
+        keys.truncate(start);
+        match self.command.key_finder {
+            Some(finder) => finder(args, keys),
+            None if specs().any(KeySpec::has_count) => {
+                // A count that is read leniently says nothing of what is done to the keys.
+                specs().for_each(|spec| spec.find(args, keys));
+                if !self.counts_are_valid(&args) {
+                    keys.truncate(start);
+                }
+                keys[start..].iter_mut().for_each(|key| key.access = Access::NONE);
+            }
+            None if specs().all(|spec| !spec.is_complete()) => specs().for_each(|spec| spec.find(args, keys)),
+            None => {}
+        }
+    }
+
     /// Appends the places of all keys to `keys`. Places named by malformed arguments (a count that is not one, or is too
     /// large) are left out: the handler will refuse the arguments.
     pub fn keys(&self, args: Args<'_>, keys: &mut Vec<KeyAt>) {
@@ -237,6 +261,29 @@ impl KeySpec {
         let (begin, find) = (self.begin, self.find);
         let is_known = !matches!(begin, Begin::Unknown) && !matches!(find, Find::Unknown);
         is_known && !self.access.has(Access::INCOMPLETE) && !self.access.has(Access::VARIABLE_FLAGS)
+    }
+
+    /// Whether it counts its keys.
+    fn has_count(&self) -> bool {
+        matches!(self.find, Find::KeyNum { .. })
+    }
+
+    /// Like [`KeySpec::find`]; whether there are some, and all of them among the arguments.
+    fn find_strictly(&self, args: Args<'_>, keys: &mut Vec<KeyAt>) -> bool {
+        let before = keys.len();
+        if let Find::KeyNum { num_index, .. } = self.find {
+            let count = self.begin(args).map(|begin| begin + usize::from(num_index)).filter(|&at| at < args.argc());
+            if count.is_none_or(|at| kinovar_resp::number::parse_i64(args.at(at)).is_none()) {
+                return false;
+            }
+        }
+        if let Find::Range { last: last @ 0.., .. } = self.find
+            && self.begin(args).is_some_and(|begin| begin + last as usize >= args.argc())
+        {
+            return false;
+        }
+        self.find(args, keys);
+        keys.len() > before
     }
 
     /// Appends the places of the keys that it describes.

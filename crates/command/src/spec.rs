@@ -37,6 +37,8 @@ pub struct Command {
     pub keys: &'static [KeySpec],
     /// Finds keys that the specifications cannot describe.
     pub key_finder: Option<KeyFinder>,
+    /// Which of its arguments are channels that its client needs a permission for.
+    pub channels: Channels,
     /// Hints for clients and proxies, as `COMMAND INFO` lists them.
     pub tips: &'static [&'static str],
     /// Its arguments.
@@ -82,6 +84,7 @@ impl Command {
         acl: Acl::NONE,
         keys: &[],
         key_finder: None,
+        channels: Channels::None,
         tips: &[],
         args: &[],
         summary: "",
@@ -130,6 +133,19 @@ impl Command {
 /// A container is never run by itself: the registry resolves its subcommand or answers with an error.
 fn container_without_subcommand(_: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     Err(crate::CommandError::Syntax)
+}
+
+/// Which arguments are channels that a permission is needed for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Channels {
+    /// None.
+    None,
+    /// The first.
+    First,
+    /// All.
+    All,
+    /// All, and they are patterns.
+    Patterns,
 }
 
 /// Which partitions are locked while a command runs.

@@ -76,6 +76,8 @@ pub struct ClientInfo {
     pub held: AtomicBool,
     /// Its wait, while it waits for keys.
     pub waiter: Mutex<Option<Arc<Waiter>>>,
+    /// The number of its user; 0 for none, who may do everything.
+    pub user: AtomicU64,
     /// What it calls itself.
     pub names: Mutex<Names>,
 }
@@ -89,7 +91,7 @@ pub struct Names {
     pub lib_name: Vec<u8>,
     /// `CLIENT SETINFO LIB-VER`.
     pub lib_version: Vec<u8>,
-    /// User it authenticated as; empty before it did.
+    /// Its user; empty for none.
     pub user: Vec<u8>,
 }
 
@@ -130,6 +132,7 @@ impl ClientInfo {
             watched: AtomicUsize::new(0),
             watch: Mutex::new(None),
             waiter: Mutex::new(None),
+            user: AtomicU64::new(0),
             names: Mutex::new(Names::default()),
         }
     }

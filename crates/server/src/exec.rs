@@ -8,6 +8,7 @@
 //! 3. where the request names a field or member of a large value, start loading that: its bucket, then its element;
 //! 4. lock, execute, reply.
 
+use crate::acl::enforce;
 use crate::clients::ClientInfo;
 use crate::cmdstats::bump;
 use crate::config::Config;
@@ -169,13 +170,14 @@ impl Executor {
         let mut at = 0;
         // What this thread has done besides concerns no client.
         keyspace::effects::take_dependency();
+        conn.session.follow_users(&server.acl);
         conn.session.look_again();
         let mut batch = std::mem::take(&mut self.batch);
         let progress = loop {
             batch.clear();
             let limits = RequestLimits {
                 bulk_len_max: self.config.proto_max_bulk_len as i64,
-                authenticated: conn.session.authenticated,
+                authenticated: !conn.session.needs_auth,
             };
             let (next, stop) = conn.parser.parse(buf, at, &mut batch, &limits, BATCH);
             let ran_to = self.run_batch(server, conn, buf, &batch, at, now_ms);
@@ -348,7 +350,9 @@ impl Executor {
     ) {
         let is_starved = self.room.is_limited() && self.make_room(server, clock.now_ms);
         session.out_of_memory = is_starved;
-        if !session.is_plain || server.alert.load(Relaxed) || prepared.id == UNRESOLVED || is_starved {
+        let users_changed = session.users_version != server.acl.version();
+        let is_special = !session.is_plain || users_changed || is_starved;
+        if is_special || server.alert.load(Relaxed) || prepared.id == UNRESOLVED {
             self.run_with_care(server, session, out, args, prepared, clock);
             return;
         }
@@ -380,6 +384,11 @@ impl Executor {
         prepared: Prepared,
         clock: &mut Clock,
     ) {
+        session.follow_users(&server.acl);
+        if session.close_after_reply {
+            // Its user is gone, and so is the right to an answer.
+            return;
+        }
         let (was_silent, took_pushes) = (session.replies.is_silent(), session.takes_pushes);
         if took_pushes && self.has_too_many_readers(server) {
             // The client's own keys among them are reported in front of the reply.
@@ -539,8 +548,14 @@ impl Executor {
     /// Whether the connection may run the command now.
     #[inline]
     fn admit(&self, server: &Server, session: &Session, entry: &Entry, args: &Args<'_>) -> Result<(), CommandError> {
-        if !session.authenticated && !entry.command.flags.has(Flags::NO_AUTH) {
+        if session.needs_auth && !entry.command.flags.has(Flags::NO_AUTH) {
             return Err(CommandError::NoAuth);
+        }
+        if session.queue.is_some() && entry.command.flags.has(Flags::NO_MULTI) {
+            return Err(CommandError::text("ERR Command not allowed inside a transaction"));
+        }
+        if !session.is_unrestricted {
+            enforce::admit(server, session, entry, args)?;
         }
         if session.out_of_memory && eviction::refuses(server, session, entry, args) {
             return Err(eviction::OOM);
@@ -566,9 +581,6 @@ impl Executor {
                 true => CommandError::text(crate::saving::MISCONF),
                 false => server.journal.misconf(),
             });
-        }
-        if session.queue.is_some() && entry.command.flags.has(Flags::NO_MULTI) {
-            return Err(CommandError::text("ERR Command not allowed inside a transaction"));
         }
         Ok(())
     }
@@ -604,6 +616,7 @@ impl Executor {
             no_touch: session.no_touch,
         };
         let (db, tracks_reads) = (session.db, session.tracks_reads);
+        let reaches_every_key = !CARE || enforce::reaches_every_key(session, entry, &args);
         // A scope, so that the locks are released where `ctx` stands: `drop` would move it first.
         let outcome = {
             let mut ctx = Ctx {
@@ -613,6 +626,7 @@ impl Executor {
                 session,
                 server,
                 may_wait: true,
+                reaches_every_key,
                 waiting: None,
             };
             let begun = ctx.begin_effect();

@@ -1,6 +1,7 @@
 //! The Kinovar server: reactors, connections, configuration and the commands about them.
 #![forbid(unsafe_code)]
 
+pub mod acl;
 pub mod background;
 pub mod busy;
 pub mod cli_args;

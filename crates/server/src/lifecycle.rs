@@ -34,7 +34,7 @@ pub fn run(arguments: &ServerArgs) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let renames = loaded.renames.clone();
+    let (renames, users) = (loaded.renames.clone(), loaded.users.clone());
     let not_built_yet = config::not_built_yet(&loaded.store);
     let handle = ConfigHandle::new(loaded);
     let config = handle.snapshot();
@@ -51,6 +51,9 @@ pub fn run(arguments: &ServerArgs) -> ExitCode {
         Err(error) => return fail(&format!("Can't start a thread: {error}")),
     };
     log::set_role(b'M');
+    if let Err(reason) = server.acl.start(&server.config(), &users) {
+        return fail(&reason);
+    }
     follow_changes(server);
     server.background.report_to(&server.eviction.meter, &server.defrag);
     server.startup_memory.store(crate::memory::used(), Relaxed);
@@ -270,6 +273,10 @@ fn follow_changes(server: &'static Server) {
     let config = &server.config;
     config.on_change(&["loglevel", "logfile", "log-format"], |_: &[&'static str], new: &Config| {
         log::configure(new);
+        Ok(())
+    });
+    config.on_change(&["requirepass"], |_: &[&'static str], new: &Config| {
+        server.acl.require_password(&new.requirepass);
         Ok(())
     });
     config.on_change(&["jemalloc-bg-thread"], |_: &[&'static str], new: &Config| {

@@ -32,6 +32,8 @@ pub enum Message {
         /// The client.
         client: u64,
     },
+    /// Close the connections of a user that listen to channels he may not listen to any more.
+    Expel(Arc<crate::acl::enforce::Expelled>),
     /// Send bytes to a connection, if it is still the client with this id.
     Deliver {
         /// The engine's id for it, as bits.

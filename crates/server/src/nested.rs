@@ -19,6 +19,7 @@ pub fn call(server: &Server, ctx: &mut Ctx<'_>, entry: &Entry, args: Args<'_>) -
         server.feed_monitors(&info, ctx.db.index(), &args);
     }
     let (start, position) = (Ticks::now(), ctx.reply.position());
+    ctx.reaches_every_key = crate::acl::enforce::reaches_every_key(Session::of(ctx), entry, &args);
     let begun = ctx.begin_effect();
     let outcome = (entry.command.handler)(ctx, Args::skipping(args, entry.name_words()));
     ctx.note_effect(begun, &args);

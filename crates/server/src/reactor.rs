@@ -208,7 +208,9 @@ impl Reactor {
             bump(&self.stats().connections, 1);
         }
         let from_outside = peer.as_ref().is_some_and(|peer| !peer.is_loopback());
-        if config.protected_mode && config.requirepass.is_empty() && !is_unix && !is_tls && from_outside {
+        let users = self.server.acl.users();
+        let is_open = users.default_user().needs_no_password();
+        if config.protected_mode && is_open && !is_unix && !is_tls && from_outside {
             refuse(net, socket, PROTECTED_MODE_DENIAL.as_bytes());
             return;
         }
@@ -242,15 +244,13 @@ impl Reactor {
             active_ms: AtomicU64::new(now_ms),
             ..ClientInfo::nobody()
         });
-        let authenticated = config.requirepass.is_empty();
-        if authenticated {
-            info.rename(|names| names.user = b"default".to_vec());
-        }
-        self.server.clients.insert(info.clone());
+        let mut session = Session::new(info.clone());
+        session.begin_as_default(&users);
+        self.server.clients.insert(info);
         if self.connections.len() <= id.index() {
             self.connections.resize_with(id.index() + 1, || None);
         }
-        let mut conn = Box::new(Connection::new(Session::new(info, authenticated), id));
+        let mut conn = Box::new(Connection::new(session, id));
         conn.tls = tls;
         self.count_memory(&mut conn);
         self.connections[id.index()] = Some(conn);
@@ -747,6 +747,15 @@ impl Reactor {
                     reactor.close(net, conn, Close::Now);
                 }
             }),
+            Message::Expel(expelled) => {
+                let is_expelled =
+                    |conn: &&Box<Connection>| conn.session.is_of(&expelled) && conn.session.loses_by(&expelled);
+                let expelled: Vec<ConnId> =
+                    self.connections.iter().flatten().filter(is_expelled).map(|conn| conn.id).collect();
+                for id in expelled {
+                    self.with(id, |reactor, conn| reactor.close(net, conn, Close::Now));
+                }
+            }
             Message::Deliver { conn, client, bytes } => self.with(ConnId::from_bits(conn), |reactor, conn| {
                 if conn.session.info.id == client {
                     if reactor.server.journal.is_always() {

@@ -23,6 +23,8 @@ pub struct Server {
     pub keyspace: Keyspace,
     /// The commands.
     pub registry: Registry,
+    /// Users, and what they may do.
+    pub acl: crate::acl::Acl,
     /// The connections.
     pub clients: Clients,
     /// Those in `MONITOR` mode.
@@ -132,8 +134,6 @@ pub struct ReactorStats {
     pub output_limit_disconnections: AtomicU64,
     /// Connections closed because their query buffer grew too long.
     pub query_limit_disconnections: AtomicU64,
-    /// Failed authentications.
-    pub auth_failures: AtomicU64,
     /// What its interpreter for scripts takes up, bytes.
     pub script_memory: AtomicU64,
     /// What its interpreter for functions takes up, bytes.
@@ -162,7 +162,6 @@ impl ReactorStats {
             prefetch_entries: AtomicU64::new(0),
             output_limit_disconnections: AtomicU64::new(0),
             query_limit_disconnections: AtomicU64::new(0),
-            auth_failures: AtomicU64::new(0),
             script_memory: AtomicU64::new(0),
             function_memory: AtomicU64::new(0),
         }
@@ -194,7 +193,6 @@ impl ReactorStats {
             &self.prefetch_entries,
             &self.output_limit_disconnections,
             &self.query_limit_disconnections,
-            &self.auth_failures,
         ];
         counters.iter().for_each(|counter| counter.store(0, Relaxed));
     }
@@ -217,6 +215,18 @@ impl Server {
     /// The configuration as of now.
     pub fn config(&self) -> Arc<Config> {
         self.config.snapshot()
+    }
+
+    /// `CONFIG REWRITE`.
+    ///
+    /// # Errors
+    /// Why the file is as it was.
+    pub fn rewrite_config(&self) -> Result<(), String> {
+        let users = self.acl.users();
+        // Where there is a file of users, they are to stand there and nowhere else.
+        let in_file = !self.config().aclfile.is_empty();
+        let lines: Vec<Vec<u8>> = users.all().filter(|_| !in_file).map(|user| user.config_line()).collect();
+        self.config.rewrite(&lines, false)
     }
 
     /// How to reach a reactor.
@@ -272,6 +282,7 @@ impl Server {
         self.errors.lock().unwrap_or_else(PoisonError::into_inner).clear();
         *self.samples.lock().unwrap_or_else(PoisonError::into_inner) = crate::samples::Samples::default();
         self.background.reset_freed();
+        self.acl.reset_stats();
         self.scripting.cache.reset_stats();
         self.eviction.reset_stats();
         self.defrag.reset_stats();

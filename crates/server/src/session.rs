@@ -1,9 +1,15 @@
 //! The state of a connection that its commands see and change.
 
+use crate::acl::Acl;
+use crate::acl::enforce::Expelled;
+use crate::acl::selector::is_channel_among;
+use crate::acl::user::User;
+use crate::acl::users::Users;
 use crate::clients::ClientInfo;
 use crate::commands::waitaof::Wanted;
 use crate::errand::Errand;
 use crate::pubsub::subscriptions::Subscriptions;
+use crate::pubsub::{KINDS, Kind};
 use crate::scripting::fiber::Task;
 use crate::tracking::session::Tracked;
 use crate::transaction::{Queue, Watching};
@@ -23,8 +29,16 @@ pub struct Session {
     pub db: u32,
     /// How replies are spelled.
     pub protocol: Protocol,
-    /// Whether it may do more than AUTH and HELLO.
+    /// Who its commands are checked as; `None` for the server itself, which may do everything.
+    pub user: Option<Arc<User>>,
+    /// The version of the users at which it last looked.
+    pub users_version: u64,
+    /// It has authenticated, or did not have to when it began.
     pub authenticated: bool,
+    /// It may do no more than AUTH and HELLO.
+    pub needs_auth: bool,
+    /// Its user may do everything.
+    pub is_unrestricted: bool,
     /// Which replies it wants.
     pub replies: Replies,
     /// What it listens to.
@@ -93,14 +107,18 @@ impl Replies {
 }
 
 impl Session {
-    /// A new connection.
-    pub fn new(info: Arc<ClientInfo>, authenticated: bool) -> Session {
+    /// A new connection, without a user: it may do everything.
+    pub fn new(info: Arc<ClientInfo>) -> Session {
         Session {
             info,
             is_plain: false,
             db: 0,
             protocol: Protocol::Resp2,
-            authenticated,
+            user: None,
+            users_version: 0,
+            authenticated: true,
+            needs_auth: false,
+            is_unrestricted: true,
             replies: Replies::On,
             subscriptions: None,
             only_listens: false,
@@ -139,7 +157,8 @@ impl Session {
 
     /// Finds out anew whether it [is plain](Session::is_plain).
     pub fn look_again(&mut self) {
-        self.is_plain = self.authenticated
+        self.is_plain = self.is_unrestricted
+            && !self.needs_auth
             && self.replies == Replies::On
             && !self.only_listens
             && !self.takes_pushes
@@ -181,5 +200,79 @@ impl Session {
         self.protocol = protocol;
         self.info.resp.store(if protocol == Protocol::Resp3 { 3 } else { 2 }, Relaxed);
         self.listening_changed();
+    }
+}
+
+/// Whose connection it is.
+impl Session {
+    /// It is this user's from now on.
+    pub fn enter_as(&mut self, users: &Users, user: Arc<User>, authenticated: bool) {
+        self.is_plain = false;
+        self.info.user.store(user.id, Relaxed);
+        self.info.rename(|names| names.user = user.name.to_vec());
+        self.user = Some(user);
+        self.authenticated = authenticated;
+        self.derive_rights(users);
+    }
+
+    /// It is as connections begin: the default user's, who may have to authenticate.
+    pub fn begin_as_default(&mut self, users: &Users) {
+        self.enter_as(users, users.default_user().clone(), !users.must_authenticate());
+    }
+
+    fn derive_rights(&mut self, users: &Users) {
+        self.users_version = users.version;
+        self.needs_auth = !self.authenticated && users.must_authenticate();
+        self.is_unrestricted = self.user.as_ref().is_none_or(|user| user.is_unrestricted());
+    }
+
+    /// Looks at the users again if they have changed.
+    #[inline]
+    pub fn follow_users(&mut self, acl: &Acl) {
+        if self.users_version != acl.version() {
+            self.look_at_users(&acl.users());
+        }
+    }
+
+    #[cold]
+    fn look_at_users(&mut self, users: &Users) {
+        let Some(old) = self.user.take() else { return self.derive_rights(users) };
+        self.is_plain = false;
+        match users.now(&old) {
+            Some(now) => {
+                // A file that is loaded takes nothing away from those who listen as the default user; so does the reference.
+                let is_default = Arc::ptr_eq(now, users.default_user());
+                let left = now.channels_left(&old).filter(|_| !is_default);
+                if left.is_some_and(|left| self.listens_beyond(&left)) {
+                    self.close_after_reply = true;
+                }
+                self.user = Some(now.clone());
+                self.derive_rights(users);
+            }
+            // Its end has been ordered.
+            None => {
+                self.close_after_reply = true;
+                self.enter_as(users, users.default_user().clone(), false);
+            }
+        }
+    }
+
+    /// Whether it belongs to a user who is gone or lost channels.
+    pub fn is_of(&self, expelled: &Expelled) -> bool {
+        self.info.user.load(Relaxed) == expelled.user
+    }
+
+    /// Whether it has to end if its user does, or loses channels.
+    pub fn loses_by(&self, expelled: &Expelled) -> bool {
+        expelled.channels.as_ref().is_none_or(|left| self.listens_beyond(left))
+    }
+
+    /// Whether it listens to a channel or a pattern besides these.
+    fn listens_beyond(&self, left: &[Box<[u8]>]) -> bool {
+        let Some(subscriptions) = &self.subscriptions else { return false };
+        let is_beyond = |kind: Kind| {
+            subscriptions.of(kind).iter().any(|name| !is_channel_among(left, name, matches!(kind, Kind::Pattern)))
+        };
+        KINDS.into_iter().any(is_beyond)
     }
 }

@@ -33,6 +33,7 @@ pub fn build(config: ConfigHandle, renames: &[(String, String)]) -> std::io::Res
     Ok(Server {
         keyspace: Keyspace::new(current.partitions, current.databases as u32),
         registry,
+        acl: Default::default(),
         clients: Clients::default(),
         monitors: Default::default(),
         loading: Default::default(),

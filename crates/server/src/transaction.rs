@@ -214,7 +214,19 @@ pub fn execute(ctx: &mut Ctx<'_>) -> Outcome {
         let own = info.command.load(Relaxed);
         for &call in &queue.calls {
             let entry = &server.registry.entries()[call.command as usize];
-            crate::nested::call(server, ctx, entry, queue.args(call));
+            let args = queue.args(call);
+            // The permissions may be others than when it was queued.
+            match crate::acl::enforce::admit_queued(server, Session::of(ctx), entry, &args) {
+                Ok(()) => {
+                    crate::nested::call(server, ctx, entry, args);
+                }
+                Err(error) => {
+                    server.count_error(&server.reactors[info.reactor], &error.code());
+                    if !Session::of(ctx).replies.is_silent() {
+                        ctx.reply.error(&error.message());
+                    }
+                }
+            }
         }
         info.command.store(own, Relaxed);
         ctx.effects().none();

@@ -17,8 +17,11 @@
 //! the one thing that all of them meet at: only who takes it may run its command, and a client that is killed or gone has been
 //! given up before anything was taken out for it. Its own reactor removes it from the queues, whoever ended the wait.
 
+use crate::acl::enforce;
+use crate::acl::user::User;
 use crate::busy::{self, Interest, Leftover};
 use crate::clients::ClientInfo;
+use crate::cmdstats::bump;
 use crate::message::Message;
 use crate::server::Server;
 use crate::session::{Replies, Session};
@@ -35,6 +38,8 @@ use std::sync::{Arc, PoisonError};
 /// A waiting client, as those see it who end its wait.
 struct Waiting {
     client: Arc<ClientInfo>,
+    /// Whose it is.
+    user: Option<Arc<User>>,
     db: u32,
     protocol: Protocol,
     /// Registry id of its command.
@@ -126,6 +131,7 @@ fn begin(server: &Server, ctx: &mut Ctx<'_>, entry: &Entry, args: &Args<'_>, wai
     let (info, db) = (session.info.clone(), session.db);
     let waiting = Waiting {
         client: info.clone(),
+        user: session.user.clone(),
         db,
         protocol: session.protocol,
         command: entry.id,
@@ -167,6 +173,7 @@ pub fn serve(server: &Server, db: Db<'_>, env: &Env<'_>) {
         session: &mut (),
         server,
         may_wait: true,
+        reaches_every_key: true,
         waiting: None,
     };
     // Queues that need partitions which are not locked.
@@ -265,7 +272,14 @@ fn run_again(server: &Server, ctx: &mut Ctx<'_>, waiting: &Waiting) -> Option<Ve
     let start = ctx.reply.position();
     let args = Args::skipping(waiting.args(), entry.name_words());
     let begun = ctx.begin_effect();
-    let outcome = tracking::on_behalf(waiting.client.id, || (entry.command.handler)(ctx, args));
+    let admitted = match &waiting.user {
+        None => Ok(()),
+        Some(user) => enforce::admit_waiting(server, &waiting.client, user, entry, &args),
+    };
+    if admitted.is_err() {
+        bump(&server.reactors[waiting.client.reactor].commands[entry.id].rejected, 1);
+    }
+    let outcome = admitted.and_then(|()| tracking::on_behalf(waiting.client.id, || (entry.command.handler)(ctx, args)));
     ctx.note_effect(begun, &args);
     ctx.hand_effects_over();
     if let Some(reader) = &waiting.reader

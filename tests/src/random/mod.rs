@@ -4,6 +4,7 @@
 //! a difference is shrunk to a short list of commands before it is reported ([`shrink`]). At the end of an epoch the
 //! whole keyspace of both sides is compared ([`state`]).
 
+mod acl;
 mod events;
 mod grammar;
 mod interleaved;
@@ -44,6 +45,7 @@ pub const GROUPS: &[&str] = &[
     "generic",
     "server",
     "scripting",
+    "acl",
 ];
 /// The group of several clients in one interleaving, whose steps cost as much as dozens of pipelined commands.
 pub const COORDINATION: &str = "coordination";
@@ -132,7 +134,7 @@ const DEFAULTS: &[&str] = &[
 
 /// The grammar files of a group.
 fn files(group: &str) -> Vec<&str> {
-    if group == "server" { vec!["server"] } else { vec!["common", group] }
+    if ["server", "acl"].contains(&group) { vec![group] } else { vec!["common", group] }
 }
 
 /// Runs a plan on fresh servers.
@@ -192,10 +194,12 @@ fn epoch(grammar: &Grammar, plan: &Plan, number: usize) -> Epoch {
     while commands.len() < EPOCH.min(plan.count) {
         grammar.draw(&mut words, &mut commands);
     }
+    // Users come and go there, and with them the rights of who listens.
+    let quiet = ["server", "acl"].contains(&plan.group.as_str());
     // Every fourth time, so that all settings have their turn; commands of the group "server" change which events there are.
     let heard = match number % 4 {
-        1 if plan.group != "server" => Heard::Events,
-        3 if plan.group != "server" => Heard::Invalidations,
+        1 if !quiet => Heard::Events,
+        3 if !quiet => Heard::Invalidations,
         _ => Heard::Nothing,
     };
     Epoch { protocol: if number.is_multiple_of(2) { 2 } else { 3 }, settings, heard, commands }
@@ -305,6 +309,7 @@ impl<'a> Arena<'a> {
         }
         let mut conn = self.pair.conn()?;
         conn.must("FLUSHALL")?;
+        forget_users(&mut conn)?;
         conn.must("CONFIG SET notify-keyspace-events ''")?;
         for setting in epoch.settings {
             conn.must(&format!("CONFIG SET {setting}"))?;
@@ -374,6 +379,24 @@ impl<'a> Arena<'a> {
         );
         (difference.signature, text)
     }
+}
+
+/// Deletes all users but the default one.
+fn forget_users(conn: &mut PairConn) -> Result<()> {
+    let listed = conn.pipeline(&[vec![b"ACL".to_vec(), b"USERS".to_vec()]])?;
+    let names = |reply: &Reply| reply.items().into_iter().flatten().map(Reply::text).collect::<Vec<_>>();
+    let mut command = vec![b"ACL".to_vec(), b"DELUSER".to_vec()];
+    for name in listed.iter().flat_map(|replies| [names(&replies.subject), names(&replies.oracle)]).flatten() {
+        if name != "default" {
+            command.push(name.into_bytes());
+        }
+    }
+    if command.len() > 2 {
+        conn.pipeline(&[command])?;
+    }
+    conn.must("ACL LOG RESET")?;
+    conn.must("CONFIG SET acl-pubsub-default resetchannels acllog-max-len 128")?;
+    Ok(())
 }
 
 /// The command's name; for a state difference the reading command.

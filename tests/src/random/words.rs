@@ -48,6 +48,9 @@ const GENERATORS: &[&str] = &[
     "longitude",
     "latitude",
     "length",
+    "acl-rule",
+    "acl-command",
+    "acl-word",
     "=",
 ];
 
@@ -206,6 +209,9 @@ impl Words {
             "latitude" => self.degrees(LATITUDES),
             "length" => self.length(),
             "lua" => super::lua::script(&mut self.rng),
+            "acl-rule" => super::acl::rule(&mut self.rng),
+            "acl-command" => super::acl::command(&mut self.rng),
+            "acl-word" => super::acl::word(&mut self.rng),
             "pattern" => self.rng.pick(PATTERNS).to_vec(),
             _ => self.junk(),
         }

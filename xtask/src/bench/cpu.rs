@@ -102,6 +102,9 @@ pub fn prepare(both: &Both, data: Data, loaded: &mut Option<Data>) -> Result<()>
         return Ok(());
     }
     for server in [&both.subject, &both.oracle] {
+        if let Some(before) = loaded {
+            rows::unload(server.port(), *before)?;
+        }
         server.conn()?.must("FLUSHALL")?;
         rows::load(server.port(), data, KEYS).with_context(|| format!("load {data:?} into {}", server.name()))?;
     }

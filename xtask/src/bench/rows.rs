@@ -12,6 +12,8 @@ pub const KEYS: usize = 1_000_000;
 pub enum Data {
     /// A million strings of so many bytes.
     Strings(usize),
+    /// The same, asked for by a user with a hundred rules.
+    GuardedStrings(usize),
     /// A million counters.
     Counters,
     /// One hash of a million fields.
@@ -60,6 +62,15 @@ pub const ROWS: &[Row] = &[
     Row { name: "GET, P64", pipeline: 64, data: Data::Strings(3), render: get, target: 0.35 },
     Row { name: "SET 3 B, P16", pipeline: 16, data: Data::Strings(3), render: set, target: 0.50 },
     Row { name: "MSET of 10, P16", pipeline: 16, data: Data::Strings(3), render: mset, target: 0.45 },
+    Row { name: "GET, 100 ACL rules, P1", pipeline: 1, data: Data::GuardedStrings(3), render: get, target: 0.80 },
+    Row { name: "GET, 100 ACL rules, P16", pipeline: 16, data: Data::GuardedStrings(3), render: get, target: 0.65 },
+    Row {
+        name: "MSET of 10, 100 ACL rules, P16",
+        pipeline: 16,
+        data: Data::GuardedStrings(3),
+        render: mset,
+        target: 0.65,
+    },
     Row { name: "GET 512 B, P16", pipeline: 16, data: Data::Strings(512), render: get, target: 0.55 },
     Row { name: "INCR, P16", pipeline: 16, data: Data::Counters, render: incr, target: 0.50 },
     Row { name: "HSET, P16", pipeline: 16, data: Data::Hash, render: hset, target: 0.55 },
@@ -84,6 +95,10 @@ pub fn load(port: u16, data: Data, keys: usize) -> Result<()> {
         Data::Strings(len) => {
             let value = "x".repeat(len);
             fill(port, keys, |n, out| request(out, &["SET", &key(n), &value]))
+        }
+        Data::GuardedStrings(len) => {
+            load(port, Data::Strings(len), keys)?;
+            fill(port, 1, |_, out| set_default_user(out, &hundred_rules()))
         }
         Data::Counters => fill(port, keys, |n, out| request(out, &["SET", &key(n), "100"])),
         Data::Hash => fill(port, keys, |n, out| request(out, &["HSET", "hash", &element(n), "xxx"])),
@@ -115,6 +130,38 @@ pub fn load(port: u16, data: Data, keys: usize) -> Result<()> {
 fn place(n: usize) -> [String; 2] {
     let degrees = |salt: usize, from: f64, width: f64| from + width * scattered(n ^ salt, KEYS) as f64 / KEYS as f64;
     [degrees(0x1234, 0.0, 20.0), degrees(0xabcd, 40.0, 16.0)].map(|degrees| degrees.to_string())
+}
+
+/// Undoes what loading has done besides filling the keyspace.
+pub fn unload(port: u16, data: Data) -> Result<()> {
+    match data {
+        Data::GuardedStrings(_) => {
+            fill(port, 1, |_, out| set_default_user(out, &["allkeys".to_owned(), "allcommands".to_owned()]))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn set_default_user(out: &mut Vec<u8>, rules: &[String]) {
+    let mut words = vec!["ACL", "SETUSER", "default"];
+    words.extend(rules.iter().map(String::as_str));
+    request(out, &words);
+}
+
+/// Fifty about commands and fifty patterns of keys, of which the last allows the keys that are asked for.
+fn hundred_rules() -> Vec<String> {
+    let forbidden = ["debug", "keys", "migrate", "monitor", "replicaof", "swapdb", "move", "dump", "restore", "object"];
+    let allowed = ["get", "set", "mget", "mset", "del", "incr", "hset", "hget", "sadd", "zadd"];
+    let mut rules: Vec<String> = vec!["resetkeys".into(), "+@all".into()];
+    rules.extend(forbidden.iter().map(|name| format!("-{name}")));
+    rules.extend(allowed.iter().map(|name| format!("+{name}")));
+    rules.extend((0..27).map(|n| format!("+select|{n}")));
+    rules.push("-@admin".into());
+    rules.extend(["+acl", "+config"].map(str::to_owned));
+    rules.extend((0..47).map(|n| format!("~tenant:{n}:*")));
+    rules.push("%R~shared:*".into());
+    rules.push("~key:*".into());
+    rules
 }
 
 fn any_key(n: usize) -> String {

@@ -159,7 +159,12 @@ struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    fn parse(mut args: Args<'a>, may_store: bool) -> Result<Options<'a>, CommandError> {
+    /// `reaches_every_key`: patterns may name keys; see [`Ctx::reaches_every_key`].
+    fn parse(mut args: Args<'a>, may_store: bool, reaches_every_key: bool) -> Result<Options<'a>, CommandError> {
+        let denied = |option: &str| {
+            let text = format!("ERR {option} option of SORT denied due to insufficient ACL permissions.");
+            Err(CommandError::owned(text))
+        };
         let mut options =
             Options { descending: false, alpha: false, limit: (0, -1), by: None, get: Vec::new(), store: None };
         while !args.is_empty() {
@@ -174,9 +179,17 @@ impl<'a> Options<'a> {
             } else if may_store && args.accept("STORE") {
                 options.store = Some(args.key()?);
             } else if args.accept("BY") {
-                options.by = Some(args.take()?);
+                let pattern = args.take()?;
+                if pattern.contains(&b'*') && !reaches_every_key {
+                    return denied("BY");
+                }
+                options.by = Some(pattern);
             } else if args.accept("GET") {
-                options.get.push(Pattern::parse(args.take()?));
+                let pattern = args.take()?;
+                if !reaches_every_key {
+                    return denied("GET");
+                }
+                options.get.push(Pattern::parse(pattern));
             } else {
                 return Err(CommandError::Syntax);
             }
@@ -225,7 +238,7 @@ fn elements(db: &mut Db<'_>, key: &Key<'_>) -> Result<(Option<ValueType>, Vec<Ve
 
 fn run(ctx: &mut Ctx<'_>, mut args: Args<'_>, may_store: bool) -> Outcome {
     let key = args.key()?;
-    let mut options = Options::parse(args, may_store)?;
+    let mut options = Options::parse(args, may_store, ctx.reaches_every_key)?;
     let (kind, mut elements) = elements(&mut ctx.db, &key)?;
     // Without a star all weights would be the same, which says that the order does not matter.
     let mut unsorted = options.by.is_some_and(|pattern| !pattern.contains(&b'*'));

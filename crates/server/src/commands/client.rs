@@ -642,13 +642,13 @@ struct Filters<'a> {
     addr: Option<&'a [u8]>,
     laddr: Option<&'a [u8]>,
     kind: Option<Kind>,
-    user: Option<&'a [u8]>,
+    user: Option<u64>,
     max_age_s: Option<u64>,
     keep_own: bool,
 }
 
 impl<'a> Filters<'a> {
-    fn parse(mut args: Args<'a>) -> Result<Filters<'a>, CommandError> {
+    fn parse(server: &Server, mut args: Args<'a>) -> Result<Filters<'a>, CommandError> {
         let mut filters = Filters { keep_own: true, ..Filters::default() };
         while args.left() >= 2 {
             let (name, value) = (args.take()?, args.take()?);
@@ -670,13 +670,11 @@ impl<'a> Filters<'a> {
                 b"addr" => filters.addr = Some(value),
                 b"laddr" => filters.laddr = Some(value),
                 b"user" => {
-                    if value != b"default" {
-                        let mut text = b"ERR No such user '".to_vec();
-                        text.extend_from_slice(value);
-                        text.push(b'\'');
-                        return Err(CommandError::Bytes(text));
-                    }
-                    filters.user = Some(value);
+                    let users = server.acl.users();
+                    let user = users
+                        .get(value)
+                        .ok_or_else(|| CommandError::Bytes([b"ERR No such user '", until_nul(value), b"'"].concat()))?;
+                    filters.user = Some(user.id);
                 }
                 b"skipme" if value.eq_ignore_ascii_case(b"yes") => filters.keep_own = true,
                 b"skipme" if value.eq_ignore_ascii_case(b"no") => filters.keep_own = false,
@@ -693,29 +691,38 @@ impl<'a> Filters<'a> {
             && self.addr.is_none_or(|addr| addr == client.addr.as_bytes())
             && self.laddr.is_none_or(|laddr| laddr == client.laddr.as_bytes())
             && self.kind.is_none_or(|kind| kind == Kind::of(client))
-            && self.user.is_none_or(|user| user == client.names().user)
+            && self.user.is_none_or(|user| user == client.user.load(Relaxed))
             && self.max_age_s.is_none_or(|max| age_s >= max)
             && !(self.keep_own && client.id == own)
     }
 }
 
+/// Has another connection closed.
+pub fn kill(server: &Server, victim: &ClientInfo) {
+    // From here on nothing is taken out for it.
+    if let Some(waiter) = &*victim.waiter.lock().unwrap_or_else(PoisonError::into_inner) {
+        waiting::give_up(waiter);
+    }
+    let (conn, client) = (victim.conn.load(Relaxed), victim.id);
+    server.mailbox(victim.reactor).send(Message::Kill { conn, client });
+}
+
 fn client_kill(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+    let server = Server::of(ctx);
     let by_address = args.left() == 1;
-    let filters =
-        if by_address { Filters { addr: Some(args.take()?), ..Filters::default() } } else { Filters::parse(args)? };
-    let (server, own, now_ms) = (Server::of(ctx), Session::of(ctx).info.id, ctx.now_ms());
+    let filters = if by_address {
+        Filters { addr: Some(args.take()?), ..Filters::default() }
+    } else {
+        Filters::parse(server, args)?
+    };
+    let (own, now_ms) = (Session::of(ctx).info.id, ctx.now_ms());
     let victims: Vec<Arc<ClientInfo>> =
         server.clients.all().into_iter().filter(|client| filters.pass(client, own, now_ms)).collect();
     for victim in &victims {
         if victim.id == own {
             Session::of(ctx).close_after_reply = true;
         } else {
-            // From here on nothing is taken out for it.
-            if let Some(waiter) = &*victim.waiter.lock().unwrap_or_else(PoisonError::into_inner) {
-                waiting::give_up(waiter);
-            }
-            let (conn, client) = (victim.conn.load(Relaxed), victim.id);
-            server.mailbox(victim.reactor).send(Message::Kill { conn, client });
+            kill(server, victim);
         }
     }
     match (by_address, victims.is_empty()) {

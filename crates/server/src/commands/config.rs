@@ -114,7 +114,7 @@ fn config_set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn config_rewrite(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    match Server::of(ctx).config.rewrite(false) {
+    match Server::of(ctx).rewrite_config() {
         Ok(()) => {
             crate::log::notice("CONFIG REWRITE executed with success.");
             ctx.reply.ok();

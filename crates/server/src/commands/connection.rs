@@ -1,5 +1,7 @@
 //! The connection itself: who it is, which database, which protocol.
 
+use crate::acl::enforce;
+use crate::acl::users::DEFAULT;
 use crate::server::Server;
 use crate::session::{Replies, Session};
 use kinovar_command::*;
@@ -19,6 +21,7 @@ const AUTH: Command = Command {
     complexity: "O(N) in the number of the user's passwords",
     since: "1.0.0",
     history: &[("6.0.0", "A user name may be given.")],
+    secrets: Some(find_credentials),
     handler: auth,
     ..Command::DEFAULT
 };
@@ -204,12 +207,8 @@ fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     session.no_touch = false;
     session.info.no_touch.store(false, Relaxed);
     session.info.no_evict.store(false, Relaxed);
-    session.authenticated = server.config().requirepass.is_empty();
-    let user = if session.authenticated { b"default".to_vec() } else { Vec::new() };
-    session.info.rename(|names| {
-        names.user = user;
-        names.name.clear();
-    });
+    session.begin_as_default(&server.acl.users());
+    session.info.rename(|names| names.name.clear());
     ctx.reply.set_protocol(Protocol::Resp2);
     ctx.reply.simple("RESET");
     Ok(())
@@ -219,49 +218,28 @@ const NO_PASSWORD: CommandError = CommandError::text(
     "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is \
      correct?",
 );
-const WRONG_PASSWORD: CommandError =
-    CommandError::text("WRONGPASS invalid username-password pair or user is disabled.");
-
-fn auth(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
+fn auth(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (user, password) = match args.argc() {
         2 => {
-            if Server::of(ctx).config().requirepass.is_empty() {
+            if Server::of(ctx).acl.users().default_user().needs_no_password() {
                 return Err(NO_PASSWORD);
             }
-            (&b"default"[..], args.take()?)
+            (DEFAULT, args.at(1))
         }
-        3 => (args.take()?, args.take()?),
+        3 => (args.at(1), args.at(2)),
         _ => return Err(CommandError::Syntax),
     };
-    authenticate(ctx, user, password)?;
+    let server = Server::of(ctx);
+    enforce::authenticate(server, Session::of(ctx), user, password, &args)?;
     ctx.reply.ok();
     Ok(())
 }
 
-/// Lets the connection in, if the pair is right. There is one user, `default`; without `requirepass` any password is.
-fn authenticate(ctx: &mut Ctx<'_>, user: &[u8], password: &[u8]) -> Outcome {
-    let server = Server::of(ctx);
-    let expected = server.config().requirepass.clone();
-    let matches = expected.is_empty() || same_secret(password, &expected);
-    if user != b"default" || !matches {
-        let reactor = Session::of(ctx).info.reactor;
-        crate::cmdstats::bump(&server.reactors[reactor].auth_failures, 1);
-        return Err(WRONG_PASSWORD);
+/// Everything behind the name.
+fn find_credentials(args: Args<'_>, found: &mut dyn FnMut(usize)) {
+    if args.argc() <= 3 {
+        (1..args.argc()).for_each(found);
     }
-    let session = Session::of(ctx);
-    session.authenticated = true;
-    session.info.rename(|names| names.user = b"default".to_vec());
-    Ok(())
-}
-
-/// Compares in a time that does not tell how much is right.
-fn same_secret(a: &[u8], b: &[u8]) -> bool {
-    let mut difference = a.len() ^ b.len();
-    for index in 0..a.len().max(b.len()) {
-        let byte = |text: &[u8]| text.get(index).copied().unwrap_or(0);
-        difference |= usize::from(byte(a) ^ byte(b));
-    }
-    std::hint::black_box(difference) == 0
 }
 
 fn hello(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
@@ -290,7 +268,8 @@ fn hello(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         }
     }
     if let Some((user, password)) = credentials {
-        authenticate(ctx, user, password)?;
+        let server = Server::of(ctx);
+        enforce::authenticate(server, Session::of(ctx), user, password, &args)?;
     }
     let session = Session::of(ctx);
     if !session.authenticated {
@@ -338,18 +317,4 @@ fn greet(reply: &mut Reply<'_>, id: u64) {
     reply.bulk(b"");
     reply.bulk(b"args");
     reply.array(0);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::same_secret;
-
-    #[test]
-    fn secrets_are_compared_whole() {
-        assert!(same_secret(b"abc", b"abc"));
-        assert!(same_secret(b"", b""));
-        assert!(!same_secret(b"abc", b"abd"));
-        assert!(!same_secret(b"abc", b"abc\0"));
-        assert!(!same_secret(b"", b"a"));
-    }
 }

@@ -3,6 +3,7 @@
 //! A section is a function that appends its lines. Fields of subsystems that this version lacks (persistence, replication,
 //! scripts) are present where tools wait for them and say what is the case: nothing is loading, there are no replicas.
 
+use crate::acl::check::Reason;
 use crate::config::Config;
 use crate::keysizes;
 use crate::server::{ReactorStats, Server, sum};
@@ -423,8 +424,11 @@ fn stats(page: &mut Page<'_>) {
     let turns = samples.turns.per_second();
     page.field("instantaneous_eventloop_cycles_per_sec", turns);
     page.field("instantaneous_eventloop_duration_usec", samples.busy_ns.per_second() / turns.max(1) / 1000);
-    page.field("acl_access_denied_auth", page.sum(|reactor| &reactor.auth_failures));
-    page.zeros(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
+    let acl = &page.server.acl;
+    page.field("acl_access_denied_auth", acl.refusals(Reason::Auth));
+    page.field("acl_access_denied_cmd", acl.refusals(Reason::Command));
+    page.field("acl_access_denied_key", acl.refusals(Reason::Key));
+    page.field("acl_access_denied_channel", acl.refusals(Reason::Channel));
     let pause = page.server.worst_pause();
     page.field("worst_pause_usec", pause.ns / 1000);
     page.field("worst_pause_cause", page.server.cause_name(pause.cause));

@@ -1,5 +1,6 @@
 //! Commands about the server and its connections, declared in the same form as those of the data types.
 
+pub mod acl;
 pub mod admin;
 pub mod client;
 pub mod config;
@@ -25,6 +26,7 @@ use kinovar_command::Command;
 
 /// The declarations of every group in this crate.
 pub const TABLES: &[&[Command]] = &[
+    acl::COMMANDS,
     admin::COMMANDS,
     client::COMMANDS,
     config::COMMANDS,

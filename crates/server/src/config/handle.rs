@@ -255,16 +255,16 @@ impl ConfigHandle {
         self.shared.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// CONFIG REWRITE; with `all`, defaults are written out too.
+    /// CONFIG REWRITE, with these lines about users; with `all`, defaults are written out too.
     ///
     /// # Errors
     /// The error reply without its `-ERR `; the file is unchanged then.
-    pub fn rewrite(&self, all: bool) -> Result<(), String> {
+    pub fn rewrite(&self, users: &[Vec<u8>], all: bool) -> Result<(), String> {
         let state = locked(&self.shared.state);
         let path = state.file.as_ref().ok_or("The server is running without a config file")?;
         let failed = |reason: String| format!("Rewriting config file: {reason}");
         let old = read_if_exists(path).map_err(failed)?;
-        rewrite::replace_file(path, &rewrite::rewritten(&old, &state.store, all)).map_err(failed)
+        rewrite::replace_file(path, &rewrite::rewritten(&old, &state.store, users, all)).map_err(failed)
     }
 }
 

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use kinovar_command::glob;
 
+use crate::acl::Declared;
+
 use super::kind::Value;
 use super::lexer::split_words;
 use super::store::{Store, WorkingDir, bytes_path, os_reason, path_bytes, split_argument};
@@ -84,6 +86,8 @@ pub struct Loaded {
     pub file: Option<PathBuf>,
     /// What `rename-command` asks for: the command's own name and its new one, empty to remove it.
     pub renames: Vec<(String, String)>,
+    /// What `user` lines declare.
+    pub users: Vec<Declared>,
 }
 
 /// Reads everything.
@@ -98,8 +102,7 @@ pub fn load(
     is_command: &dyn Fn(&str) -> bool,
 ) -> Result<Loaded, LoadError> {
     let file = sources.file.as_ref().map(|path| dir.current().join(path));
-    let mut reader =
-        Reader { store: Store::new(dir), renames: Vec::new(), users: Vec::new(), is_command, hashed_password: None };
+    let mut reader = Reader { store: Store::new(dir), renames: Vec::new(), users: Vec::new(), is_command };
     let mut text = Vec::new();
     if let Some(path) = &file {
         text = read_file(path, &path.display().to_string())?;
@@ -114,7 +117,7 @@ pub fn load(
     reader.read_text(&text, 0)?;
     reader.check_log_file()?;
     reader.check_combinations()?;
-    Ok(Loaded { store: reader.store, file, renames: reader.renames })
+    Ok(Loaded { store: reader.store, file, renames: reader.renames, users: reader.users })
 }
 
 fn read_file(path: &Path, shown: &str) -> Result<Vec<u8>, LoadError> {
@@ -124,10 +127,8 @@ fn read_file(path: &Path, shown: &str) -> Result<Vec<u8>, LoadError> {
 struct Reader<'a> {
     store: Store,
     renames: Vec<(String, String)>,
-    users: Vec<Vec<u8>>,
+    users: Vec<Declared>,
     is_command: &'a dyn Fn(&str) -> bool,
-    /// The line of a `user default` that has a password only as a hash: it needs `requirepass` beside it.
-    hashed_password: Option<(usize, String)>,
 }
 
 /// A refusal of one directive, or a failure of a file that it includes.
@@ -157,7 +158,7 @@ impl Reader<'_> {
             if line.is_empty() || line[0] == b'#' {
                 continue;
             }
-            self.read_line(line, at + 1, depth).map_err(|refusal| match refusal {
+            self.read_line(line, depth).map_err(|refusal| match refusal {
                 Refusal::Reason(reason) => {
                     LoadError::Directive { line: at + 1, text: String::from_utf8_lossy(line).into_owned(), reason }
                 }
@@ -167,7 +168,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn read_line(&mut self, line: &[u8], number: usize, depth: usize) -> Result<(), Refusal> {
+    fn read_line(&mut self, line: &[u8], depth: usize) -> Result<(), Refusal> {
         let mut words = split_words(line).ok_or("Unbalanced quotes in configuration line")?;
         if words.is_empty() {
             return Ok(());
@@ -179,7 +180,7 @@ impl Reader<'_> {
         match (name.as_slice(), words.as_slice()) {
             (b"include", [pattern]) => self.include(pattern, depth),
             (b"rename-command", [from, to]) => self.rename(from, to),
-            (b"user", [_, ..]) => self.user(&words, number, line),
+            (b"user", [_, ..]) => self.user(&words),
             (b"loadmodule", [_, ..]) => Err("modules are not supported: loadmodule has to go".into()),
             (b"sentinel", _) => Err("sentinel directive while not in sentinel mode".into()),
             (old, [_]) if FORGOTTEN.iter().any(|name| name.as_bytes() == old) => Ok(()),
@@ -232,48 +233,12 @@ impl Reader<'_> {
         (!moved && (self.is_command)(name)).then(|| name.to_owned())
     }
 
-    /// `user default` in the forms that say no more than `requirepass` does; everything else waits for the ACL.
-    fn user(&mut self, words: &[Vec<u8>], number: usize, line: &[u8]) -> Result<(), Refusal> {
-        let name = &words[0];
-        let shown = String::from_utf8_lossy(name).into_owned();
-        let declared = |reason: &str| format!("Error in user declaration '{shown}': {reason}");
-        if self.users.contains(name) {
-            return Err(declared("Duplicate user found. A user can only be defined once in config files").into());
-        }
-        self.users.push(name.clone());
-        if name != b"default" {
-            return Err(declared("users other than 'default' are not supported yet").into());
-        }
-        let mut hashed = false;
-        for rule in &words[1..] {
-            match rule.as_slice() {
-                b"on"
-                | b"sanitize-payload"
-                | b"skip-sanitize-payload"
-                | b"~*"
-                | b"allkeys"
-                | b"&*"
-                | b"allchannels"
-                | b"+@all"
-                | b"allcommands" => {}
-                b"nopass" | b"resetpass" | b"reset" => self.set_password(b""),
-                [b'>', password @ ..] => self.set_password(password),
-                [b'#', _, ..] => hashed = true,
-                other => {
-                    let rule = String::from_utf8_lossy(other);
-                    return Err(declared(&format!("the rule '{rule}' is not supported yet")).into());
-                }
-            }
-        }
-        if hashed {
-            self.hashed_password = Some((number, String::from_utf8_lossy(line).into_owned()));
-        }
+    fn user(&mut self, words: &[Vec<u8>]) -> Result<(), Refusal> {
+        let declared = Declared::parse(words, &self.users).map_err(|(error, blamed)| {
+            format!("Error in user declaration '{}': {}", String::from_utf8_lossy(&blamed), error.text())
+        })?;
+        self.users.push(declared);
         Ok(())
-    }
-
-    fn set_password(&mut self, password: &[u8]) {
-        let at = table::find(b"requirepass").expect("the table has it");
-        self.store.put(at, Value::Text(password.to_vec()));
     }
 
     fn check_log_file(&self) -> Result<(), LoadError> {
@@ -290,16 +255,7 @@ impl Reader<'_> {
         if self.store.flag("cluster-enabled") && *self.store.special("replicaof") != Value::Primary(None) {
             return Err(LoadError::Combination("replicaof directive not allowed in cluster mode".into()));
         }
-        match &self.hashed_password {
-            Some((line, text)) if self.store.text("requirepass").is_empty() => Err(LoadError::Directive {
-                line: *line,
-                text: text.clone(),
-                reason:
-                    "Error in user declaration 'default': a hashed password is not supported yet without requirepass"
-                        .into(),
-            }),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 

@@ -44,7 +44,7 @@ pub use snapshot::{
     AppendFsync, ClientsMemory, Config, Defragmentation, EvictionPolicy, IoEngine, LogFormat, LogLevel, OomScoreAdj,
     ShutdownOptions, Supervised, TlsAuth, TlsSettings, Who,
 };
-pub use store::{ProcessDir, Store, WorkingDir};
+pub use store::{ProcessDir, Store, WorkingDir, bytes_path, os_reason};
 pub use table::{PARAMS, help};
 
 /// The version of Redis whose behaviour this server has, as clients are told.

@@ -333,6 +333,12 @@ pub struct Config {
 
     /// Empty: no password.
     pub requirepass: Vec<u8>,
+    /// `aclfile`; empty for none.
+    pub aclfile: Vec<u8>,
+    /// `acl-pubsub-default`: whether a new user may use all channels.
+    pub acl_all_channels: bool,
+    /// `acllog-max-len`.
+    pub acllog_max_len: usize,
     pub enable_protected_configs: Who,
     pub enable_debug_command: Who,
 
@@ -496,6 +502,9 @@ impl Config {
             },
 
             requirepass: store.text("requirepass").to_vec(),
+            aclfile: store.text("aclfile").to_vec(),
+            acl_all_channels: store.number("acl-pubsub-default") != 0,
+            acllog_max_len: usize::try_from(store.number("acllog-max-len")).unwrap_or(usize::MAX),
             enable_protected_configs: Who::from_number(store.number("enable-protected-configs")),
             enable_debug_command: Who::from_number(store.number("enable-debug-command")),
 

@@ -90,9 +90,9 @@ pub const PARAMS: &[Param] = &[
     boolean("jemalloc-bg-thread", true, "return freed memory from a background thread"),
     // Access.
     text("requirepass", "", "password of the default user"),
-    text_or_empty("aclfile", "", "file of users").immutable().later(),
-    names("acl-pubsub-default", 0, ACL_PUBSUB, "channels of a new user").later(),
-    int("acllog-max-len", 128, 0, i64::MAX, "refusals that ACL LOG keeps").later(),
+    text_or_empty("aclfile", "", "file of users").immutable(),
+    names("acl-pubsub-default", 0, ACL_PUBSUB, "channels of a new user"),
+    int("acllog-max-len", 128, 0, i64::MAX, "refusals that ACL LOG keeps"),
     names("enable-protected-configs", 0, WHO, "who may change protected parameters").immutable(),
     names("enable-debug-command", 0, WHO, "who may use DEBUG").immutable(),
     names("enable-module-command", 0, WHO, "who may use MODULE").immutable().inert(NO_MODULES),

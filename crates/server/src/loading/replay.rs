@@ -83,7 +83,7 @@ impl Replayer {
 
     /// Takes some.
     pub fn take(&mut self, commands: Commands) {
-        let session = self.session.get_or_insert_with(|| Box::new(Session::new(Arc::new(ClientInfo::nobody()), true)));
+        let session = self.session.get_or_insert_with(|| Box::new(Session::new(Arc::new(ClientInfo::nobody()))));
         if commands.is_first {
             session.select(0);
         }
@@ -130,6 +130,7 @@ impl Replayer {
                     session: &mut **session,
                     server,
                     may_wait: false,
+                    reaches_every_key: true,
                     waiting: None,
                 };
                 (entry.command.handler)(&mut ctx, args)

@@ -78,14 +78,14 @@ impl Done {
     /// Takes over a connection's session, and what it is to do.
     fn begin(spare: Option<Box<Done>>, own: &mut Session, args: &Args<'_>) -> Box<Done> {
         let mut done = spare.unwrap_or_else(|| {
-            let session = Session::new(own.info.clone(), own.authenticated);
+            let session = Session::new(own.info.clone());
             Box::new(Done { session, reply: Vec::new(), outcome: Ok(()), words: Words::default() })
         });
         // Nothing but these two of the one that stands in for it is looked at.
         if !Arc::ptr_eq(&done.session.info, &own.info) {
             done.session.info = own.info.clone();
         }
-        done.session.authenticated = own.authenticated;
+        done.session.needs_auth = own.needs_auth;
         std::mem::swap(&mut done.session, own);
         done.words.set(args);
         done.reply.clear();
@@ -186,6 +186,7 @@ fn perform(
         session,
         server,
         may_wait: false,
+        reaches_every_key: true,
         waiting: None,
     };
     let outcome = work(&mut ctx, args);

@@ -2,6 +2,7 @@
 
 use super::runs::{Details, Running};
 use super::runtime::{self, Surroundings};
+use crate::acl::enforce;
 use crate::busy::Runs as What;
 use crate::cmdstats::bump;
 use crate::exec::note_slow_from;
@@ -104,27 +105,29 @@ impl<'h, 'c> ScriptHost<'h, 'c> {
             && !self.running.run.wrote.load(Relaxed)
     }
 
-    fn find(&mut self, args: &Args<'_>) -> Result<&'static Entry, &'static str> {
+    fn find(&mut self, args: &Args<'_>) -> Result<&'static Entry, Cow<'static, str>> {
         let Ok(entry) = self.server.registry.resolve(args) else {
-            return Err("ERR Unknown Redis command called from script");
+            return Err("ERR Unknown Redis command called from script".into());
         };
         let command = entry.command;
         if !command.arity.accepts(args.argc()) {
-            return Err("ERR Wrong number of args calling Redis command from script");
+            return Err("ERR Wrong number of args calling Redis command from script".into());
         }
         if command.flags.has(Flags::NOSCRIPT) {
-            return Err("ERR This Redis command is not allowed from script");
+            return Err("ERR This Redis command is not allowed from script".into());
         }
+        let allowed = enforce::admit_in_script(self.server, Session::of(self.ctx), entry, args);
+        allowed.map_err(|text| String::from_utf8_lossy(&text).into_owned())?;
         // What may have an effect elsewhere counts as writing here.
         let writes = command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE);
         if writes && self.run.read_only {
-            return Err("ERR Write commands are not allowed from read-only scripts.");
+            return Err("ERR Write commands are not allowed from read-only scripts.".into());
         }
         if self.server.saving.refuses(entry) {
-            return Err(crate::saving::MISCONF);
+            return Err(crate::saving::MISCONF.into());
         }
         if self.run.declared.is_some() && !self.touches_declared_keys(entry, args) {
-            return Err("ERR Script attempted to access a key that it has not declared");
+            return Err("ERR Script attempted to access a key that it has not declared".into());
         }
         Ok(entry)
     }
@@ -156,6 +159,7 @@ impl<'h, 'c> ScriptHost<'h, 'c> {
         }
         let (start, position) = (Ticks::now(), ctx.reply.position());
         let words = Args::skipping(args, entry.name_words());
+        ctx.reaches_every_key = enforce::reaches_every_key(Session::of(ctx), entry, &args);
         let begun = ctx.begin_effect();
         let outcome = crate::tracking::by_script(|| (entry.command.handler)(ctx, words));
         ctx.note_effect(begun, &args);
@@ -203,7 +207,8 @@ impl Host for ScriptHost<'_, '_> {
 
     fn is_allowed(&mut self, command: &Words) -> Option<bool> {
         let args = Args::new(command.bytes(), command.spans(), 1);
-        self.server.registry.resolve(&args).ok().map(|_| true)
+        let entry = self.server.registry.resolve(&args).ok()?;
+        Some(enforce::is_allowed(self.server, Session::of(self.ctx), entry, &args))
     }
 
     fn log(&mut self, level: LogLevel, text: &[u8]) {

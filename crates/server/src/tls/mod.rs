@@ -45,7 +45,7 @@ pub const PARAMETERS: &[&str] = &[
 impl Config {
     /// Whether protected mode keeps a client out that has no part of this machine.
     pub fn protects_from(&self, client: &ClientInfo) -> bool {
-        self.protected_mode && self.requirepass.is_empty() && !client.is_unix && !client.is_loopback
+        self.protected_mode && !client.is_unix && !client.is_loopback
     }
 }
 

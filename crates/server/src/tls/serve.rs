@@ -125,7 +125,8 @@ impl Reactor {
 
     /// A client has come through its handshake.
     fn greet(&mut self, net: &mut Net, conn: &mut Connection) {
-        if self.server.config().protects_from(&conn.session.info) {
+        let is_open = self.server.acl.users().default_user().needs_no_password();
+        if is_open && self.server.config().protects_from(&conn.session.info) {
             bump(&self.stats().rejected_connections, 1);
             self.transmit(net, conn, PROTECTED_MODE_DENIAL.as_bytes().to_vec());
             self.close(net, conn, Close::AfterSend);
