@@ -73,6 +73,10 @@ fn pfadd(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
     let is_corrupted = raised.is_err();
     let (Ok(raised) | Err(raised)) = raised;
     let changes = raised + usize::from(is_new);
+    if raised == 0 {
+        // Even so it is kept as if it had been built in place.
+        update.bytes_mut(0);
+    }
     if is_corrupted {
         drop(update);
         if changes > 0 {
@@ -80,10 +84,6 @@ fn pfadd(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
             ctx.effects().anyway();
         }
         return Err(CORRUPTED);
-    }
-    if raised == 0 {
-        // Even so it is kept as if it had been built in place.
-        update.bytes_mut(0);
     }
     if changes > 0 {
         update.changed_often(EVENT, changes);
@@ -133,15 +133,13 @@ fn pfcount(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         ctx.reply.integer(0);
         return Ok(());
     };
-    let bytes = hyperloglog(update.text())?;
+    hyperloglog(update.text())?;
+    let bytes = update.bytes_mut(0);
     let estimate = match hll::cached_estimate(bytes) {
-        Some(estimate) => {
-            update.bytes_mut(0);
-            estimate
-        }
+        Some(estimate) => estimate,
         None => {
             let estimate = hll::estimate(bytes).map_err(corrupted)?;
-            hll::cache_estimate(update.bytes_mut(0), estimate);
+            hll::cache_estimate(bytes, estimate);
             update.changed_silently(1);
             estimate
         }
