@@ -30,7 +30,8 @@ use grammar::{Command, Grammar};
 use words::Words;
 
 /// The groups there are grammars for.
-pub const GROUPS: &[&str] = &["string", "list", "set", "zset", "hash", "stream", "generic", "server", "scripting"];
+pub const GROUPS: &[&str] =
+    &["string", "list", "set", "zset", "hash", "stream", "generic", "server", "scripting", "memory"];
 /// The group of several clients in one interleaving, whose steps cost as much as dozens of pipelined commands.
 pub const COORDINATION: &str = "coordination";
 /// Commands between two empty servers; short enough to replay hundreds of times while shrinking.
