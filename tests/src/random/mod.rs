@@ -46,6 +46,7 @@ pub const GROUPS: &[&str] = &[
     "server",
     "scripting",
     "acl",
+    "memory",
 ];
 /// The group of several clients in one interleaving, whose steps cost as much as dozens of pipelined commands.
 pub const COORDINATION: &str = "coordination";

@@ -182,11 +182,10 @@ fn needs_memory(server: &Server, entry: &Entry, args: &Args<'_>) -> bool {
 }
 
 impl Server {
-    /// Hands what was taken out of the keyspace to the background. While memory is limited it counts as free from here
-    /// on: who empties a database may write at once.
+    /// Hands what was taken out of the keyspace to the background. It counts as free from here on: who empties a database
+    /// may write at once.
     pub fn free(&self, trash: Vec<Trash>) {
-        let is_limited = self.config.load().maxmemory_bytes > 0;
-        let promised = if is_limited { trash.iter().map(|value| value.bytes() as u64).sum() } else { 0 };
+        let promised = trash.iter().map(|value| value.bytes() as u64).sum();
         self.eviction.meter.promise(promised);
         self.background.free(trash, promised);
     }
