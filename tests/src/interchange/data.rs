@@ -71,7 +71,8 @@ pub fn values() -> Vec<Value> {
 
 /// Their links are left to chance, so no payload is known to the byte.
 fn vector_sets(values: &mut Values) {
-    let reads = ["VCARD KEY", "VDIM KEY", "VEMB KEY e1", "VEMB KEY e1 RAW", "VGETATTR KEY e3", "DEBUG DIGEST-VALUE KEY"];
+    let reads =
+        ["VCARD KEY", "VDIM KEY", "VEMB KEY e1", "VEMB KEY e1 RAW", "VGETATTR KEY e3", "DEBUG DIGEST-VALUE KEY"];
     for (name, options) in [("q8", "Q8"), ("none", "NOQUANT M 4"), ("bin", "BIN M 8")] {
         for reduced in [false, true] {
             for count in [2usize, 300] {

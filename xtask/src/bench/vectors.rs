@@ -75,7 +75,9 @@ pub fn run(plan: &Plan) -> Result<Table> {
                 let mut cells = vec![format!("{}, {size} {kind}", ours.name)];
                 cells.extend([theirs.us, ours.us].map(|us| format!("{us:.0}")));
                 cells.extend(verdict(ours.us / theirs.us, TARGET));
-                cells.extend([theirs.recall, ours.recall].map(|recall| recall.map_or(String::new(), |r| format!("{r:.3}"))));
+                cells.extend(
+                    [theirs.recall, ours.recall].map(|recall| recall.map_or(String::new(), |r| format!("{r:.3}"))),
+                );
                 table.push(cells);
             }
         }
