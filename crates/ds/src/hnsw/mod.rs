@@ -317,7 +317,7 @@ impl Hnsw {
     /// Up to `ef` nodes that are near, the nearest first. The search keeps a few more than that, which helps most where `ef` is small.
     pub fn search(&self, vector: &Prepared, ef: usize) -> Vec<Found> {
         const SPARE: usize = 8;
-        let kept = ef.saturating_add(SPARE);
+        let kept = ef.saturating_add(ef / 4 + SPARE);
         let mut found = self.search_with(vector, ef, |index, query, starts, scratch| {
             index.search_layer(query, starts, kept, 0, scratch)
         });
