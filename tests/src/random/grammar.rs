@@ -160,8 +160,10 @@ fn collect_names<'a>(node: &'a Node, names: &mut Vec<&'a str>) {
 }
 
 fn is_delicate(word: &[u8]) -> bool {
-    const DELICATE: [&[u8]; 12] = [
+    const DELICATE: [&[u8]; 14] = [
         b"REDUCE",
+        b"VALUES",
+        b"<vector",
         b"<ttl",
         b"<abs",
         b"<expire",

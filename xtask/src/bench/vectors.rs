@@ -53,6 +53,9 @@ fn bytes(vector: &[f32]) -> Vec<u8> {
     vector.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 
+/// Makes vectors, each as its bytes.
+type Maker = fn(&mut Rng, usize) -> Vec<Vec<u8>>;
+
 /// Measures both servers.
 pub fn run(plan: &Plan) -> Result<Table> {
     let columns =
@@ -61,7 +64,7 @@ pub fn run(plan: &Plan) -> Result<Table> {
     let one = vec!["--io-threads".to_string(), "1".to_string()];
     let subject = cpu::start_pinned(&plan.sides.subject, &[one.clone(), plan.subject_args.clone()].concat())?;
     let oracle = cpu::start_pinned(&plan.sides.oracle, &one)?;
-    let kinds: [(&str, fn(&mut Rng, usize) -> Vec<Vec<u8>>); 2] = [("mixtures", mixtures), ("noise", noise)];
+    let kinds: [(&str, Maker); 2] = [("mixtures", mixtures), ("noise", noise)];
     let sizes = if plan.quick { &[10_000][..] } else { &[10_000, 100_000] };
     for &size in sizes {
         for (kind, make) in kinds {

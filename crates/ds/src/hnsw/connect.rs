@@ -156,11 +156,8 @@ impl Hnsw {
         let Some(entry) = self.entry else { return };
         let candidates = Scratch::with(|scratch| {
             let query = self.store.query(node);
-            let mut start = Near::new(self.store.distance(&query, entry), entry);
-            for above in (layer + 1..=self.level(entry)).rev() {
-                start = self.descend(&query, start, above, scratch);
-            }
-            self.search_layer(&query, start, EF_REPAIR, layer, scratch)
+            let starts = self.descend(&query, entry, layer, scratch);
+            self.search_layer(&query, &starts, EF_REPAIR, layer, scratch)
         });
         let wanted = self.links(node, layer).len() + 1;
         self.pass(node, &candidates, layer, wanted, Pass::Near);

@@ -106,15 +106,7 @@ fn from_products(sum: i32, range: f32, other: f32) -> f32 {
     if range == 0.0 || other == 0.0 {
         return 1.0;
     }
-    let distance = 1.0 - sum as f32 * ((range / 127.0) * (other / 127.0));
-    // Not `clamp`, for which the range would have to be a number.
-    if distance < 0.0 {
-        0.0
-    } else if distance > 2.0 {
-        2.0
-    } else {
-        distance
-    }
+    (1.0 - sum as f32 * ((range / 127.0) * (other / 127.0))).clamp(0.0, 2.0)
 }
 
 /// From the number of signs that differ.
@@ -231,7 +223,7 @@ mod x86 {
     #[target_feature(enable = "avx2")]
     pub(super) unsafe fn int8_avx2(query: &Query<'_>, store: &Store, nodes: &[u32], out: &mut [f32]) {
         let a = query.padded();
-        debug_assert!(a.len() % 32 == 0 && a.len() <= store.stride());
+        debug_assert!(a.len().is_multiple_of(32) && a.len() <= store.stride());
         let mut ranges = nodes.iter().map(|&node| store.range(node));
         each(store, nodes, out, |b| {
             let mut sum = _mm256_setzero_si256();
@@ -255,7 +247,7 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2")]
     pub(super) unsafe fn int8_vnni(query: &Query<'_>, store: &Store, nodes: &[u32], out: &mut [f32]) {
         let a = query.padded();
-        debug_assert!(a.len() % 32 == 0 && a.len() <= store.stride());
+        debug_assert!(a.len().is_multiple_of(32) && a.len() <= store.stride());
         let mut ranges = nodes.iter().map(|&node| store.range(node));
         let flip = _mm512_set1_epi8(-128);
         let whole = a.len() / 64 * 64;

@@ -1,8 +1,8 @@
 //! Vectors found by their direction: a navigable graph in layers.
 //!
 //! A *hierarchical navigable small world* (Yu. A. Malkov, D. A. Yashunin, 2016) has every node on layer 0, and each node of a layer
-//! on the next with a probability of one in [`m`](Hnsw::m). A search begins at a node of the topmost layer and walks to the nearest
-//! neighbour until there is none nearer, then goes on from there one layer below; on layer 0 it keeps the `ef` nearest instead of one.
+//! on the next with a probability of one in [`m`](Hnsw::m). A search begins at a node of the topmost layer and walks to nearer
+//! neighbours until there are none, then goes on from the nearest few one layer below; on layer 0 it keeps the `ef` nearest.
 //! The more, the likelier that what it finds is what is nearest.
 //!
 //! ```text
@@ -255,16 +255,12 @@ impl Hnsw {
         }
         let layers = Scratch::with(|scratch| {
             let query = self.store.query_of(vector);
-            let mut start = Near::new(self.store.distance(&query, entry), entry);
-            for layer in (level + 1..=top).rev() {
-                start = self.descend(&query, start, layer, scratch);
+            let mut layers = vec![self.descend(&query, entry, level.min(top), scratch)];
+            for layer in (0..=level.min(top)).rev() {
+                let starts = layers.last().expect("there is the first");
+                layers.push(self.search_layer(&query, starts, ef.max(1), layer, scratch));
             }
-            let search = |layer| {
-                let found = self.search_layer(&query, start, ef.max(1), layer, scratch);
-                start = found.first().copied().unwrap_or(start);
-                found
-            };
-            (0..=level.min(top)).rev().map(search).collect::<Vec<_>>()
+            layers.split_off(1)
         });
         for (layer, candidates) in (0..layers.len()).rev().zip(layers) {
             self.connect(node, &candidates, layer);
@@ -321,9 +317,10 @@ impl Hnsw {
     /// Up to `ef` nodes that are near, the nearest first. The search keeps a few more than that, which helps most where `ef` is small.
     pub fn search(&self, vector: &Prepared, ef: usize) -> Vec<Found> {
         const SPARE: usize = 8;
-        let kept = ef.saturating_add(SPARE);
-        let mut found = self
-            .search_with(vector, ef, |index, query, start, scratch| index.search_layer(query, start, kept, 0, scratch));
+        let kept = ef.saturating_add(ef / 4 + SPARE);
+        let mut found = self.search_with(vector, ef, |index, query, starts, scratch| {
+            index.search_layer(query, starts, kept, 0, scratch)
+        });
         found.truncate(ef);
         found
     }
@@ -337,8 +334,8 @@ impl Hnsw {
         accepts: &mut dyn FnMut(u32) -> bool,
     ) -> Vec<Found> {
         let mut limit = Limit::Nodes(visits);
-        self.search_with(vector, ef, |index, query, start, scratch| {
-            index.search_heaps(query, start, ef, 0, &mut limit, accepts, scratch)
+        self.search_with(vector, ef, |index, query, starts, scratch| {
+            index.search_heaps(query, starts, ef, 0, &mut limit, accepts, scratch)
         })
     }
 
@@ -346,16 +343,13 @@ impl Hnsw {
         &self,
         vector: &Prepared,
         ef: usize,
-        search: impl FnOnce(&Hnsw, &vectors::Query<'_>, Near, &mut Scratch) -> Vec<Near>,
+        search: impl FnOnce(&Hnsw, &vectors::Query<'_>, &[Near], &mut Scratch) -> Vec<Near>,
     ) -> Vec<Found> {
         let Some(entry) = self.entry.filter(|_| ef > 0) else { return Vec::new() };
         let found = Scratch::with(|scratch| {
             let query = self.store.query_of(vector);
-            let mut start = Near::new(self.store.distance(&query, entry), entry);
-            for layer in (1..=self.level(entry)).rev() {
-                start = self.descend(&query, start, layer, scratch);
-            }
-            search(self, &query, start, scratch)
+            let starts = self.descend(&query, entry, 0, scratch);
+            search(self, &query, &starts, scratch)
         });
         found.into_iter().map(Found::from).collect()
     }

@@ -16,6 +16,8 @@ use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+/// So many nodes a search goes on from to the layer below, on all layers but the lowest.
+const EF_ABOVE: usize = 8;
 /// A larger `ef` has heaps.
 const POOL_MAX: usize = 512;
 
@@ -154,39 +156,35 @@ impl Pool {
 }
 
 impl Hnsw {
-    /// The nearest node on a layer that a walk from `start` comes to, always to the nearest neighbour.
-    pub(super) fn descend(&self, query: &Query<'_>, start: Near, layer: usize, scratch: &mut Scratch) -> Near {
-        let mut best = start;
-        loop {
-            let neighbours = self.links(best.node(), layer).ids();
-            if scratch.distances.len() < neighbours.len() {
-                scratch.distances.resize(neighbours.len(), 0.0);
-            }
-            self.store.distances(query, neighbours, &mut scratch.distances);
-            let near = neighbours.iter().zip(&scratch.distances).map(|(&node, &distance)| Near::new(distance, node));
-            match near.min() {
-                Some(nearer) if nearer < best => best = nearer,
-                _ => return best,
-            }
+    /// Nodes on layer `bottom` to begin a search at: a few that searches on all layers above have found near, from `entry` on.
+    ///
+    /// One would do, but where vectors are in clusters the nearest node of a sparse layer may be in the wrong one.
+    pub(super) fn descend(&self, query: &Query<'_>, entry: u32, bottom: usize, scratch: &mut Scratch) -> Vec<Near> {
+        let mut starts = vec![Near::new(self.store.distance(query, entry), entry)];
+        for layer in (bottom + 1..=self.level(entry)).rev() {
+            starts = self.search_layer(query, &starts, EF_ABOVE, layer, scratch);
         }
+        starts
     }
 
     /// Up to `ef` nodes on a layer that are near, in order.
     pub(super) fn search_layer(
         &self,
         query: &Query<'_>,
-        start: Near,
+        starts: &[Near],
         ef: usize,
         layer: usize,
         scratch: &mut Scratch,
     ) -> Vec<Near> {
         if ef > POOL_MAX {
-            return self.search_heaps(query, start, ef, layer, &mut Limit::None, &mut |_| true, scratch);
+            return self.search_heaps(query, starts, ef, layer, &mut Limit::None, &mut |_| true, scratch);
         }
         scratch.begin(self.nodes.len());
-        scratch.see(start.node());
         let mut pool = Pool { nearest: Vec::with_capacity(ef + 1), room: ef, next: 0 };
-        pool.offer(start);
+        for &start in starts {
+            scratch.see(start.node());
+            pool.offer(start);
+        }
         while let Some(node) = pool.advance() {
             scratch.look(self, query, self.links(node, layer).ids());
             for (node, distance) in scratch.found() {
@@ -201,7 +199,7 @@ impl Hnsw {
     pub(super) fn search_heaps(
         &self,
         query: &Query<'_>,
-        start: Near,
+        starts: &[Near],
         ef: usize,
         layer: usize,
         limit: &mut Limit,
@@ -209,11 +207,13 @@ impl Hnsw {
         scratch: &mut Scratch,
     ) -> Vec<Near> {
         scratch.begin(self.nodes.len());
-        scratch.see(start.node());
-        let mut candidates = BinaryHeap::from([Reverse(start)]);
-        let mut results: BinaryHeap<Near> = BinaryHeap::new();
-        if accepts(start.node()) {
-            results.push(start);
+        starts.iter().for_each(|start| {
+            scratch.see(start.node());
+        });
+        let mut candidates: BinaryHeap<_> = starts.iter().map(|&start| Reverse(start)).collect();
+        let mut results: BinaryHeap<Near> = starts.iter().copied().filter(|start| accepts(start.node())).collect();
+        while results.len() > ef {
+            results.pop();
         }
         while let Some(Reverse(nearest)) = candidates.pop() {
             let is_over = results.len() >= ef && results.peek().is_some_and(|farthest| nearest > *farthest);

@@ -25,6 +25,9 @@ enum Step {
     Attributes(u8, u8),
 }
 
+/// A vector and maybe attributes.
+type Entry = ([i8; 2], Option<Vec<u8>>);
+
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         3 => (0u8..30, prop::array::uniform2(-9i8..10), prop::option::of(0u8..3))
@@ -43,7 +46,7 @@ proptest! {
     #[test]
     fn any_steps_do_what_a_map_does(steps in steps()) {
         let mut set = VectorSet::new(2, Quantization::None, 4, None);
-        let mut model: BTreeMap<Vec<u8>, ([i8; 2], Option<Vec<u8>>)> = BTreeMap::new();
+        let mut model: BTreeMap<Vec<u8>, Entry> = BTreeMap::new();
         for step in steps {
             match step {
                 Step::Add(name, vector, attributes) => {
