@@ -38,6 +38,7 @@ pub mod saving;
 pub mod script;
 pub mod server;
 pub mod show;
+pub mod users;
 pub mod workshop;
 
 use std::path::PathBuf;

@@ -26,7 +26,7 @@ cargo xtask COMMAND
   check                 formatting, lints, architecture rules, unit tests
   test [SUITE…]         all of check, then the system suites:
                         compat scripts effects workshop random interchange migrating reloading saving aof faults
-                        concurrency chaos crowds busy limits operation loading aof-loading clients apps garbage
+                        concurrency chaos crowds busy limits operation users loading aof-loading clients apps garbage
        [--subject PATH] [--count N] [--seconds N] [--rounds N] [--only NAME] [--no-check]
   diff [--group G] [--count N] [--seed S] [--script FILE|NAME] [--subject PATH]
                         one differential run: random groups and scripts

@@ -7,7 +7,7 @@ use kinovar_tests::pair::Sides;
 use kinovar_tests::report::Report;
 use kinovar_tests::{
     aof, aof_loading, apps, busy, chaos, clients, concurrency, crowds, effects, faults, garbage, interchange, limits,
-    loading, migrating, operation, reloading, saving, script, tests_dir, workshop,
+    loading, migrating, operation, reloading, saving, script, tests_dir, users, workshop,
 };
 
 use crate::args::Args;
@@ -32,6 +32,7 @@ const SUITES: &[&str] = &[
     "busy",
     "limits",
     "operation",
+    "users",
     "loading",
     "aof-loading",
     "clients",
@@ -108,6 +109,7 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "busy" => busy::run(sides),
         "limits" => limits::run(&sides.subject),
         "operation" => operation::run(&sides.subject),
+        "users" => users::run(sides),
         "loading" => loading::run(sides),
         "aof-loading" => aof_loading::run(sides),
         "clients" => all_clients(sides),

@@ -17,7 +17,7 @@ const DUMP: Command = Command {
     arity: Arity::Exactly(2),
     flags: Flags::READONLY,
     acl: Acl::KEYSPACE,
-    keys: &[KeySpec::first(Access::RO)],
+    keys: &[KeySpec::first(Access::RO.access())],
     tips: &["nondeterministic_output"],
     args: &[Arg::key("key", 0)],
     summary: "Returns a value in a form that RESTORE takes.",
