@@ -43,6 +43,7 @@ pub mod script;
 pub mod server;
 pub mod show;
 pub mod tls;
+pub mod users;
 pub mod workshop;
 
 use std::path::PathBuf;

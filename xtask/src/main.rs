@@ -27,7 +27,8 @@ cargo xtask COMMAND
   check                 formatting, lints, architecture rules, unit tests
   test [SUITE…]         all of check, then the system suites:
                         compat scripts effects workshop beyond random interchange migrating reloading saving aof faults
-                        concurrency chaos crowds busy limits eviction operation loading aof-loading clients apps garbage
+                        concurrency chaos crowds busy limits eviction operation users loading aof-loading observability
+                        tls clients apps garbage
        [--subject PATH] [--count N] [--seconds N] [--rounds N] [--only NAME] [--no-check]
   diff [--group G] [--count N] [--seed S] [--script FILE|NAME] [--subject PATH]
                         one differential run: random groups and scripts

@@ -8,7 +8,7 @@ use kinovar_tests::report::Report;
 use kinovar_tests::{
     aof, aof_loading, apps, beyond, busy, chaos, clients, concurrency, crowds, effects, eviction, faults, garbage,
     interchange, limits, loading, migrating, observability, operation, reloading, saving, script, tests_dir, tls,
-    workshop,
+    users, workshop,
 };
 
 use crate::args::Args;
@@ -35,6 +35,7 @@ const SUITES: &[&str] = &[
     "limits",
     "eviction",
     "operation",
+    "users",
     "loading",
     "aof-loading",
     "observability",
@@ -118,6 +119,7 @@ fn suite_report(suite: &str, args: &Args, sides: &Sides) -> Result<Report> {
         "eviction" => eviction::run(&sides.subject),
         "limits" => limits::run(&sides.subject),
         "operation" => operation::run(&sides.subject),
+        "users" => users::run(sides),
         "loading" => loading::run(sides),
         "aof-loading" => aof_loading::run(sides),
         "observability" => observability::run(&sides.subject),

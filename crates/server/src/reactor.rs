@@ -748,11 +748,10 @@ impl Reactor {
                 }
             }),
             Message::Expel(expelled) => {
-                let is_expelled =
-                    |conn: &&Box<Connection>| conn.session.is_of(&expelled) && conn.session.loses_by(&expelled);
-                let expelled: Vec<ConnId> =
-                    self.connections.iter().flatten().filter(is_expelled).map(|conn| conn.id).collect();
-                for id in expelled {
+                let connections = self.connections.iter().flatten().map(|conn| &**conn);
+                let loses = |conn: &&Connection| conn.session.is_of(&expelled) && conn.session.loses_by(&expelled);
+                let lost: Vec<ConnId> = connections.filter(loses).map(|conn| conn.id).collect();
+                for id in lost {
                     self.with(id, |reactor, conn| reactor.close(net, conn, Close::Now));
                 }
             }

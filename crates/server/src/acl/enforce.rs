@@ -1,14 +1,17 @@
 //! Where requests are checked: as they come, when a transaction runs, in scripts, and when a client has waited.
 
+use super::Changed;
 use super::check::{self, Denial, Reason};
 use super::log::{Context, Refused};
 use super::user::User;
-use super::users::Users;
 use crate::clients::ClientInfo;
+use crate::message::Message;
 use crate::server::Server;
 use crate::session::Session;
 use kinovar_command::registry::Entry;
 use kinovar_command::{Args, CommandError, until_nul};
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -16,7 +19,6 @@ use std::sync::atomic::Ordering::Relaxed;
 ///
 /// # Errors
 /// What to tell the client.
-#[cold]
 pub fn admit(server: &Server, session: &Session, entry: &Entry, args: &Args<'_>) -> Result<(), CommandError> {
     let Some(user) = &session.user else { return Ok(()) };
     check::check(user, entry, args).map_err(|denial| {
@@ -52,7 +54,12 @@ pub fn admit_queued(
 ///
 /// # Errors
 /// What the script is told.
-pub fn admit_in_script(server: &Server, session: &mut Session, entry: &Entry, args: &Args<'_>) -> Result<(), Vec<u8>> {
+pub fn admit_in_script(
+    server: &Server,
+    session: &mut Session,
+    entry: &Entry,
+    args: &Args<'_>,
+) -> Result<(), Cow<'static, [u8]>> {
     session.follow_users(&server.acl);
     if session.is_unrestricted {
         return Ok(());
@@ -60,7 +67,7 @@ pub fn admit_in_script(server: &Server, session: &mut Session, entry: &Entry, ar
     let Some(user) = &session.user else { return Ok(()) };
     check::check(user, entry, args).map_err(|denial| {
         note(server, &session.info, user, denial, Context::Lua, entry, args);
-        [b"ERR ACL failure in script: ", &*denial.text(user, entry)].concat()
+        [b"ERR ACL failure in script: ", &*denial.text(user, entry)].concat().into()
     })
 }
 
@@ -77,10 +84,11 @@ pub fn admit_waiting(
 ) -> Result<(), CommandError> {
     let users = server.acl.users();
     // One who is gone may do nothing; his connection is being closed.
-    let Some(user) = users.now(user) else { return Err(CommandError::NoAuth) };
-    check::check(user, entry, args).map_err(|denial| {
-        note(server, client, user, denial, Context::TopLevel, entry, args);
-        denial.error(user, entry)
+    let Some(user) = users.now(user).cloned() else { return Err(CommandError::NoAuth) };
+    drop(users);
+    check::check(&user, entry, args).map_err(|denial| {
+        note(server, client, &user, denial, Context::TopLevel, entry, args);
+        denial.error(&user, entry)
     })
 }
 
@@ -112,12 +120,14 @@ pub fn authenticate(
     const WRONG_PASSWORD: CommandError =
         CommandError::text("WRONGPASS invalid username-password pair or user is disabled.");
     let users = server.acl.users();
-    match users.get(name).filter(|user| user.lets_in(password)) {
+    let user = users.get(name).filter(|user| user.lets_in(password)).cloned();
+    match user {
         Some(user) => {
-            session.enter_as(&users, user.clone(), true);
+            session.enter_as(&users, user, true);
             Ok(())
         }
         None => {
+            drop(users);
             server.acl.count(Reason::Auth);
             let context = if session.queue.is_some() { Context::Multi } else { Context::TopLevel };
             let object = until_nul(args.at(0)).to_vec();
@@ -160,39 +170,36 @@ fn add_to_log(
     server.acl.log.add(refused, now_ms, len_max);
 }
 
-/// Ends what connections do that belonged to users who are gone, and those that listen to channels they may not listen to any
-/// more. `own` is the session that has made the change: it gets its reply first. With `spares_default`, those who listen as the
-/// default user go on, as in the reference when a file is loaded.
-pub fn expel(server: &Server, own: &mut Session, old: &Users, new: &Users, spares_default: bool) {
-    let mut changed: Vec<Arc<Expelled>> = Vec::new();
-    for user in old.all() {
-        let channels = match new.now(user) {
+/// Closes the connections of users who are gone, and those that listen to channels they may not listen to any more. `own` is the
+/// session that has made the change: it gets its reply first.
+pub fn expel(server: &Server, own: &mut Session, changes: &[Changed]) {
+    let mut gone = HashSet::new();
+    for (old, now) in changes {
+        let channels = match now {
             None => None,
-            Some(now) if Arc::ptr_eq(now, user) => continue,
-            Some(now) if spares_default && Arc::ptr_eq(now, new.default_user()) => continue,
-            Some(now) => match now.channels_left(user) {
+            Some(now) => match now.channels_left(old) {
                 None => continue,
                 left => left,
             },
         };
-        changed.push(Arc::new(Expelled { user: user.id, channels }));
-    }
-    for expelled in changed {
-        if own.user.as_ref().is_some_and(|user| user.id == expelled.user) && own.loses_by(&expelled) {
+        let expelled = Arc::new(Expelled { user: old.id, channels });
+        if own.is_of(&expelled) && own.loses_by(&expelled) {
             own.close_after_reply = true;
-            own.enter_as(new, new.default_user().clone(), false);
+            let users = server.acl.users();
+            own.enter_as(&users, users.default_user().clone(), false);
         }
         if expelled.channels.is_none() {
-            // From here on nothing is taken out for them.
-            let is_theirs = |client: &&Arc<ClientInfo>| client.user.load(Relaxed) == expelled.user;
-            server.clients.all().iter().filter(is_theirs).for_each(|client| {
-                crate::commands::client::kill(server, client);
-            });
+            gone.insert(expelled.user);
         } else {
             for reactor in 0..server.reactors.len() {
-                server.mailbox(reactor).send(crate::message::Message::Expel(expelled.clone()));
+                server.mailbox(reactor).send(Message::Expel(expelled.clone()));
             }
         }
+    }
+    if !gone.is_empty() {
+        let clients = server.clients.all();
+        let is_theirs = |client: &&Arc<ClientInfo>| gone.contains(&client.user.load(Relaxed));
+        clients.iter().filter(is_theirs).for_each(|client| crate::commands::client::kill(server, client));
     }
 }
 

@@ -1,9 +1,9 @@
 //! Users, and what they may do.
 //!
 //! ```text
-//!  ACL SETUSER, DELUSER, LOAD ─┐                      ┌─ session: its user, the version it knows
-//!  user lines, aclfile ────────┼──> Users (a snapshot │
-//!  requirepass ────────────────┘    with a version) ──┴─ admit, EXEC, scripts, waits: check
+//!  ACL SETUSER, DELUSER, LOAD ─┐               ┌─ session: its user, the version it knows
+//!  user lines, aclfile ────────┼──> Users, ────┤
+//!  requirepass ────────────────┘    a version  └─ admit, EXEC, scripts, waits: check
 //! ```
 //!
 //! | module | what it is |
@@ -13,7 +13,7 @@
 //! | `patterns` | key patterns, prepared for matching |
 //! | `selector` | commands, keys and channels that go together; the text they are shown as |
 //! | `user` | passwords and selectors |
-//! | `users` | all users at one moment |
+//! | `users` | all users |
 //! | `check` | a request against a user |
 //! | `enforce` | where requests are checked, and what becomes of a refusal |
 //! | `log` | `ACL LOG` |
@@ -21,10 +21,11 @@
 //! | `start` | the users of the configuration |
 //!
 //! # Changes
-//! Users are never changed in place: a change makes another snapshot with a higher version. A connection knows its user and the
-//! version at which it last looked; each request compares that number with the newest one, and looks again if they differ. So
-//! once a change is acknowledged, whatever is admitted from then on, by whichever thread, is admitted under it. Connections
-//! whose user is gone are closed, and those that listen to channels they may not listen to any more.
+//! A user is never changed in place: a change puts another [`User`] with the same number into his place and raises the version.
+//! A connection has its user and knows the version at which it last looked; each request compares that number with the newest
+//! one, and looks again if they differ. So once a change is acknowledged, whatever is admitted from then on, by whichever
+//! thread, is admitted under it. Connections whose user is gone are closed, and those that listen to channels they may not
+//! listen to any more.
 //!
 //! # Cost
 //! A connection whose user may do everything is not checked: it is [plain](crate::session::Session::is_plain), as without users,
@@ -45,15 +46,15 @@ pub mod users;
 pub use start::Declared;
 pub use user::User;
 
-use arc_swap::ArcSwap;
 use check::Reason;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use users::Users;
 
 /// Users, and what was refused to them.
+#[derive(Default)]
 pub struct Acl {
-    users: ArcSwap<Users>,
+    users: RwLock<Users>,
     /// That of `users`, to be looked at in each request.
     version: AtomicU64,
     /// Changes come one after the other.
@@ -64,37 +65,21 @@ pub struct Acl {
     refused: [AtomicU64; 4],
 }
 
-impl Default for Acl {
-    /// The default user alone, who may do everything.
-    fn default() -> Acl {
-        let users = Users::default();
-        Acl {
-            version: AtomicU64::new(users.version),
-            users: ArcSwap::from_pointee(users),
-            turn: Mutex::default(),
-            log: log::Log::default(),
-            refused: Default::default(),
-        }
-    }
-}
-
 impl Acl {
-    /// The number of the newest snapshot.
+    /// The number of the newest change.
     #[inline]
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 
-    /// The newest snapshot.
-    pub fn users(&self) -> Arc<Users> {
-        self.users.load_full()
+    /// The users as they are; they stay so until the guard is gone.
+    pub fn users(&self) -> RwLockReadGuard<'_, Users> {
+        self.users.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a change: what [`Acl::users`] says stays the newest until [`Change::publish`].
+    /// Begins a change: nobody else changes anything before it is over.
     pub fn change(&self) -> Change<'_> {
-        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = self.users();
-        Change { acl: self, users: Users::clone(&old), old, _turn: turn }
+        Change { acl: self, _turn: self.turn.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 
     /// How often something was refused for this reason.
@@ -112,25 +97,28 @@ impl Acl {
     }
 }
 
-/// A change under way; given up unless it is published.
+/// A change under way.
 pub struct Change<'a> {
     acl: &'a Acl,
-    /// The users as they are.
-    pub old: Arc<Users>,
-    /// The users as they will be.
-    pub users: Users,
     _turn: MutexGuard<'a, ()>,
 }
 
 impl Change<'_> {
-    /// From here on this is how it is; the users as they were, and as they are.
-    pub fn publish(mut self) -> (Arc<Users>, Arc<Users>) {
-        self.users.version += 1;
-        let version = self.users.version;
-        let users = Arc::new(self.users);
-        self.acl.users.store(users.clone());
-        // After the snapshot: who sees the number finds at least that.
-        self.acl.version.store(version, Ordering::Release);
-        (self.old, users)
+    /// The users as they are.
+    pub fn users(&self) -> RwLockReadGuard<'_, Users> {
+        self.acl.users()
+    }
+
+    /// Changes them, and says what `change` says; from here on that is how it is.
+    pub fn make<R>(&self, change: impl FnOnce(&mut Users) -> R) -> R {
+        let mut users = self.acl.users.write().unwrap_or_else(PoisonError::into_inner);
+        let outcome = change(&mut users);
+        users.version += 1;
+        // Whoever sees the number waits for the lock, and finds what it stands for.
+        self.acl.version.store(users.version, Ordering::Release);
+        outcome
     }
 }
+
+/// What has become of a user: as he was, and as he is now, unless he is gone.
+pub type Changed = (Arc<User>, Option<Arc<User>>);

@@ -1,6 +1,7 @@
 //! Key patterns, prepared so that most of a hundred are dismissed at the price of a comparison each.
 
 use kinovar_command::glob;
+use std::collections::BTreeMap;
 
 /// May read.
 pub const READ: u8 = 1;
@@ -11,6 +12,8 @@ pub const WRITE: u8 = 2;
 #[derive(Clone, Default, Debug)]
 pub struct KeyPatterns {
     list: Vec<KeyPattern>,
+    /// Where each stands, to find one of many.
+    places: BTreeMap<Box<[u8]>, usize>,
 }
 
 /// One of them.
@@ -75,15 +78,19 @@ fn head_of(text: &[u8]) -> u64 {
 impl KeyPatterns {
     /// Adds a pattern, or what it permits to one with the same text.
     pub fn add(&mut self, text: &[u8], permits: u8) {
-        match self.list.iter_mut().find(|pattern| *pattern.text == *text) {
-            Some(pattern) => pattern.permits |= permits,
-            None => self.list.push(KeyPattern::new(text, permits)),
+        match self.places.get(text) {
+            Some(&at) => self.list[at].permits |= permits,
+            None => {
+                self.places.insert(text.into(), self.list.len());
+                self.list.push(KeyPattern::new(text, permits));
+            }
         }
     }
 
     /// Forgets all.
     pub fn clear(&mut self) {
         self.list.clear();
+        self.places.clear();
     }
 
     /// Whether one that permits all of `needed` matches. O(number of patterns).

@@ -11,7 +11,7 @@ use super::rules::{RuleError, has_blanks};
 use crate::config::split_words;
 use kinovar_command::registry::Entry;
 use kinovar_command::{Access, Args, Flags, glob, until_nul};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Commands, keys and channels that go together.
 #[derive(Clone, Debug)]
@@ -24,12 +24,16 @@ pub struct Selector {
     all_channels: bool,
     /// A bit for each command by its registry id.
     commands: Box<[u64]>,
-    /// First arguments with which a command is allowed that is not allowed otherwise.
-    first_args: BTreeMap<usize, Vec<Box<[u8]>>>,
+    /// First arguments, in lower case, with which a command is allowed that is not allowed otherwise.
+    first_args: BTreeMap<usize, BTreeSet<Vec<u8>>>,
     keys: KeyPatterns,
     channels: Vec<Box<[u8]>>,
-    /// The rules about commands since the last of `+@all` and `-@all`, separated by blanks.
-    history: Vec<u8>,
+    /// The same, to find one of many.
+    known_channels: BTreeSet<Box<[u8]>>,
+    /// The rules about commands since the last of `+@all` and `-@all`: the number of each, and whether it allows something.
+    history: BTreeMap<Vec<u8>, (u64, bool)>,
+    /// The number of the last of them.
+    remembered: u64,
 }
 
 impl Selector {
@@ -44,7 +48,9 @@ impl Selector {
             first_args: BTreeMap::new(),
             keys: KeyPatterns::default(),
             channels: Vec::new(),
-            history: Vec::new(),
+            known_channels: BTreeSet::new(),
+            history: BTreeMap::new(),
+            remembered: 0,
         }
     }
 
@@ -103,6 +109,7 @@ impl Selector {
     pub fn set_channels(&mut self, all: bool) {
         self.all_channels = all;
         self.channels.clear();
+        self.known_channels.clear();
     }
 
     fn set_all_commands(&mut self, all: bool) {
@@ -135,7 +142,7 @@ impl Selector {
         if has_blanks(pattern) {
             return Err(RuleError::Syntax);
         }
-        if !self.channels.iter().any(|known| **known == *pattern) {
+        if self.known_channels.insert(pattern.into()) {
             self.channels.push(pattern.into());
         }
         Ok(())
@@ -166,10 +173,7 @@ impl Selector {
             return Err(RuleError::Syntax);
         }
         if entry.subcommands.is_empty() {
-            let known = self.first_args.entry(entry.id).or_default();
-            if !known.iter().any(|known| known.eq_ignore_ascii_case(argument)) {
-                known.push(argument.into());
-            }
+            self.first_args.entry(entry.id).or_default().insert(argument.to_ascii_lowercase());
         } else {
             self.set_command(catalog::command(name).ok_or(RuleError::Unknown)?, true);
         }
@@ -194,22 +198,14 @@ impl Selector {
     /// Notes a rule about `name`, in the place of all that it makes void: those of the same name, and of what is part of it.
     fn remember(&mut self, name: &[u8], allow: bool) {
         let name = name.to_ascii_lowercase();
-        let is_void = |rule: &[u8]| {
-            let rest = rule.get(1..).and_then(|old| old.strip_prefix(&*name));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"|"))
-        };
-        let kept: Vec<&[u8]> = match &self.history[..] {
-            [] => Vec::new(),
-            history => history.split(|&byte| byte == b' ').filter(|rule| !is_void(rule)).collect(),
-        };
-        let sign: &[u8] = if allow { b"+" } else { b"-" };
-        let mut history = kept.join(&b' ');
-        if !history.is_empty() {
-            history.push(b' ');
-        }
-        history.extend_from_slice(sign);
-        history.extend_from_slice(&name);
-        self.history = history;
+        let part = [&*name, b"|"].concat();
+        let parts = self.history.range(part.clone()..).map(|(name, _)| name);
+        let void: Vec<Vec<u8>> = parts.take_while(|name| name.starts_with(&part)).cloned().collect();
+        void.iter().for_each(|name| {
+            self.history.remove(name);
+        });
+        self.remembered += 1;
+        self.history.insert(name, (self.remembered, allow));
     }
 }
 
@@ -263,11 +259,8 @@ impl Selector {
 
     #[cold]
     fn allows_first_arg(&self, entry: &Entry, args: &Args<'_>) -> bool {
-        let first = (args.argc() > 1).then(|| until_nul(args.at(1)));
-        let allowed = self.first_args.get(&entry.id);
-        allowed.is_some_and(|allowed| {
-            first.is_some_and(|first| allowed.iter().any(|allowed| first.eq_ignore_ascii_case(allowed)))
-        })
+        let allowed = self.first_args.get(&entry.id).filter(|_| args.argc() > 1);
+        allowed.is_some_and(|allowed| allowed.contains(&until_nul(args.at(1)).to_ascii_lowercase()))
     }
 
     /// Whether every key is allowed.
@@ -317,9 +310,11 @@ impl Selector {
     /// The rules about commands that make it again.
     pub fn command_rules(&self) -> Vec<u8> {
         let mut rules = if self.is_open { b"+@all".to_vec() } else { b"-@all".to_vec() };
-        if !self.history.is_empty() {
-            rules.push(b' ');
-            rules.extend_from_slice(&self.history);
+        let mut history: Vec<_> = self.history.iter().map(|(name, (number, allow))| (number, allow, name)).collect();
+        history.sort_unstable();
+        for (_, allow, name) in history {
+            rules.extend_from_slice(if *allow { b" +" } else { b" -" });
+            rules.extend_from_slice(name);
         }
         rules
     }

@@ -86,40 +86,30 @@ impl Acl {
                     .into(),
             );
         }
-        let mut change = self.change();
-        change.users.require_password(&config.requirepass);
+        self.require_password(&config.requirepass);
+        let change = self.change();
         for declared in declared {
-            match declared.user(&change.users, config.acl_all_channels) {
-                Ok(user) => change.users.put(user),
-                Err(reason) => {
-                    log::warning(&reason);
-                    return Err("Critical error while loading ACLs. Exiting.".into());
-                }
-            }
+            let user = declared.user(&change.users(), config.acl_all_channels).map_err(|reason| {
+                log::warning(&reason);
+                "Critical error while loading ACLs. Exiting."
+            })?;
+            change.make(|users| users.put(user));
         }
         if !config.aclfile.is_empty() {
             let users = file::load(&config.aclfile, config.acl_all_channels).map_err(|errors| {
                 format!("Aborting Redis startup because of ACL errors: {}", String::from_utf8_lossy(&errors))
             })?;
-            change.users.replace(users);
+            change.make(|all| all.replace(users));
         }
-        change.publish();
         Ok(())
     }
 
     /// `requirepass` has changed.
     pub fn require_password(&self, password: &[u8]) {
-        let mut change = self.change();
-        change.users.require_password(password);
-        change.publish();
-    }
-}
-
-impl Users {
-    fn require_password(&mut self, password: &[u8]) {
-        let mut user = User::clone(self.default_user());
+        let change = self.change();
+        let mut user = User::clone(change.users().default_user());
         user.require_password(password);
-        self.put(user);
+        change.make(|users| users.put(user));
     }
 }
 

@@ -1,5 +1,6 @@
-//! All users at one moment.
+//! All users.
 
+use super::Changed;
 use super::file::ByName;
 use super::user::User;
 use std::collections::BTreeMap;
@@ -8,8 +9,7 @@ use std::sync::Arc;
 /// What the user is called whom connections begin with.
 pub const DEFAULT: &[u8] = b"default";
 
-/// All users at one moment.
-#[derive(Clone)]
+/// All users.
 pub struct Users {
     /// Rising with each change.
     pub version: u64,
@@ -18,9 +18,10 @@ pub struct Users {
 }
 
 impl Default for Users {
+    /// The default user alone, who may do everything.
     fn default() -> Users {
         let default = Arc::new(User::default_user());
-        Users { version: 1, by_name: BTreeMap::from([(DEFAULT.into(), default.clone())]), default }
+        Users { version: 0, by_name: BTreeMap::from([(DEFAULT.into(), default.clone())]), default }
     }
 }
 
@@ -50,23 +51,26 @@ impl Users {
         self.by_name.values()
     }
 
-    /// Adds a user, or puts him in the place of the one with the same name.
-    pub fn put(&mut self, user: User) {
+    /// Adds a user, or puts him in the place of the one with the same name: he who was changed.
+    pub fn put(&mut self, user: User) -> Option<Changed> {
         let user = Arc::new(user);
         if *user.name == *DEFAULT {
             self.default = user.clone();
         }
-        self.by_name.insert(user.name.clone(), user);
+        let old = self.by_name.insert(user.name.clone(), user.clone())?;
+        let now = Some(user).filter(|user| user.id == old.id);
+        Some((old, now))
     }
 
-    /// Removes a user, who must not be the default one.
-    pub fn remove(&mut self, name: &[u8]) -> Option<Arc<User>> {
+    /// Removes a user, who must not be the default one: he who is gone.
+    pub fn remove(&mut self, name: &[u8]) -> Option<Changed> {
         assert!(name != DEFAULT, "there is always a default user");
-        self.by_name.remove(name)
+        self.by_name.remove(name).map(|old| (old, None))
     }
 
-    /// Puts these in the place of all. Those whose names stay are still the same; the default user is always there.
-    pub fn replace(&mut self, users: ByName) {
+    /// Puts these in the place of all; what has become of those who were there. Those whose names stay are still the same; the
+    /// default user is always there.
+    pub fn replace(&mut self, users: ByName) -> Vec<Changed> {
         let old = std::mem::take(&mut self.by_name);
         for mut user in users.into_values() {
             if let Some(old) = old.get(&user.name) {
@@ -79,5 +83,6 @@ impl Users {
             user.id = self.default.id;
             self.put(user);
         }
+        old.into_values().map(|old| (old.clone(), self.now(&old).cloned())).collect()
     }
 }

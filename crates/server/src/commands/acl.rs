@@ -5,13 +5,12 @@ use crate::acl::enforce::expel;
 use crate::acl::log::{Context, Entry as LogEntry};
 use crate::acl::selector::Selector;
 use crate::acl::user::{User, hex};
-use crate::acl::users::{DEFAULT, Users};
-use crate::acl::{catalog, file, rules};
+use crate::acl::users::DEFAULT;
+use crate::acl::{Changed, catalog, file, rules};
 use crate::config::bytes_path;
 use crate::server::Server;
 use crate::session::Session;
 use kinovar_command::*;
-use std::sync::Arc;
 
 /// The commands of this module.
 pub const COMMANDS: &[Command] = &[ACL];
@@ -212,15 +211,15 @@ fn acl_setuser(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         return Err(CommandError::text("ERR Usernames can't contain spaces or null characters"));
     }
     let all_channels = server.config().acl_all_channels;
-    let mut change = server.acl.change();
-    let mut user = match change.users.get(name) {
-        Some(user) => User::clone(user),
+    let change = server.acl.change();
+    let known = change.users().get(name).cloned();
+    let mut user = match known {
+        Some(user) => User::clone(&user),
         None => User::new(name, all_channels),
     };
     user.apply_all(args.rest(), all_channels).map_err(|text| CommandError::Bytes([b"ERR ", &*text].concat()))?;
-    change.users.put(user);
-    let (old, new) = change.publish();
-    expel(server, Session::of(ctx), &old, &new, false);
+    let changed = change.make(|users| users.put(user));
+    expel(server, Session::of(ctx), changed.as_slice());
     ctx.reply.ok();
     Ok(())
 }
@@ -230,13 +229,10 @@ fn acl_deluser(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if args.rest().any(|name| until_nul(name) == DEFAULT) {
         return Err(CommandError::text("ERR The 'default' user cannot be removed"));
     }
-    let mut change = server.acl.change();
-    let deleted = args.rest().filter(|name| change.users.remove(name).is_some()).count();
-    if deleted > 0 {
-        let (old, new) = change.publish();
-        expel(server, Session::of(ctx), &old, &new, false);
-    }
-    ctx.reply.count(deleted);
+    let gone: Vec<Changed> =
+        server.acl.change().make(|users| args.rest().filter_map(|name| users.remove(name)).collect());
+    expel(server, Session::of(ctx), &gone);
+    ctx.reply.count(gone.len());
     Ok(())
 }
 
@@ -307,7 +303,8 @@ fn acl_cat(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Outcome {
         Acl::ALL.iter().for_each(|(_, word)| ctx.reply.bulk(&word.as_bytes()[1..]));
         return Ok(());
     };
-    let category = catalog::category(until_nul(name)).ok_or_else(|| quoting("ERR Unknown category '", name, "'"))?;
+    let unknown = || quoting("ERR Unknown category '", &name[..name.len().min(128)], "'");
+    let category = catalog::category(until_nul(name)).ok_or_else(unknown)?;
     let names: Vec<&str> = catalog::of_category(category).map(|entry| entry.full_name.as_str()).collect();
     ctx.reply.array(names.len());
     names.iter().for_each(|name| ctx.reply.bulk(name.as_bytes()));
@@ -415,10 +412,10 @@ fn acl_load(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     }
     let users = file::load(&config.aclfile, config.acl_all_channels)
         .map_err(|text| CommandError::Bytes([b"ERR ", &*text].concat()))?;
-    let mut change = server.acl.change();
-    change.users.replace(users);
-    let (old, new): (Arc<Users>, Arc<Users>) = change.publish();
-    expel(server, Session::of(ctx), &old, &new, true);
+    let mut changes = server.acl.change().make(|all| all.replace(users));
+    // As in the reference, those who listen as the default user go on, whatever the file says of him.
+    changes.retain(|(old, _)| *old.name != *DEFAULT);
+    expel(server, Session::of(ctx), &changes);
     ctx.reply.ok();
     Ok(())
 }
@@ -431,7 +428,8 @@ fn acl_save(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     }
     // One after the other: what the file says in the end is what is in force.
     let turn = server.acl.change();
-    if !file::save(&bytes_path(&config.aclfile), turn.old.all().map(|user| user.file_line())) {
+    let lines: Vec<Vec<u8>> = turn.users().all().map(|user| user.file_line()).collect();
+    if !file::save(&bytes_path(&config.aclfile), lines.into_iter()) {
         return Err(CommandError::text(
             "ERR There was an error trying to save the ACLs. Please check the server logs for more information",
         ));

@@ -536,13 +536,24 @@ fn renames_name_the_original_command() {
 #[test]
 fn the_default_user_may_say_what_requirepass_says() {
     let scratch = Scratch::new();
-    let password = |text: &str| {
-        load_text(&scratch, text).map(|l| String::from_utf8(l.store.text("requirepass").to_vec()).unwrap())
+    let user = |text: &str| {
+        let loaded = load_text(&scratch, text).map_err(|error| error.to_string()).unwrap();
+        let config = Config::from_store(&loaded.store);
+        let acl = Acl::default();
+        acl.start(&config, &loaded.users).unwrap();
+        (acl.users().default_user().clone(), config.requirepass)
     };
-    assert_eq!(password("user default on >pw ~* &* +@all"), Ok("pw".into()));
-    assert_eq!(password("requirepass a\nuser default on sanitize-payload #2c26 ~* &* +@all"), Ok("a".into()));
-    assert_eq!(password("requirepass a\nuser default on nopass"), Ok(String::new()));
-    assert!(password("user default on #2c26 ~* &* +@all").is_err());
+    let (default, requirepass) = user("user default on >pw ~* &* +@all");
+    assert!(default.lets_in(b"pw") && !default.lets_in(b"") && requirepass.is_empty());
+    // The line takes the place of the parameter, wherever it stands.
+    for text in ["requirepass a\nuser default on nopass", "user default on nopass\nrequirepass a"] {
+        let (default, requirepass) = user(text);
+        assert!(default.lets_in(b"x") && !default.is_unrestricted());
+        assert_eq!(requirepass, b"a");
+    }
+    let (default, _) = user("requirepass a");
+    assert!(default.lets_in(b"a") && !default.lets_in(b"b") && default.is_unrestricted());
+    assert!(load_text(&scratch, "user default on #2c26").is_err());
 }
 
 #[test]

@@ -90,11 +90,11 @@ impl<'h, 'c> ScriptHost<'h, 'c> {
     }
 
     /// Finds the command, if the script may run it.
-    fn admit(&mut self, args: &Args<'_>) -> Result<&'static Entry, Cow<'static, str>> {
+    fn admit(&mut self, args: &Args<'_>) -> Result<&'static Entry, Cow<'static, [u8]>> {
         let entry = self.find(args)?;
         let refused = self.server.journal.admit(entry);
-        refused.map_err(|error| String::from_utf8_lossy(&error.message()).into_owned())?;
-        if self.lacks_memory(entry) { Err(crate::eviction::OOM_TEXT.into()) } else { Ok(entry) }
+        refused.map_err(|error| error.message().into_owned())?;
+        if self.lacks_memory(entry) { Err(crate::eviction::OOM_TEXT.as_bytes().into()) } else { Ok(entry) }
     }
 
     /// Whether the command needs memory, and there was none left when the run began. Whoever has begun to write may go on.
@@ -105,29 +105,29 @@ impl<'h, 'c> ScriptHost<'h, 'c> {
             && !self.running.run.wrote.load(Relaxed)
     }
 
-    fn find(&mut self, args: &Args<'_>) -> Result<&'static Entry, Cow<'static, str>> {
+    fn find(&mut self, args: &Args<'_>) -> Result<&'static Entry, Cow<'static, [u8]>> {
+        let refuse = |text: &'static str| Err(text.as_bytes().into());
         let Ok(entry) = self.server.registry.resolve(args) else {
-            return Err("ERR Unknown Redis command called from script".into());
+            return refuse("ERR Unknown Redis command called from script");
         };
         let command = entry.command;
         if !command.arity.accepts(args.argc()) {
-            return Err("ERR Wrong number of args calling Redis command from script".into());
+            return refuse("ERR Wrong number of args calling Redis command from script");
         }
         if command.flags.has(Flags::NOSCRIPT) {
-            return Err("ERR This Redis command is not allowed from script".into());
+            return refuse("ERR This Redis command is not allowed from script");
         }
-        let allowed = enforce::admit_in_script(self.server, Session::of(self.ctx), entry, args);
-        allowed.map_err(|text| String::from_utf8_lossy(&text).into_owned())?;
+        enforce::admit_in_script(self.server, Session::of(self.ctx), entry, args)?;
         // What may have an effect elsewhere counts as writing here.
         let writes = command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE);
         if writes && self.run.read_only {
-            return Err("ERR Write commands are not allowed from read-only scripts.".into());
+            return refuse("ERR Write commands are not allowed from read-only scripts.");
         }
         if self.server.saving.refuses(entry) {
-            return Err(crate::saving::MISCONF.into());
+            return refuse(crate::saving::MISCONF);
         }
         if self.run.declared.is_some() && !self.touches_declared_keys(entry, args) {
-            return Err("ERR Script attempted to access a key that it has not declared".into());
+            return refuse("ERR Script attempted to access a key that it has not declared");
         }
         Ok(entry)
     }
@@ -193,11 +193,10 @@ impl Host for ScriptHost<'_, '_> {
         let position = match self.admit(&args) {
             Ok(entry) => self.run(entry, args),
             Err(text) => {
-                let text = text.as_ref();
-                let code = text.split(' ').next().unwrap_or_default();
-                self.server.count_error(&self.server.reactors[self.reactor], code);
+                let code = text.split(|&byte| byte == b' ').next().unwrap_or_default();
+                self.server.count_error(&self.server.reactors[self.reactor], &String::from_utf8_lossy(code));
                 let position = self.ctx.reply.position();
-                self.ctx.reply.error(text.as_bytes());
+                self.ctx.reply.error(&text);
                 position
             }
         };
