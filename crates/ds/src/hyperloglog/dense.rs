@@ -1,6 +1,6 @@
 //! Dense registers: six bits each, four registers in three bytes, the least significant bits first.
 
-use super::{DENSE_REGISTERS, Hit, REGISTERS, Registers, estimate::Histogram, is_wide};
+use super::{DENSE_REGISTERS, Hit, Registers, estimate::Histogram, is_wide};
 use crate::wide::vectorised;
 
 /// All registers.
