@@ -1,6 +1,6 @@
 //! Dense registers: six bits each, four registers in three bytes, the least significant bits first.
 
-use super::{DENSE_REGISTERS, Hit, REGISTERS, Registers, estimate::Histogram, is_wide};
+use super::{DENSE_REGISTERS, Hit, Registers, estimate::Histogram, is_wide};
 use crate::wide::vectorised;
 
 /// All registers.
@@ -100,9 +100,18 @@ fn pack_body(registers: &Registers, packed: &mut Packed) {
 
 #[inline(always)]
 fn merge_body(registers: &mut Registers, packed: &Packed) {
-    let mut others = [0; REGISTERS];
-    unpack_body(packed, &mut others);
-    registers.iter_mut().zip(&others).for_each(|(register, &other)| *register = other.max(*register));
+    const CHUNK: usize = 64;
+    let (packed, _) = packed.as_chunks::<{ CHUNK / 4 * 3 }>();
+    let (registers, _) = registers.as_chunks_mut::<CHUNK>();
+    for (packed, registers) in packed.iter().zip(registers) {
+        let mut others = [0; CHUNK];
+        for (three, four) in packed.as_chunks().0.iter().zip(others.as_chunks_mut().0) {
+            *four = spread(load(*three));
+        }
+        for (register, other) in registers.iter_mut().zip(others) {
+            *register = other.max(*register);
+        }
+    }
 }
 
 /// Compares all registers with one value after the other: few values occur, and comparing is quick with vectors.
