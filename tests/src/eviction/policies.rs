@@ -168,7 +168,7 @@ fn few(server: &Server) -> Result<()> {
         for n in 0..5i64 {
             let is_left = conn.must(&format!("EXISTS key:{n}"))? == Reply::Int(1);
             let older = (0..5).filter(|&other| other != victim && other < n).count() as i64;
-            let should = n != i64::from(victim) && older >= gone - 1;
+            let should = n != victim && older >= gone - 1;
             ensure!(is_left == should, "victim {victim}, {gone} gone: key {n} is {is_left}");
         }
     }
