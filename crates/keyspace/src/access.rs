@@ -67,7 +67,7 @@ pub fn decayed(bits: u32, now_ms: u64, settings: &Settings) -> u32 {
 }
 
 /// Minutes since the counter was last changed, under an LFU policy; at most 65535.
-pub fn minutes_since(bits: u32, now_ms: u64) -> u32 {
+fn minutes_since(bits: u32, now_ms: u64) -> u32 {
     minute(now_ms).wrapping_sub(bits >> 8) & 0xFFFF
 }
 

@@ -345,11 +345,7 @@ fn score(entry: &Entry, rank: Rank, now_ms: u64, settings: &Settings) -> u64 {
     let bits = entry.meta();
     match rank {
         Rank::Lru => access::idle_s(bits, now_ms),
-        // Among those that are used as often, the one that was used last stays.
-        Rank::Lfu => {
-            let unused = u64::from(255 - access::decayed(bits, now_ms, settings));
-            unused << 16 | u64::from(access::minutes_since(bits, now_ms))
-        }
+        Rank::Lfu => u64::from(255 - access::decayed(bits, now_ms, settings)),
         Rank::Random | Rank::Ttl => 0,
     }
 }

@@ -211,7 +211,8 @@ fn of_few_keys_the_right_one_goes() {
         let mut left: Vec<u64> = by_clock.to_vec();
         if rank == Rank::Ttl {
             // Later, the lower the clock.
-            left.sort_by_key(|&n| 1000 - ((access::lru_clock(NOW_MS) - [30, 50, 10, 40, 20][n as usize]) & 0xFF));
+            let clock = |n: u64| access::lru_clock(NOW_MS) - [30, 50, 10, 40, 20][n as usize];
+            left.sort_by_key(|&n| 1000 - (clock(n) & 0xFF));
         }
         let mut evictor = Evictor::default();
         for n in left {
