@@ -190,6 +190,29 @@ fn close_now_drops_what_is_queued() {
 }
 
 #[test]
+fn close_after_an_attempt_writes_what_goes_in_at_once() {
+    each_engine(|kind| {
+        let server = Server::start(kind, Mode::Sink);
+        let (mut stream, id) = server.connect_known();
+        server.run(move |net, _| {
+            net.send(id, b"bye".to_vec());
+            net.close(id, Close::AfterAttempt);
+            net.send(id, b"too late".to_vec());
+        });
+        assert_eq!(reads_to_end(&mut stream), b"bye");
+        server.until(|_, state| state.closed.len() == 1);
+        // A peer that does not read is not waited for.
+        let (mut stream, id) = server.connect_known();
+        server.run(move |net, _| {
+            net.send(id, pattern(64 * MIB));
+            net.close(id, Close::AfterAttempt);
+        });
+        server.until(|net, state| state.closed.len() == 2 && net.connection_count() == 0);
+        assert!(reads_to_end(&mut stream).len() < 64 * MIB);
+    });
+}
+
+#[test]
 fn peer_vanishes_mid_send() {
     each_engine(|kind| {
         let server = Server::start(kind, Mode::Sink);

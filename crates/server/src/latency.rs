@@ -1,7 +1,10 @@
 //! The latency monitor: named events that took at least `latency-monitor-threshold` ms, and a short history of each.
 
+use crate::server::Server;
+use kinovar_io::clock;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Samples kept per event.
 const HISTORY_MAX: usize = 160;
@@ -19,6 +22,16 @@ pub struct Series {
     pub samples: VecDeque<(u64, u64)>,
     /// The longest ever, ms.
     pub max_ms: u64,
+}
+
+impl Server {
+    /// Records an event that is no command, if it took long.
+    pub fn note_latency(&self, event: &'static str, took: Duration) {
+        let (ms, threshold_ms) = (took.as_millis() as u64, self.config.load().latency_monitor_threshold_ms);
+        if threshold_ms > 0 && ms >= threshold_ms {
+            self.latency.record(event, clock::unix_ms() / 1000, ms);
+        }
+    }
 }
 
 impl LatencyMonitor {

@@ -788,7 +788,11 @@ impl Reactor {
     fn timed(&mut self, cause: Cause, work: impl FnOnce(&mut Self)) {
         let start = Ticks::now();
         work(self);
-        self.executor.longest.note(Ticks::now().ns_since(start), cause);
+        let ns = Ticks::now().ns_since(start);
+        self.executor.longest.note(ns, cause);
+        if cause == Cause::Expiry && ns >= 1_000_000 {
+            self.server.note_latency("expire-cycle", Duration::from_nanos(ns));
+        }
     }
 
     /// Housekeeping, every [`TICK_MS`].

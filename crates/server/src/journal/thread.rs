@@ -68,6 +68,10 @@ pub fn run(server: &'static Server) {
             outcome = writer.sync();
             journal.is_syncing.store(false, Relaxed);
             gather.synced(begun.elapsed(), journal.units.load(Relaxed));
+            if policy == AppendFsync::Always {
+                // Clients have waited for it.
+                server.note_latency("aof-fsync-always", begun.elapsed());
+            }
             if begun.elapsed() > SLOW_SYNC {
                 journal.slow_syncs.fetch_add(1, Relaxed);
                 log::notice(
