@@ -166,3 +166,21 @@ proptest! {
         prop_assert_eq!(rebuilt(&mut fixture, piece), rebuilt(&mut fixture, usize::MAX));
     }
 }
+
+#[test]
+fn vector_sets_are_elements_one_by_one() {
+    // Numbers whose bytes are text.
+    let commands = ["VADD v VALUES 2 2 0 a NOQUANT M 8 SETATTR {}", "VADD v VALUES 2 0 8 b NOQUANT M 8"];
+    let mut fixture = made(&[commands[0], commands[1], "PEXPIREAT v 33177117420123"]);
+    let bytes = rebuilt(&mut fixture, 1);
+    assert_eq!(bytes, rebuilt(&mut fixture, usize::MAX));
+    let expected = [
+        "VADD v FP32 \0\0\0@\0\0\0\0 a NOQUANT M 8 SETATTR {}",
+        "VADD v FP32 \0\0\0\0\0\0\0A b NOQUANT M 8",
+        "PEXPIREAT v 33177117420123",
+    ];
+    assert_eq!(lines(&bytes), expected);
+    let mut again = Fixture::new();
+    Fixture::split(&bytes).iter().for_each(|words| assert_eq!(again.run_words(words), ":1"));
+    again.check(&[("VEMB v a", "*2 $1 2 $1 0"), ("VGETATTR v a", "$2 {}"), ("VCARD v", ":2")]);
+}

@@ -145,7 +145,7 @@ fn search(set: &VectorSet, query: &Prepared, options: &Options<'_>) -> Vec<Found
     // Where all elements may be looked at anyway, the graph is of no use.
     let looks_at_all = ef == set.len() && (options.filter.is_none() || visits >= set.len());
     if options.is_exact || looks_at_all {
-        index.scan(query, ef, &mut { accepts })
+        index.scan(query, options.count.min(set.len()), &mut { accepts })
     } else if options.filter.is_some() {
         index.search_filtered(query, ef, visits, &mut { accepts })
     } else {
