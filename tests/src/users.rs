@@ -93,7 +93,7 @@ fn files(program: &Program) -> Result<String> {
     tell(&mut out, &mut conn, "ACL LOAD")?;
     tell(&mut out, &mut conn, "ACL SAVE")?;
     writeln!(out, "{}", path.exists())?;
-    tell(&mut out, &mut conn, "ACL SETUSER u on >x ~\"a\" &c'd")?;
+    tell(&mut out, &mut conn, "ACL SETUSER u on >x \"~\\\"a\\\"\" \"&c'd\"")?;
     tell(&mut out, &mut conn, "CONFIG REWRITE")?;
     Ok(out)
 }
@@ -106,7 +106,7 @@ fn clients(program: &Program) -> Result<String> {
         &users("user gone on nopass +@all\nuser stays on nopass ~* +@all &*\nuser listens on nopass +@all &ch* &x\n"),
     )?;
     let (mut admin, mut out) = (server.conn()?, String::new());
-    let mut open = |user: &str, line: &str| -> Result<Conn> {
+    let open = |user: &str, line: &str| -> Result<Conn> {
         let mut conn = server.conn()?;
         conn.must(&format!("AUTH {user} x"))?;
         conn.line(line)?;
