@@ -197,7 +197,7 @@ impl Entry {
             Some(finder) => finder(args, keys),
             None if specs().any(KeySpec::has_count) => {
                 // A count that is read leniently says nothing of what is done to the keys.
-                let (counted, others): (Vec<_>, Vec<_>) = specs().partition(|spec| spec.has_count());
+                let (counted, others) = specs().partition::<Vec<&KeySpec>, _>(|spec| spec.has_count());
                 counted.iter().chain(&others).for_each(|spec| spec.find(args, keys));
                 if !self.counts_are_valid(&args) {
                     keys.truncate(start);

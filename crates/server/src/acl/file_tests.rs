@@ -18,6 +18,10 @@ fn files_of_users() {
         ]
     );
     assert_eq!(read("").unwrap(), [""; 0]);
+    assert_eq!(
+        read("user a on\0 +get\nuser b on\n").unwrap_err().split(". ").next(),
+        Some("users.acl:1: Syntax error")
+    );
 }
 
 #[test]
