@@ -735,10 +735,10 @@ impl Reactor {
                 }
             }),
             Message::Expel(expelled) => {
-                let is_expelled =
-                    |conn: &&Box<Connection>| conn.session.is_of(&expelled) && conn.session.loses_by(&expelled);
+                let of_whom = |session: &Session| session.is_of(&expelled) && session.loses_by(&expelled);
+                let connections = self.connections.iter().flatten();
                 let expelled: Vec<ConnId> =
-                    self.connections.iter().flatten().filter(is_expelled).map(|conn| conn.id).collect();
+                    connections.filter(|conn| of_whom(&conn.session)).map(|conn| conn.id).collect();
                 expelled.into_iter().for_each(|id| net.close(id, Close::Now));
             }
             Message::Deliver { conn, client, bytes } => self.with(ConnId::from_bits(conn), |reactor, conn| {
