@@ -1,3 +1,5 @@
+//! Files of users, against what the reference says of the same.
+
 use super::*;
 
 fn read(text: &str) -> Result<Vec<String>, String> {
