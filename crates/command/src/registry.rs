@@ -197,7 +197,8 @@ impl Entry {
             Some(finder) => finder(args, keys),
             None if specs().any(KeySpec::has_count) => {
                 // A count that is read leniently says nothing of what is done to the keys.
-                specs().for_each(|spec| spec.find(args, keys));
+                let (counted, others) = specs().partition::<Vec<&KeySpec>, _>(|spec| spec.has_count());
+                counted.iter().chain(&others).for_each(|spec| spec.find(args, keys));
                 if !self.counts_are_valid(&args) {
                     keys.truncate(start);
                 }

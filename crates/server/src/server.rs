@@ -282,7 +282,6 @@ impl Server {
         self.errors.lock().unwrap_or_else(PoisonError::into_inner).clear();
         *self.samples.lock().unwrap_or_else(PoisonError::into_inner) = crate::samples::Samples::default();
         self.background.reset_freed();
-        self.acl.reset_stats();
         self.scripting.cache.reset_stats();
         self.eviction.reset_stats();
         self.defrag.reset_stats();

@@ -5,6 +5,7 @@ use super::user::User;
 use crate::config::os_reason;
 use crate::log;
 use kinovar_command::until_nul;
+use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -22,7 +23,16 @@ pub fn load(shown: &[u8], all_channels: bool) -> Result<ByName, Vec<u8>> {
         let (head, middle): (&[u8], &[u8]) = (b"Error loading ACLs, opening file '", b"': ");
         [head, shown, middle, os_reason(error).as_bytes()].concat()
     })?;
-    parse(shown, until_nul(&text), all_channels)
+    parse(shown, &text, all_channels)
+}
+
+/// A text as the reference sees it: a zero byte takes the rest of its line away, the line's end included. So what is behind it
+/// is not lost without a complaint.
+fn without_zeros(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.contains(&0) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.split_inclusive(|&byte| byte == b'\n').flat_map(until_nul).copied().collect())
 }
 
 /// Reads users from the text of a file.
@@ -34,7 +44,7 @@ pub fn parse(shown: &[u8], text: &[u8], all_channels: bool) -> Result<ByName, Ve
     const ERRORS_MAX: usize = 64 << 10;
     let mut users = ByName::new();
     let mut errors = Vec::new();
-    for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
+    for (index, line) in without_zeros(text).split(|&byte| byte == b'\n').enumerate() {
         let line = trim(line, b" \t\r\n");
         if !line.is_empty() && errors.len() < ERRORS_MAX {
             parse_line(line, all_channels, &mut users, &mut |complaint| {

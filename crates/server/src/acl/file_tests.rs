@@ -1,3 +1,5 @@
+//! Files of users, against what the reference says of the same.
+
 use super::*;
 
 fn read(text: &str) -> Result<Vec<String>, String> {
@@ -18,6 +20,10 @@ fn files_of_users() {
         ]
     );
     assert_eq!(read("").unwrap(), [""; 0]);
+    assert_eq!(
+        read("user a on\0 +get\nuser b on\n").unwrap_err().split(". ").next(),
+        Some("users.acl:1: Syntax error")
+    );
 }
 
 #[test]

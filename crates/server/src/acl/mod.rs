@@ -82,18 +82,13 @@ impl Acl {
         Change { acl: self, _turn: self.turn.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 
-    /// How often something was refused for this reason.
+    /// How often something was refused for this reason since the start: `CONFIG RESETSTAT` leaves that alone.
     pub fn refusals(&self, reason: Reason) -> u64 {
         self.refused[reason as usize].load(Ordering::Relaxed)
     }
 
     fn count(&self, reason: Reason) {
         self.refused[reason as usize].fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Starts counting again from 0 (`CONFIG RESETSTAT`).
-    pub fn reset_stats(&self) {
-        self.refused.iter().for_each(|count| count.store(0, Ordering::Relaxed));
     }
 }
 

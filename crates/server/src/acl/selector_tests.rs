@@ -1,3 +1,5 @@
+//! Selectors, against what the reference shows after the same rules.
+
 use super::*;
 use kinovar_resp::Span;
 

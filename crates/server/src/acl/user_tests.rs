@@ -1,3 +1,5 @@
+//! Users, against what the reference shows after the same rules.
+
 use super::*;
 
 fn user(rules: &str) -> User {
