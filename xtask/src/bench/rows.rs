@@ -150,7 +150,7 @@ fn set_default_user(out: &mut Vec<u8>, rules: &[String]) {
 
 /// Fifty about commands and fifty patterns of keys, of which the last allows the keys that are asked for.
 fn hundred_rules() -> Vec<String> {
-    let forbidden = ["debug", "keys", "migrate", "monitor", "replicaof", "swapdb", "move", "dump", "restore", "object"];
+    let forbidden = ["debug", "keys", "migrate", "monitor", "lastsave", "swapdb", "move", "dump", "restore", "object"];
     let allowed = ["get", "set", "mget", "mset", "del", "incr", "hset", "hget", "sadd", "zadd"];
     let mut rules: Vec<String> = vec!["resetkeys".into(), "+@all".into()];
     rules.extend(forbidden.iter().map(|name| format!("-{name}")));

@@ -215,7 +215,7 @@ impl User {
         let mut line = own.line();
         for selector in &self.selectors[1..] {
             line.extend_from_slice(b" (");
-            line.extend_from_slice(&quoted(&selector.rules()));
+            line.extend_from_slice(&quoted(&selector.rules(), true));
             line.push(b')');
         }
         line
@@ -223,7 +223,7 @@ impl User {
 
     /// The line of a configuration that makes him.
     pub fn config_line(&self) -> Vec<u8> {
-        quoted(&self.file_line())
+        quoted(&self.file_line(), false)
     }
 
     /// The patterns of channels that are left to those who listen, where not all are and something was taken away from what
@@ -240,14 +240,15 @@ impl User {
     }
 }
 
-/// Words with quotes around those that could not be read otherwise.
-fn quoted(line: &[u8]) -> Vec<u8> {
+/// Words with quotes around those that could not be read otherwise; in a selector, one that seems to end it is among them.
+fn quoted(line: &[u8], in_selector: bool) -> Vec<u8> {
     let mut out = Vec::new();
     for (index, word) in line.split(|&byte| byte == b' ').enumerate() {
         if index > 0 {
             out.push(b' ');
         }
-        if word.is_empty() || word.iter().any(|byte| b"\"'".contains(byte)) {
+        let ends_selector = in_selector && word.ends_with(b")");
+        if word.is_empty() || ends_selector || word.iter().any(|byte| b"\"'".contains(byte)) {
             quote_into(&mut out, word);
         } else {
             out.extend_from_slice(word);

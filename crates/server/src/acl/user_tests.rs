@@ -98,7 +98,9 @@ fn channels_that_are_left() {
 #[test]
 fn lines_of_files_are_read_back() {
     let mut user = User::new(b"q\"'\\", false);
-    for rule in ["on", ">p", "~a'b", "~a\"b", "&c\\d", "(~x +get)", "(\"~a'b\" '&\"' \"~\\x01\\xff\" +@read)"] {
+    for rule in
+        ["on", ">p", "~a'b", "~a\"b", "&c\\d", "(~x +get)", "(~y) +set)", "(\"~a'b\" '&\"' \"~\\x01\\xff\" +@read)"]
+    {
         user.apply(rule.as_bytes(), false).unwrap();
     }
     let in_file = super::super::file::parse(b"f", &user.file_line(), false).unwrap();
