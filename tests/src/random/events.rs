@@ -65,8 +65,9 @@ impl Events {
 
 /// How the events of a command are compared: sorting looks up keys in the order of a set that has none.
 pub fn rule(command: &Command) -> Rule {
-    let sorts = command.args[0].to_ascii_lowercase().starts_with(b"sort");
-    if sorts { Rule::Unordered } else { Rule::Exact }
+    let name = command.args[0].to_ascii_lowercase();
+    // Keys that give way when memory is short do so in an order of each server's own.
+    if name.starts_with(b"sort") || name == b"config" { Rule::Unordered } else { Rule::Exact }
 }
 
 /// `channel message` of each message, or the keys of an invalidation, up to the mark.
