@@ -1,6 +1,11 @@
 //! The Kinovar server: reactors, connections, configuration and the commands about them.
 #![forbid(unsafe_code)]
 
+/// As in the program: tests ask the allocator what they have taken.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: kinovar_io::allocator::Jemalloc = kinovar_io::allocator::Jemalloc;
+
 pub mod acl;
 pub mod background;
 pub mod busy;
