@@ -12,6 +12,32 @@ pub const CONDITION: Arg = Arg::one_of(
 )
 .optional();
 
+/// A new expiry, or none any more: of commands that read.
+pub const TIME_OR_PERSIST: Arg = Arg::one_of(
+    "expiration",
+    &[
+        Arg::integer("seconds").token("EX"),
+        Arg::integer("milliseconds").token("PX"),
+        Arg::unix_time("unix-time-seconds").token("EXAT"),
+        Arg::unix_time("unix-time-milliseconds").token("PXAT"),
+        Arg::word("persist", "PERSIST"),
+    ],
+)
+.optional();
+
+/// A new expiry, or the one there is: of commands that write.
+pub const TIME_OR_KEEPTTL: Arg = Arg::one_of(
+    "expiration",
+    &[
+        Arg::integer("seconds").token("EX"),
+        Arg::integer("milliseconds").token("PX"),
+        Arg::unix_time("unix-time-seconds").token("EXAT"),
+        Arg::unix_time("unix-time-milliseconds").token("PXAT"),
+        Arg::word("keepttl", "KEEPTTL"),
+    ],
+)
+.optional();
+
 /// A word that says what happens to an expiry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ExpiryWord {

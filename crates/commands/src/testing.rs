@@ -146,6 +146,13 @@ impl Fixture {
         self.stats.dirty.get()
     }
 
+    /// Runs a command line. Its events, as [`Fixture::take_events`] has them, and how many changes it counted.
+    pub fn told(&mut self, line: &str) -> (String, u64) {
+        let before = self.changes();
+        self.run(line);
+        (self.take_events(), self.changes() - before)
+    }
+
     /// Runs command lines and compares their replies.
     #[track_caller]
     pub fn check(&mut self, cases: &[(&str, &str)]) {

@@ -135,13 +135,18 @@ impl Site<'_> {
     /// Step 1: removes a key whose time has come.
     #[cold]
     fn expire(&mut self, key: &Key<'_>, place: Position) {
-        self.discard(key.hash, place);
         self.env.stats.expired_keys.add(1);
-        self.env.work.effects.note(self.db_index, &[self.env.settings.word_of_expiry(), key.name]);
+        self.give_up(key, place, self.env.settings.word_of_expiry(), Event::EXPIRED);
+    }
+
+    /// Removes a key that no command has removed; to the journal it is `word` that does so.
+    fn give_up(&mut self, key: &Key<'_>, place: Position, word: &[u8], event: Event) {
+        self.discard(key.hash, place);
+        self.env.work.effects.note(self.db_index, &[word, key.name]);
         if self.interests.any() {
             tell_interested(self.interests, self.keyspace, self.env, self.db_index, key.hash, key.name, true);
         }
-        tell_observer(self.env, self.db_index, key.name, Event::EXPIRED);
+        tell_observer(self.env, self.db_index, key.name, event);
     }
 
     /// Changes when the key at `place` expires.

@@ -40,11 +40,7 @@ fn what_is_kept_as_a_number_becomes_bytes() {
 #[test]
 fn only_what_changes_something_is_told() {
     let mut fixture = Fixture::new();
-    let mut told = |line: &str| {
-        let before = fixture.changes();
-        fixture.run(line);
-        (fixture.take_events(), fixture.changes() - before)
-    };
+    let mut told = |line: &str| fixture.told(line);
     let event = |text: &str, count| (text.to_string(), count);
     assert_eq!(told("SETBIT a 100 0"), event("a=setbit", 1));
     assert_eq!(told("SETBIT a 100 0"), event("", 0));

@@ -2,7 +2,7 @@
 
 use super::expiry::parse_deadline;
 use super::{FIELD_COUNT_NOT_POSITIVE, FIELDS, reply_text, take_names};
-use kinovar_command::expiry::{ExpiryChange, ExpiryWord};
+use kinovar_command::expiry::{ExpiryChange, ExpiryWord, TIME_OR_KEEPTTL, TIME_OR_PERSIST};
 use kinovar_command::keyspace::{FieldTtl, Hash, Teller};
 use kinovar_command::{
     Access, Arg, Args, Arity, Command, CommandError, Ctx, Flags, Group, Key, KeySpec, Outcome, number, until_nul,
@@ -67,21 +67,7 @@ pub(super) const HGETEX: Command = Command {
     arity: Arity::AtLeast(5),
     flags: Flags::WRITE.or(Flags::FAST),
     keys: &[KeySpec::first(Access::RW.access().update()).with_notes("The expiry may change.")],
-    args: &[
-        Arg::key("key", 0),
-        Arg::one_of(
-            "expiration",
-            &[
-                Arg::integer("seconds").token("EX"),
-                Arg::integer("milliseconds").token("PX"),
-                Arg::unix_time("unix-time-seconds").token("EXAT"),
-                Arg::unix_time("unix-time-milliseconds").token("PXAT"),
-                Arg::word("persist", "PERSIST"),
-            ],
-        )
-        .optional(),
-        FIELDS,
-    ],
+    args: &[Arg::key("key", 0), TIME_OR_PERSIST, FIELDS],
     summary: "Reads fields of a hash and sets, changes or drops their expiry.",
     complexity: "O(N) for N fields named",
     since: "8.0.0",
@@ -180,17 +166,7 @@ pub(super) const HSETEX: Command = Command {
     args: &[
         Arg::key("key", 0),
         Arg::one_of("condition", &[Arg::word("fnx", "FNX"), Arg::word("fxx", "FXX")]).optional(),
-        Arg::one_of(
-            "expiration",
-            &[
-                Arg::integer("seconds").token("EX"),
-                Arg::integer("milliseconds").token("PX"),
-                Arg::unix_time("unix-time-seconds").token("EXAT"),
-                Arg::unix_time("unix-time-milliseconds").token("PXAT"),
-                Arg::word("keepttl", "KEEPTTL"),
-            ],
-        )
-        .optional(),
+        TIME_OR_KEEPTTL,
         Arg::block(
             "fields",
             &[Arg::integer("numfields"), Arg::block("data", &[Arg::string("field"), Arg::string("value")]).multiple()],

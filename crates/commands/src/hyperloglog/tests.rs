@@ -57,11 +57,7 @@ fn other_values_are_refused() {
 #[test]
 fn counting_is_a_change_if_the_estimate_is_new() {
     let mut fixture = Fixture::new();
-    let mut told = |line: &str| {
-        let before = fixture.changes();
-        fixture.run(line);
-        (fixture.take_events(), fixture.changes() - before)
-    };
+    let mut told = |line: &str| fixture.told(line);
     let event = |text: &str, count| (text.to_string(), count);
     assert_eq!(told("PFADD h a b c"), event("h=pfadd", 4));
     assert_eq!(told("PFCOUNT h"), event("", 1));

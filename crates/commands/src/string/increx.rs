@@ -8,7 +8,7 @@
 //! The reply is the value and what was added to it. A result beyond a bound, or beyond the range of the type, is not stored:
 //! nothing changes, and nothing was added. With `SATURATE` it is the bound that is stored.
 
-use kinovar_command::expiry::{ExpiryWord, positive_deadline_ms};
+use kinovar_command::expiry::{ExpiryWord, TIME_OR_PERSIST, positive_deadline_ms};
 use kinovar_command::keyspace::{Event, EventClass, NewPayload};
 use kinovar_command::long_double::LongDouble;
 use kinovar_command::{
@@ -28,17 +28,7 @@ pub(super) const INCREX: Command = Command {
         Arg::word("saturate", "SATURATE").optional().summary("What lies beyond a bound becomes the bound."),
         Arg::string("lowerbound").token("LBOUND").optional().summary("An integer, or with `BYFLOAT` any number."),
         Arg::string("upperbound").token("UBOUND").optional().summary("An integer, or with `BYFLOAT` any number."),
-        Arg::one_of(
-            "expiration",
-            &[
-                Arg::integer("seconds").token("EX"),
-                Arg::integer("milliseconds").token("PX"),
-                Arg::unix_time("unix-time-seconds").token("EXAT"),
-                Arg::unix_time("unix-time-milliseconds").token("PXAT"),
-                Arg::word("persist", "PERSIST"),
-            ],
-        )
-        .optional(),
+        TIME_OR_PERSIST,
         Arg::word("enx", "ENX").optional().summary("An expiry that is there stays."),
     ],
     summary: "Adds to a number within bounds, which starts at 0, and sets or removes its expiry.",

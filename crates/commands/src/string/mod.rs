@@ -20,7 +20,9 @@ mod range;
 use compare::{COMPARISONS, Comparison, DELEX, DIGEST};
 use counter::{DECR, DECRBY, INCR, INCRBY, INCRBYFLOAT};
 use increx::INCREX;
-use kinovar_command::expiry::{ExpiryChange, ExpiryOption, ExpiryWord, TimeUnit, positive_deadline_ms};
+use kinovar_command::expiry::{
+    ExpiryChange, ExpiryOption, ExpiryWord, TIME_OR_PERSIST, TimeUnit, positive_deadline_ms,
+};
 use kinovar_command::keyspace::{Text, Ttl, object};
 use kinovar_command::{
     Access, Arg, Args, Arity, Command, CommandError, Ctx, Deprecated, Flags, Group, Key, KeyAt, KeySpec, Outcome, Reply,
@@ -131,20 +133,7 @@ const GETEX: Command = Command {
     arity: Arity::AtLeast(2),
     flags: Flags::WRITE.or(Flags::FAST),
     keys: &[KeySpec::first(Access::RW.access().update()).with_notes("The key is written because its expiry changes")],
-    args: &[
-        Arg::key("key", 0),
-        Arg::one_of(
-            "expiration",
-            &[
-                Arg::integer("seconds").token("EX"),
-                Arg::integer("milliseconds").token("PX"),
-                Arg::unix_time("unix-time-seconds").token("EXAT"),
-                Arg::unix_time("unix-time-milliseconds").token("PXAT"),
-                Arg::word("persist", "PERSIST"),
-            ],
-        )
-        .optional(),
-    ],
+    args: &[Arg::key("key", 0), TIME_OR_PERSIST],
     summary: "Reads a string and sets or removes its expiry.",
     complexity: "O(1)",
     since: "6.2.0",

@@ -1,6 +1,6 @@
 //! MSETEX: several strings at once with one expiry, a command of Redis 8.4.
 
-use kinovar_command::expiry::{ExpiryChange, ExpiryOption, ExpiryWord};
+use kinovar_command::expiry::{ExpiryChange, ExpiryOption, ExpiryWord, TIME_OR_KEEPTTL};
 use kinovar_command::keyspace::Ttl;
 use kinovar_command::{
     Access, Arg, Args, Arity, Begin, Command, CommandError, Ctx, Find, Flags, Group, KeySpec, Outcome, number,
@@ -25,17 +25,7 @@ pub(super) const MSETEX: Command = Command {
         Arg::integer("numkeys"),
         Arg::block("data", &[Arg::key("key", 0), Arg::string("value")]).multiple(),
         Arg::one_of("condition", &[Arg::word("nx", "NX"), Arg::word("xx", "XX")]).optional(),
-        Arg::one_of(
-            "expiration",
-            &[
-                Arg::integer("seconds").token("EX"),
-                Arg::integer("milliseconds").token("PX"),
-                Arg::unix_time("unix-time-seconds").token("EXAT"),
-                Arg::unix_time("unix-time-milliseconds").token("PXAT"),
-                Arg::word("keepttl", "KEEPTTL"),
-            ],
-        )
-        .optional(),
+        TIME_OR_KEEPTTL,
     ],
     summary: "Sets several strings at once, with one expiry for all, if all of the keys exist or none.",
     complexity: "O(N) in the number of keys.",

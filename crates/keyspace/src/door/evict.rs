@@ -1,6 +1,6 @@
 //! Keys that go because memory is short.
 
-use super::{Site, tell_interested, tell_observer};
+use super::Site;
 use crate::partition::{entry_bytes, is_heavy};
 use crate::{Db, Event, Key};
 use kinovar_ds::table::Position;
@@ -29,12 +29,7 @@ impl Db<'_> {
 
 impl Site<'_> {
     fn evict(&mut self, key: &Key<'_>, place: Position) {
-        self.discard(key.hash, place);
         self.env.stats.evicted_keys.add(1);
-        self.env.work.effects.note(self.db_index, &[self.env.settings.word_of_eviction(), key.name]);
-        if self.interests.any() {
-            tell_interested(self.interests, self.keyspace, self.env, self.db_index, key.hash, key.name, true);
-        }
-        tell_observer(self.env, self.db_index, key.name, Event::EVICTED);
+        self.give_up(key, place, self.env.settings.word_of_eviction(), Event::EVICTED);
     }
 }

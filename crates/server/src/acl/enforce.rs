@@ -39,15 +39,7 @@ pub fn admit_queued(
     entry: &Entry,
     args: &Args<'_>,
 ) -> Result<(), CommandError> {
-    session.follow_users(&server.acl);
-    if session.is_unrestricted {
-        return Ok(());
-    }
-    let Some(user) = &session.user else { return Ok(()) };
-    check::check(user, entry, args).map_err(|denial| {
-        note(server, &session.info, user, denial, Context::Multi, entry, args);
-        denial.error_in_transaction()
-    })
+    admit_inside(server, session, entry, args, Context::Multi, |denial, _| denial.error_in_transaction())
 }
 
 /// The same for a command of a script.
@@ -60,14 +52,28 @@ pub fn admit_in_script(
     entry: &Entry,
     args: &Args<'_>,
 ) -> Result<(), Cow<'static, [u8]>> {
+    admit_inside(server, session, entry, args, Context::Lua, |denial, user| {
+        [b"ERR ACL failure in script: ", &*denial.text(user, entry)].concat().into()
+    })
+}
+
+/// What both have in common; `error` says what is told of a refusal.
+fn admit_inside<E>(
+    server: &Server,
+    session: &mut Session,
+    entry: &Entry,
+    args: &Args<'_>,
+    context: Context,
+    error: impl FnOnce(Denial, &User) -> E,
+) -> Result<(), E> {
     session.follow_users(&server.acl);
     if session.is_unrestricted {
         return Ok(());
     }
     let Some(user) = &session.user else { return Ok(()) };
     check::check(user, entry, args).map_err(|denial| {
-        note(server, &session.info, user, denial, Context::Lua, entry, args);
-        [b"ERR ACL failure in script: ", &*denial.text(user, entry)].concat().into()
+        note(server, &session.info, user, denial, context, entry, args);
+        error(denial, user)
     })
 }
 
